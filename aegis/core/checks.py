@@ -1,0 +1,1 @@
+"""System checks of the design's assumptions, with stable ids (`aegis.E001` ...) and hints."""

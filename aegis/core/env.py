@@ -1,0 +1,87 @@
+"""Settings from the environment: read once, typed, loudly. `NAME_FILE` names a file that holds the value (secrets)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The value of `NAME`, or the content of the file `NAME_FILE`.
+
+    Raises:
+        ImproperlyConfigured: both are set, or neither and there is no default.
+    """
+    path = os.environ.get(f"{name}_FILE")
+    value = os.environ.get(name)
+    if path and value is not None:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; keep one")
+    if path:
+        return Path(path).read_text(encoding="utf-8").strip()
+    if value is not None:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set (or {name}_FILE with the path of a file that holds it)")
+    return default
+
+
+def flag(name: str, default: bool) -> bool:
+    value = text(name, "true" if default else "false").strip().lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off", ""}:
+        return False
+    raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false")
+
+
+def number(name: str, default: float, *, minimum: float = 0) -> float:
+    value = text(name, str(default))
+    try:
+        result = float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a number") from None
+    if result < minimum:
+        raise ImproperlyConfigured(f"{name}={value!r} is below {minimum}")
+    return result
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A comma-separated list."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def database(url: str, *, data_dir: Path) -> dict[str, object]:
+    """Django's connection settings for "sqlite:///path" or "postgresql://user:password@host:port/name".
+
+    SQLite gets WAL, synchronous=FULL and IMMEDIATE transactions: a command answered 2xx survives power loss, and two writers
+    queue instead of failing half way.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": parts.path.removeprefix("/") or str(data_dir / "aegis.sqlite3"),
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                "init_command": (
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+                    "PRAGMA recursive_triggers=ON; PRAGMA trusted_schema=OFF; PRAGMA busy_timeout=30000;"
+                ),
+            },
+        }
+    if parts.scheme in {"postgres", "postgresql"}:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": unquote(parts.path.lstrip("/")),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+        }
+    raise ImproperlyConfigured(f"AEGIS_DATABASE_URL: unknown scheme {parts.scheme!r}; use sqlite:/// or postgresql://")

@@ -1,0 +1,99 @@
+"""The one error tree: code, HTTP status and operator text are decided here and nowhere else.
+
+Caught at three edges only: admin pages, API, worker. Everything else lets them pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a document: where (JSON pointer, "line:column", or both), what, and the remedy if known."""
+
+    where: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+class AegisError(Exception):
+    """Base of every refusal. `str(error)` is one sentence for a person."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str = "", *, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.faults = tuple(faults)
+
+
+class Invalid(AegisError):
+    """A document, message or form breaks its rules. `faults` names each place."""
+
+    code, http_status, title = "invalid", 422, "The input is not valid"
+
+
+class Malformed(Invalid):
+    """Bytes that are no acceptable JSON/YAML/CSV at all (duplicate keys, NaN, NUL, too deep, too large)."""
+
+    code, http_status, title = "malformed", 400, "The input cannot be read"
+
+
+class TooLarge(Malformed):
+    code, http_status, title = "too_large", 413, "The input is too large"
+
+
+class NotFound(AegisError):
+    """Unknown id, or one the asker may not see: the two must look the same."""
+
+    code, http_status, title = "not_found", 404, "Not found"
+
+
+class Forbidden(AegisError):
+    """Visible, but the verb is missing. Names the right and who can give it."""
+
+    code, http_status, title = "forbidden", 403, "You may not do this"
+
+    def __init__(self, detail: str = "", *, right: str = "", granted_by: str = "") -> None:
+        super().__init__(detail)
+        self.right = right
+        self.granted_by = granted_by
+
+
+class NotAuthenticated(AegisError):
+    code, http_status, title = "not_authenticated", 401, "Sign in first"
+
+
+class Conflict(AegisError):
+    """The state moved between looking and acting. Never a permission matter."""
+
+    code, http_status, title = "conflict", 409, "The state has changed"
+
+
+class Stale(Conflict):
+    """What was signed is no longer what stands."""
+
+    code, title = "stale", "It changed since you looked"
+
+
+class IdempotencyMismatch(Invalid):
+    code, title = "idempotency_mismatch", "This Idempotency-Key was used with another body"
+
+
+class Unavailable(AegisError):
+    code, http_status, title = "unavailable", 503, "Try again in a moment"
+
+
+class IntegrityBroken(AegisError):
+    """Stored data contradicts itself. Never repaired silently."""
+
+    code, http_status, title = "integrity_broken", 500, "The record contradicts itself"

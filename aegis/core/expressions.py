@@ -1,0 +1,130 @@
+"""CEL conditions and mappings: the only module that knows the library. Pure.
+
+cel-cpp returns errors as *values* (and they are truthy), so nothing outside may touch its results. A condition has three
+outcomes: true, false, error. What an error means is the caller's rule (DESIGN promise 10: it never widens).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from cel_expr_python import cel
+
+from aegis.core.canonical import Json
+from aegis.core.errors import Fault, Invalid
+
+VariableType = Literal["string", "int", "number", "bool", "list", "map", "any"]
+
+MAX_SOURCE_CHARS = 2_000
+
+_TYPES: dict[str, Any] = {
+    "string": cel.Type.STRING,
+    "int": cel.Type.INT,
+    "number": cel.Type.DOUBLE,
+    "bool": cel.Type.BOOL,
+    "list": cel.Type.List(cel.Type.DYN),
+    "map": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "any": cel.Type.DYN,
+}
+_PLACE = re.compile(r"<input>:(\d+):(\d+): ?(.*)")
+
+
+class ExpressionInvalid(Invalid):
+    """Refused at save: syntax, unknown name or type, with line:column."""
+
+    code = "expression_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The third outcome of an evaluation: no value, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A checked expression over declared variables. Build with `compile_condition` or `compile_value`."""
+
+    source: str
+    _compiled: Any
+    _env: Any
+
+    def value(self, facts: Mapping[str, Json]) -> Json | Failed:
+        """Evaluate to plain JSON, or `Failed`. Never raises for any facts."""
+        try:
+            result = self._compiled.eval(self._env.Activation(dict(facts)))
+            if result.type() == cel.Type.ERROR:
+                return Failed(str(result.plain_value()))
+            return _plain(result.plain_value())
+        except Exception as error:  # the binding raises assorted types for facts it cannot convert
+            return Failed(f"{type(error).__name__}: {error}")
+
+    def test(self, facts: Mapping[str, Json]) -> bool | Failed:
+        """Evaluate a condition. Anything but a true boolean result is False or `Failed`."""
+        result = self.value(facts)
+        if isinstance(result, bool | Failed):
+            return result
+        return Failed(f"not a truth value but {type(result).__name__}")
+
+
+@lru_cache(maxsize=256)
+def _environment(variables: tuple[tuple[str, str], ...]) -> Any:
+    return cel.NewEnv(variables={name: _TYPES[kind] for name, kind in variables})
+
+
+@lru_cache(maxsize=4096)
+def _compile(source: str, variables: tuple[tuple[str, str], ...]) -> Expression:
+    if len(source) > MAX_SOURCE_CHARS:
+        raise ExpressionInvalid(f"expression longer than {MAX_SOURCE_CHARS} characters")
+    if "\x00" in source:
+        raise ExpressionInvalid("expression holds a NUL character")
+    env = _environment(variables)
+    try:
+        compiled = env.compile(source)
+    except (RuntimeError, ValueError, UnicodeError) as error:
+        found = _PLACE.search(str(error))
+        where, what = (f"{found[1]}:{found[2]}", found[3]) if found else ("", str(error))
+        raise ExpressionInvalid(f"{source!r} at {where}: {what}", faults=[Fault(where, what)]) from None
+    return Expression(source=source, _compiled=compiled, _env=env)
+
+
+def compile_value(source: str, variables: Mapping[str, VariableType]) -> Expression:
+    """Check an expression of any type.
+
+    Args:
+        variables: name -> declared type; an undeclared name is an error.
+
+    Raises:
+        ExpressionInvalid: with a fault whose `where` is "line:column".
+    """
+    return _compile(source, tuple(sorted(variables.items())))
+
+
+def compile_condition(source: str, variables: Mapping[str, VariableType]) -> Expression:
+    """Check an expression that must be a truth value (or dynamic, judged when evaluated).
+
+    Raises:
+        ExpressionInvalid: also when its type can never be a truth value.
+    """
+    expression = compile_value(source, variables)
+    kind = expression._compiled.return_type()
+    if kind not in (cel.Type.BOOL, cel.Type.DYN):
+        what = f"a condition must be true or false, this is {kind.name()}"
+        raise ExpressionInvalid(f"{source!r}: {what}", faults=[Fault("1:1", what)])
+    return expression
+
+
+def _plain(value: Any) -> Json:
+    """CEL results as JSON; text keys only."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} is not a JSON value")

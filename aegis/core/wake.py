@@ -1,0 +1,59 @@
+"""The bell: the only module that knows django-q2. A message says "look", never what to do (DESIGN promise 4).
+
+Losing, repeating or delaying every message changes latency only, because the sweep of every worker process looks by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+NUDGE_TASK = "aegis.core.wake.on_nudge"
+
+log = structlog.get_logger(__name__)
+
+_on_nudge: Callable[[], None] | None = None
+_on_worker_start: Callable[[], None] | None = None
+
+
+def register(*, on_nudge: Callable[[], None], on_worker_start: Callable[[], None]) -> None:
+    """Called once by the engine at start-up.
+
+    Args:
+        on_nudge: drives runnable runs until none is left; runs in a worker process.
+        on_worker_start: starts the sweep thread of a worker process that was just forked.
+    """
+    global _on_nudge, _on_worker_start
+    _on_nudge, _on_worker_start = on_nudge, on_worker_start
+    from django_q.signals import post_spawn
+
+    post_spawn.connect(_worker_started, dispatch_uid="aegis.core.wake")
+
+
+def nudge() -> None:
+    """Ring after the open transaction commits. Never fails its caller: a dead broker costs latency only."""
+    transaction.on_commit(_ring, robust=True)
+
+
+def on_nudge() -> None:
+    """The queue's task. No arguments on purpose: nothing in a message is ever trusted or needed."""
+    if _on_nudge is not None:
+        _on_nudge()
+
+
+def _ring() -> None:
+    from django_q.tasks import async_task
+
+    try:
+        async_task(NUDGE_TASK, q_options={"save": False, "ack_failure": True})
+    except Exception as error:  # whatever the broker raises: the sweep will find the work
+        log.warning("nudge_lost", error=str(error))
+
+
+def _worker_started(**_: Any) -> None:
+    # django-q2 sends post_spawn in its worker processes only, after the fork.
+    if _on_worker_start is not None:
+        _on_worker_start()

@@ -1,0 +1,76 @@
+"""Who: people, their keys, the areas of the portal, and the authority epoch."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+from aegis.core.visibility import GrantedQuerySet
+
+
+class User(AbstractUser):
+    """A person. The id is the pseudonym that event lines carry; the name lives here alone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    is_demo = models.BooleanField(default=False, help_text="Made by the demo; deploy checks refuse such people.")
+    single_key_shortcuts = models.BooleanField(default=True, help_text="WCAG 2.1.4: single keys can be switched off.")
+
+    history = HistoricalRecords(excluded_fields=["password", "last_login"])
+
+    class Meta:
+        default_permissions = ()
+
+    @property
+    def display_name(self) -> str:
+        return self.get_full_name() or self.username
+
+
+class Area(models.Model):
+    """A part of the portal whose configuration is edited as one: access, contracts, routing, workflows, agents, approvals,
+    queues, people, audit. Rows exist from the first migration; guardian grants on them are the right to view or edit."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.SlugField(unique=True)
+    title = models.CharField(max_length=80)
+
+    objects = GrantedQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        permissions: ClassVar = [("view_area", "May read this area"), ("edit_area", "May propose and apply changes here")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ApiKey(models.Model):
+    """A secret that acts as one person through the API. Only its SHA-256 is kept; it is shown once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
+    label = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=12, unique=True)  # read by api_keys.authenticate; not secret
+    secret_digest = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_on = models.DateField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+
+class AuthorityEpoch(models.Model):
+    """One row. Raised, under the exclusive authority lock, by whatever changes rights; a verdict computed under another epoch
+    is computed again (DESIGN promise 1)."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    epoch = models.BigIntegerField(default=1)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.CheckConstraint(condition=models.Q(id=1), name="authority_epoch_one_row")]

@@ -1,0 +1,144 @@
+"""Settings: everything that differs between installations is read from the environment here, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aegis.core import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("AEGIS_DATA_DIR", str(BASE_DIR / "var")))
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+DEBUG = env.flag("AEGIS_DEBUG", False)
+SECRET_KEY = env.text("AEGIS_SECRET_KEY", "")
+if not SECRET_KEY:
+    from aegis.core.secrets import installation_secret
+
+    SECRET_KEY = installation_secret(DATA_DIR)
+SECRET_KEY_FALLBACKS = env.names("AEGIS_SECRET_KEY_FALLBACKS")
+ALLOWED_HOSTS = env.names("AEGIS_ALLOWED_HOSTS", "127.0.0.1,localhost")
+CSRF_TRUSTED_ORIGINS = env.names("AEGIS_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "aegis.portal",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "guardian",
+    "simple_history",
+    "django_q",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "csp",
+    "axes",
+    "aegis.core",
+    "aegis.identity",
+    "audit",
+    "approvals",
+    "orchestration",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "aegis.portal.middleware.ErrorPages",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "aegis.urls"
+WSGI_APPLICATION = "aegis.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.database(env.text("AEGIS_DATABASE_URL", "sqlite:///"), data_dir=DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None  # guardian: no row that stands for strangers
+GUARDIAN_RAISE_403 = True
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "aegis" / "portal" / "assets"]
+
+_redis = env.text("AEGIS_REDIS_URL", "")
+Q_CLUSTER = {
+    "name": "aegis",
+    "workers": int(env.number("AEGIS_WORKERS", 2, minimum=1)),
+    "timeout": None,  # a drive task may serve many runs; every call in it has its own timeout
+    "retry": 120,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": -1,
+    "bulk": 1,
+    "recycle": 100_000,
+    "catch_up": False,
+    "scheduler": False,
+    "label": "AEGIS worker",
+    **({"redis": _redis} if _redis else {"orm": "default", "poll": 0.2}),
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "aegis.identity.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["aegis.core.api.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "aegis.core.api.problem_response",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {"TITLE": "AEGIS", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+
+LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
+SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
+RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
+CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 16, minimum=1))

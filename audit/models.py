@@ -1,0 +1,75 @@
+"""The rows of the journal. Written by `audit.journal` alone; never updated (a payload is only ever emptied)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from audit.querysets import EventQuerySet
+
+
+class Stream(models.Model):
+    """Head of a stream that has no row of its own elsewhere (configuration, access, system). Locked by whoever appends."""
+
+    name = models.CharField(max_length=120, primary_key=True)
+    seq = models.PositiveIntegerField(default=0)
+    head = models.CharField(max_length=64, default="0" * 64)
+
+    class Meta:
+        default_permissions = ()
+
+
+class Event(models.Model):
+    """One line. `line` is the exact canonical text that was hashed; everything else is a projection of it for reading."""
+
+    stream = models.CharField(max_length=120)
+    seq = models.PositiveIntegerField()
+    line = models.TextField()
+    leaf = models.CharField(max_length=64)  # RFC 6962 leaf hash of the line, hex
+    type = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=8)
+    actor_ref = models.CharField(max_length=36, blank=True)
+    scope = models.CharField(max_length=16)  # workflow, agent, policy, queue, access, system
+    scope_id = models.CharField(max_length=36, blank=True)
+    run_id = models.UUIDField(null=True)
+    step = models.CharField(max_length=64, blank=True)
+    agent = models.CharField(max_length=80, blank=True)
+    capability = models.CharField(max_length=120, blank=True)
+    outcome = models.CharField(max_length=24, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["stream", "seq"], name="event_stream_seq"),
+            models.CheckConstraint(condition=Q(seq__gte=1), name="event_seq_from_one"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                F("scope"), F("scope_id"), F("id").desc(), name="event_scope"
+            ),  # read by Event.visible_to + newest first
+            models.Index(F("type"), F("id").desc(), name="event_type"),  # audit page, filter by event
+            models.Index(F("actor_ref"), F("id").desc(), name="event_actor"),  # audit page, filter by actor
+            models.Index(F("run_id"), F("id"), name="event_run", condition=Q(run_id__isnull=False)),  # one run's life
+            models.Index(F("at").desc(), name="event_at"),  # audit page, time range
+        ]
+
+
+class Payload(models.Model):
+    """What somebody typed or an agent sent: the only place it is kept. The line holds a salted commitment to it."""
+
+    stream = models.CharField(max_length=120)
+    seq = models.PositiveIntegerField()
+    name = models.CharField(max_length=40)
+    body = models.TextField()  # exactly the bytes committed, as text
+    salt = models.CharField(max_length=32)  # 16 random bytes, hex; emptied with the body
+    erased_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["stream", "seq", "name"], name="payload_place")]

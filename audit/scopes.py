@@ -1,0 +1,41 @@
+"""The Scope port: every event carries one scope and its id; the scope's owner says which ids a person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from django.db.models import Q
+
+from aegis.core.visibility import Viewer
+
+# Returns the ids a person may see, as text; None means every id of the scope.
+VisibleIds = Callable[[Viewer], Iterable[str] | None]
+
+SCOPES = ("workflow", "agent", "policy", "queue", "access", "system")
+
+_owners: dict[str, VisibleIds] = {}
+
+
+def register_scope(name: str, visible_ids: VisibleIds) -> None:
+    """Called once at start-up by the app that owns the scope. A missing owner is system check `aegis.E010`."""
+    if name not in SCOPES:
+        raise ValueError(f"unknown scope {name!r}")
+    _owners[name] = visible_ids
+
+
+def missing_scopes() -> list[str]:
+    return [name for name in SCOPES if name not in _owners]
+
+
+def scope_filter(user: Viewer) -> Q:
+    """The condition on (`scope`, `scope_id`) columns that keeps what `user` may see; nothing for strangers."""
+    condition = Q(pk__in=[])
+    if not (user.is_authenticated and user.is_active):
+        return condition
+    for name, visible_ids in _owners.items():
+        ids = visible_ids(user)
+        if ids is None:
+            condition |= Q(scope=name)
+        elif found := list(ids):
+            condition |= Q(scope=name, scope_id__in=found)
+    return condition

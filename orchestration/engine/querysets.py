@@ -1,0 +1,28 @@
+"""What a person may see of runs and review items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from aegis.core.visibility import Viewer, VisibleQuerySet
+
+if TYPE_CHECKING:
+    from orchestration.engine.models import ReviewItem, Run
+
+
+class RunQuerySet(VisibleQuerySet["Run"]):
+    """By the workflow: who may `view` (or `operate`, ...) it, may its runs."""
+
+    def visible_to(self, user: Viewer, action: str = "view") -> Self:
+        from orchestration.workflows.models import Workflow
+
+        return self.filter(workflow__in=Workflow.objects.visible_to(user, action))
+
+
+class ReviewItemQuerySet(VisibleQuerySet["ReviewItem"]):
+    """By the queue."""
+
+    def visible_to(self, user: Viewer, action: str = "view") -> Self:
+        from orchestration.engine.models import ReviewQueue
+
+        return self.filter(queue__in=ReviewQueue.objects.visible_to(user, action))

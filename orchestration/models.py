@@ -1,0 +1,27 @@
+"""Every model of the app, gathered for Django; each lives in its room."""
+
+from orchestration.agents.models import Agent
+from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
+from orchestration.contracts.models import Contract
+from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue, Run
+from orchestration.records.models import Record, RecordVersion
+from orchestration.routing.models import RoutingTable
+from orchestration.workflows.models import Workflow, WorkflowRelease
+
+__all__ = [
+    "Agent",
+    "Capability",
+    "Contract",
+    "FloorLock",
+    "InboxItem",
+    "MatrixVersion",
+    "Record",
+    "RecordVersion",
+    "ReviewItem",
+    "ReviewQueue",
+    "Role",
+    "RoutingTable",
+    "Run",
+    "Workflow",
+    "WorkflowRelease",
+]
