@@ -111,7 +111,7 @@ _redis = env.text("AEGIS_REDIS_URL", "")
 Q_CLUSTER = {
     "name": "aegis",
     "workers": int(env.number("AEGIS_WORKERS", 2, minimum=1)),
-    "timeout": None,  # a drive task may serve many runs; every call in it has its own timeout
+    "timeout": -1,  # none: a drive task may serve many runs; every call in it has its own timeout
     "retry": 120,
     "max_attempts": 1,
     "ack_failures": True,

@@ -69,7 +69,7 @@ def database(url: str, *, data_dir: Path) -> dict[str, object]:
                 "timeout": 30,
                 "init_command": (
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                    "PRAGMA recursive_triggers=ON; PRAGMA trusted_schema=OFF; PRAGMA busy_timeout=30000;"
+                    "PRAGMA recursive_triggers=ON; PRAGMA busy_timeout=30000;"
                 ),
             },
         }
