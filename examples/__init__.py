@@ -1,0 +1,1 @@
+"""Reference workflows with their agents and sample items."""
