@@ -8,7 +8,7 @@ from aegis.core.visibility import Viewer, VisibleQuerySet
 from audit.scopes import scope_filter
 
 if TYPE_CHECKING:
-    from audit.models import Event
+    from audit.models import Event  # noqa: F401  (the base class names it as text)
 
 
 class EventQuerySet(VisibleQuerySet["Event"]):

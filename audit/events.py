@@ -1,0 +1,164 @@
+"""The event types of access, export and the system itself."""
+
+from __future__ import annotations
+
+from audit.catalogue import EventType
+
+TYPES = (
+    EventType(
+        "access.signed_in", "{actor} signed in", "access", fields=("method",), payloads={"client": "personal"}, tone="green"
+    ),
+    EventType(
+        "access.sign_in_failed",
+        "A sign-in as {data.person} failed: {data.code}",
+        "access",
+        fields=("person?", "code"),  # person: user id if the name is known; the name as typed is the payload
+        payloads={"name": "personal", "client": "personal"},
+        tone="amber",
+    ),
+    EventType("access.signed_out", "{actor} signed out", "access"),
+    EventType(
+        "access.denied",
+        "{actor} was refused “{data.right}” on {data.what}",
+        "access",
+        fields=("right", "what", "object?", "code"),
+        payloads={"detail": "personal"},
+        tone="red",
+    ),
+    EventType(
+        "denial.repeated",
+        "{actor} was refused “{data.right}” on {data.what} {data.count} more times within ten minutes",
+        "access",
+        fields=("right", "what", "count", "first_at", "last_at"),
+        tone="red",
+    ),
+    EventType(
+        "access.granted",
+        "{actor} gave {data.group} the right to “{data.right}” on {data.what}",
+        "access",
+        fields=("group", "right", "what", "object?"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.revoked",
+        "{actor} took from {data.group} the right to “{data.right}” on {data.what}",
+        "access",
+        fields=("group", "right", "what", "object?"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.group_joined",
+        "{actor} put {data.person} into {data.group}",
+        "access",
+        fields=("person", "group"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.group_created",
+        "{actor} created the group {data.group}",
+        "access",
+        fields=("group",),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.group_left",
+        "{actor} took {data.person} out of {data.group}",
+        "access",
+        fields=("person", "group"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.person_created",
+        "{actor} created an account for {data.person}",
+        "access",
+        fields=("person", "groups?"),
+        payloads={"reason": "personal", "person": "personal"},  # person: user name, name, address
+        tone="amber",
+    ),
+    EventType(
+        "access.person_disabled",
+        "{actor} disabled the account of {data.person}",
+        "access",
+        fields=("person", "keys_revoked?"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.person_enabled",
+        "{actor} enabled the account of {data.person}",
+        "access",
+        fields=("person",),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.key_created",
+        "{actor} created API key {data.prefix} for {data.person}",
+        "access",
+        fields=("person", "prefix", "expires_at"),
+        payloads={"reason": "personal", "label": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.key_revoked",
+        "{actor} revoked API key {data.prefix} of {data.person}",
+        "access",
+        fields=("person", "prefix"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "access.password_changed", "{actor} changed the password of {data.person}", "access", fields=("person",), tone="amber"
+    ),
+    EventType(
+        "audit.searched",
+        "{actor} searched the audit",
+        "access",
+        fields=("filters", "digest"),  # names of the filters used; what was looked for is the payload
+        payloads={"query": "personal"},
+    ),
+    EventType(
+        "audit.verified",
+        "{actor} verified the journal: {data.checked} events, {outcome}",
+        "system",
+        fields=("checked", "erased", "faults", "first_bad?"),
+        tone="blue",
+    ),
+    EventType(
+        "payload.erased",
+        "{actor} erased {data.count} payloads",
+        "governance",
+        fields=("places", "count", "basis"),
+        payloads={"reason": "business"},
+        tone="amber",
+    ),
+    EventType(
+        "export.created",
+        "{actor} exported {data.rows} rows of {data.what}",
+        "access",
+        fields=("what", "rows", "digest"),
+        payloads={"query": "personal", "reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "export.refused",
+        "{actor} was refused an export of {data.what}: {data.code}",
+        "access",
+        fields=("what", "code"),
+        tone="red",
+    ),
+    EventType("system.started", "AEGIS started, release {data.release}", "system", fields=("release", "process")),
+    EventType("system.stopped", "AEGIS stopped", "system", fields=("process",)),
+    EventType("system.migrated", "AEGIS moved to release {data.release}", "system", fields=("release",)),
+    EventType(
+        "system.bootstrapped",
+        "AEGIS was set up with its first configuration",
+        "system",
+        fields=("documents?",),
+    ),
+)

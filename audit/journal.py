@@ -1,0 +1,140 @@
+"""The public verbs of the journal. Nothing else inserts into its tables; nothing at all updates or deletes there.
+
+Appending happens inside the caller's transaction, together with the change it records: both or neither.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.db import connection, transaction
+
+from aegis.core import clock
+from audit import chain
+from audit.chain import Line
+from audit.drafts import Context, Draft, Head
+from audit.models import Event, Payload, Stream
+
+if TYPE_CHECKING:
+    from audit.verify import Report
+
+
+class HasHead(Protocol):
+    """A row that carries the head of its own stream: a run, a request, a review item, `audit.Stream`."""
+
+    seq: Any
+    head: Any
+
+
+def append(context: Context, drafts: Sequence[Draft], at: datetime | None = None) -> list[Line]:
+    """Append to a stream whose head is a row of `audit.Stream` (configuration, access, system).
+
+    Locks that row until the transaction ends (lock order: streams come last, by name).
+
+    Args:
+        at: the moment recorded; the database's clock if None.
+
+    Raises:
+        TransactionManagementError: called outside a transaction.
+        UnknownEventType, UndeclaredContent, Malformed, TooLarge: see `chain.seal`.
+    """
+    _require_transaction()
+    row = _locked_stream(context.stream)
+    lines = append_to(row, context, drafts, at)
+    row.save(update_fields=["seq", "head"])
+    return lines
+
+
+def append_to(row: HasHead, context: Context, drafts: Sequence[Draft], at: datetime | None = None) -> list[Line]:
+    """Append to the stream whose head is on `row`. The caller holds the row's lock and saves `seq` and `head` afterwards."""
+    _require_transaction()
+    lines, head = chain.seal(context, Head(row.seq, row.head), drafts, at or clock.db_now(), new_salts())
+    write(lines)
+    row.seq, row.head = head.seq, head.leaf
+    return lines
+
+
+def write(lines: Sequence[Line]) -> None:
+    """Insert sealed lines of any number of streams: one INSERT for the events, one for the payloads.
+
+    The caller saves the heads. `UNIQUE(stream, seq)` refuses a writer that lost a race.
+    """
+    _require_transaction()
+    Event.objects.bulk_create([_event(line) for line in lines])
+    Payload.objects.bulk_create(
+        Payload(stream=line.stream, seq=line.seq, name=name, body=body.decode(), salt=salt)
+        for line in lines
+        for name, body, salt in line.payloads
+    )
+
+
+def read(stream: str, *, after: int = 0) -> list[Event]:
+    """The events of one stream, in order, from `after` (exclusive)."""
+    return list(Event.objects.filter(stream=stream, seq__gt=after).order_by("seq"))
+
+
+def payload(stream: str, seq: int, name: str) -> bytes | None:
+    """The bytes exactly as committed; None if there is no such payload or it was erased."""
+    row = (
+        Payload.objects.filter(stream=stream, seq=seq, name=name, erased_at__isnull=True).values_list("body", flat=True).first()
+    )
+    return None if row is None else row.encode()
+
+
+def payloads(stream: str) -> dict[tuple[int, str], bytes]:
+    """(seq, name) -> bytes of every payload of a stream that was not erased. One query."""
+    rows = Payload.objects.filter(stream=stream, erased_at__isnull=True).values_list("seq", "name", "body")
+    return {(seq, name): body.encode() for seq, name, body in rows}
+
+
+def verify(stream: str | None = None) -> Report:
+    """Check the record; see `audit.verify`."""
+    from audit.verify import verify as run
+
+    return run(stream)
+
+
+def new_salts() -> Iterator[str]:
+    """Endless fresh salts, 16 random bytes each, as hex."""
+    while True:
+        yield secrets.token_hex(16)
+
+
+def _event(line: Line) -> Event:
+    draft, context = line.draft, line.context
+    return Event(
+        stream=line.stream,
+        seq=line.seq,
+        line=line.text,
+        leaf=line.leaf,
+        type=draft.type,
+        at=line.at,
+        actor_kind=draft.actor.kind,
+        actor_ref=draft.actor.ref,
+        scope=context.scope,
+        scope_id=context.scope_id,
+        run_id=context.run_id,
+        step=draft.step,
+        agent=draft.agent,
+        capability=draft.capability,
+        outcome=draft.outcome,
+        duration_ms=draft.duration_ms,
+    )
+
+
+def _locked_stream(name: str) -> Stream:
+    """The row, locked; made first if there is none. SQLite: its IMMEDIATE transaction holds the writer lock already."""
+    row = Stream.objects.select_for_update().filter(name=name).first()
+    if row is None:
+        # Two first writers may both come here: the second insert waits for the first one's commit, then does nothing.
+        Stream.objects.bulk_create([Stream(name=name)], ignore_conflicts=True)
+        row = Stream.objects.select_for_update().get(name=name)
+    return row
+
+
+def _require_transaction() -> None:
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("The journal is written inside the transaction of what it records")
