@@ -22,8 +22,8 @@ CSRF_TRUSTED_ORIGINS = env.names("AEGIS_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "aegis.portal",
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "aegis.portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -52,6 +52,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",  # default deny: public views say so themselves
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "aegis.portal.middleware.ErrorPages",
@@ -70,6 +71,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "aegis.portal.context.shell",
             ],
         },
     },
@@ -81,9 +83,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "identity.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-    "guardian.backends.ObjectPermissionBackend",
+    "aegis.identity.backends.PersonBackend",
 ]
+# guardian.W001 asks for its backend, through which superusers pass every check; rights are read by `visible_to` alone.
+SILENCED_SYSTEM_CHECKS = ["guardian.W001"]
 ANONYMOUS_USER_NAME = None  # guardian: no row that stands for strangers
 GUARDIAN_RAISE_403 = True
 AUTH_PASSWORD_VALIDATORS = [
@@ -106,6 +109,35 @@ USE_I18N = False
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "aegis" / "portal" / "assets"]
+
+# What a page may load and do (docs/adr/0007): our own files, no inline script, no inline style, no eval, no frames.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "report-uri": "/csp-report/",
+    },
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+UNFOLD = {
+    "SITE_TITLE": "AEGIS",
+    "SITE_HEADER": "AEGIS",
+    "SITE_SUBHEADER": "Operations portal",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {},  # as a file (assets/aegis/unfold-colors.css), not as an inline <style>
+    "SIDEBAR": {"navigation": "aegis.portal.nav.sidebar"},
+}
 
 _redis = env.text("AEGIS_REDIS_URL", "")
 Q_CLUSTER = {

@@ -1,5 +1,16 @@
-"""Every route of the portal."""
+"""Every route of the portal. Rooms bring their own paths; what nobody answers falls to the admin site, which asks for sign-in."""
 
-from django.urls import URLPattern, URLResolver
+from __future__ import annotations
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from importlib.util import find_spec
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+_ROOMS = ("approvals.urls", "audit.urls", "orchestration.urls")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("aegis.portal.urls")),
+    *(path("", include(room)) for room in _ROOMS if find_spec(room)),
+    path("", admin.site.urls),
+]

@@ -1,6 +1,17 @@
+"""The composition root: admin site, navigation, home, health."""
+
 from django.apps import AppConfig
+from django.contrib.admin import apps as stock  # not the class itself: Django would take it for ours
 
 
 class PortalConfig(AppConfig):
     name = "aegis.portal"
     label = "portal"
+    default = True
+
+
+class PortalAdminConfig(stock.AdminConfig):
+    """django.contrib.admin with our site as the default: what is not restricted is not mounted (`portal.site`)."""
+
+    default_site = "aegis.portal.site.AegisSite"
+    default = False

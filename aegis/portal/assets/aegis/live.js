@@ -1,0 +1,65 @@
+/* Live parts. <section data-live="/url/of/partial/" data-live-every="4"> is fetched again every N seconds (ETag, 304) and its
+   content swapped only when it changed. Nothing is lost: while the part holds the focus in a field, an open menu, dialog or
+   selection, or a field the reader changed, the swap waits. Focus on a link or button is kept by id, else by href.
+   The page keeps one polite status line (.ag-toast is not used for this); a part may carry data-live-say="text with {n}" to
+   have a change announced. Hidden pages do not poll. Event "aegis:live" fires on the part after a swap.
+   A 403, 404 or sign-in page stops the polling and says so. */
+(function () {
+  "use strict";
+  const { $$, refresh } = window.Aegis;
+  const say = document.getElementById("ag-live-status");
+
+  function isBusy(part) {
+    const el = document.activeElement;
+    if (el && part.contains(el) && el.matches("input:not([type=checkbox]):not([type=radio]),textarea,select,[contenteditable]")) return true;
+    if (part.querySelector("details.ag-menu[open], dialog[open], [data-live-hold]")) return true;
+    if ($$("input,textarea", part).some((f) => (f.type === "checkbox" || f.type === "radio" ? f.checked !== f.defaultChecked : f.value !== f.defaultValue))) return true;
+    const sel = document.getSelection();
+    return Boolean(sel && !sel.isCollapsed && part.contains(sel.anchorNode));
+  }
+  function swap(part, html) {
+    const el = document.activeElement;
+    const held = el && part.contains(el) ? { id: el.id, href: el.getAttribute("href") } : null;
+    const open = $$("details[id][open]", part).map((d) => d.id);
+    const scroll = $$("[id][data-live-scroll]", part).map((s) => [s.id, s.scrollTop]);
+    part.innerHTML = html; // from our own origin, autoescaped by the server; the CSP forbids inline script anyway
+    open.forEach((id) => { const d = document.getElementById(id); if (d) d.open = true; });
+    scroll.forEach(([id, top]) => { const s = document.getElementById(id); if (s) s.scrollTop = top; });
+    if (held) {
+      const again = (held.id && document.getElementById(held.id)) || (held.href && $$("a[href]", part).find((a) => a.getAttribute("href") === held.href));
+      if (again) again.focus({ preventScroll: true });
+    }
+    refresh(part);
+    if (say && part.dataset.liveSay) say.textContent = part.dataset.liveSay;
+    part.dispatchEvent(new CustomEvent("aegis:live", { bubbles: true }));
+  }
+  function start(part) {
+    let etag = part.dataset.liveEtag || "";
+    let waiting = null;
+    let failures = 0;
+    const every = Math.max(1, Number(part.dataset.liveEvery || 4)) * 1000;
+    async function turn() {
+      if (document.hidden || !part.isConnected) return every;
+      if (waiting !== null && !isBusy(part)) { swap(part, waiting); waiting = null; }
+      try {
+        const answer = await fetch(part.dataset.live, { headers: { "X-Requested-With": "fetch", ...(etag ? { "If-None-Match": etag } : {}) }, redirect: "manual" });
+        failures = 0;
+        if (answer.status === 304) return every;
+        if (!answer.ok) {
+          part.dataset.liveState = "stopped";
+          if (say) say.textContent = "This page no longer updates by itself; reload it.";
+          return 0;
+        }
+        etag = answer.headers.get("ETag") || "";
+        const html = await answer.text();
+        if (isBusy(part)) waiting = html; else { waiting = null; swap(part, html); }
+      } catch (e) { failures = Math.min(failures + 1, 5); }
+      return every * 2 ** failures;
+    }
+    const loop = async () => { const next = await turn(); if (next && part.isConnected) setTimeout(loop, next); };
+    setTimeout(loop, every);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) turn(); });
+  }
+  $$("[data-live]").forEach(start);
+  window.Aegis.live = start;
+}());
