@@ -1,4 +1,4 @@
-"""Policies, requests, decisions, change sets and frozen document versions: fields, constraints, indexes. Rules live in verbs."""
+"""Policies, requests, decisions, change sets, frozen document versions: fields, constraints, indexes. Verbs hold the rules."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
 from aegis.identity.models import User
-from approvals.querysets import ChangeSetQuerySet, GovernedQuerySet, PolicyQuerySet, RequestQuerySet
+from approvals.querysets import ChangeSetQuerySet, GovernedQuerySet, RequestQuerySet
 
 
 class Governed(models.Model):
-    """Base of every configuration row that change control writes. `document` is the manifest as last applied, canonical JSON."""
+    """Base of every configuration row that change control writes. `document` is the manifest as last applied, canonical."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, unique=True)
@@ -84,7 +84,6 @@ class ApprovalPolicy(Governed):
     area = "approvals"
 
     groups = models.ManyToManyField(Group, related_name="+")  # derived from the stages; read by RequestQuerySet.visible_to
-    objects = PolicyQuerySet.as_manager()
 
     class Meta(Governed.Meta):
         permissions: ClassVar = [("view_approvalpolicy", "May read"), ("edit_approvalpolicy", "May propose changes")]

@@ -11,7 +11,7 @@ from aegis.core.visibility import GrantedQuerySet, Viewer, VisibleQuerySet
 from audit.scopes import scope_filter
 
 if TYPE_CHECKING:
-    from approvals.models import ApprovalRequest, ChangeSet
+    from approvals.models import ApprovalRequest, ChangeSet  # noqa: F401  (named in the bases below)
 
 
 class GovernedQuerySet(GrantedQuerySet[Any]):
@@ -24,10 +24,6 @@ class GovernedQuerySet(GrantedQuerySet[Any]):
         if area and Area.objects.visible_to(user, action).filter(name=area).exists():
             return self.all()
         return super().visible_to(user, action)
-
-
-class PolicyQuerySet(GovernedQuerySet):
-    pass
 
 
 class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):

@@ -1,0 +1,111 @@
+"""The port through which a request asks about something that lives in another room (DESIGN section 3).
+
+An effect, a step's output and a change set are questions. Whoever owns them registers one `Question` each at start-up; the
+verbs in `gates` know nothing else of what is being asked.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+
+if TYPE_CHECKING:
+    from approvals.models import ApprovalRequest
+
+Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing shown beside the question, frozen when the request opened.
+
+    Attributes:
+        name: the payload's name in the event `request.opened`.
+        digest: hex sha256 of its bytes; part of what a decision signs.
+        pointer: "<stream>/<seq>" of the event it came from.
+    """
+
+    name: str
+    title: str
+    digest: str
+    pointer: str = ""
+    body: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The question as it stands now.
+
+    Attributes:
+        title: the question in one sentence.
+        digest: hex sha256 over capability and version, resource, parameters, version of the base record, version of the policy
+            and digests of the evidence (DESIGN promise 7). Another value than the request's voids the votes given so far.
+        bound: ids of people who cannot decide: they started it, edited it, own the proposing agent, or act for such a person.
+        bound_because: id -> how the person is bound, to follow "You ..." ("started the run").
+        before, after: the record as it is and as it would be.
+        is_current: False when it can no longer come true in any form (its base is gone); it may then only be rejected.
+    """
+
+    title: str
+    digest: str
+    bound: frozenset[str] = frozenset()
+    bound_because: Mapping[str, str] = field(default_factory=dict)
+    before: Json | None = None
+    after: Json | None = None
+    record_label: str = ""
+    is_current: bool = True
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Question(ABC):
+    """One sort of thing that people are asked about.
+
+    Attributes:
+        kind: stored on the request ("effect", "step", "change").
+        changes_rights: settling it changes rights (a change set), so the authority lock is taken exclusively first.
+    """
+
+    kind: ClassVar[str]
+    changes_rights: ClassVar[bool] = False
+
+    @abstractmethod
+    def lock(self, subject: str) -> None:
+        """Lock what stands before requests in the lock order (the run's row): no deadlock, no lost wake-up."""
+
+    @abstractmethod
+    def live(self, subject: str) -> Live:
+        """Read the question now. Called inside the deciding transaction, after `lock`, and by pages without it."""
+
+    @abstractmethod
+    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
+        """Called once, inside the deciding transaction, when the request has its outcome. Writes what the owner must learn."""
+
+
+_questions: dict[str, Question] = {}
+
+
+def register(question: Question) -> None:
+    """Called at start-up by the room that owns the question."""
+    _questions[question.kind] = question
+
+
+def get(kind: str) -> Question:
+    """The registered question.
+
+    Raises:
+        LookupError: nobody registered it; a fault of the installation, not of a person.
+    """
+    try:
+        return _questions[kind]
+    except KeyError:
+        raise LookupError(f"no Question is registered for {kind!r}") from None
+
+
+def registered() -> frozenset[str]:
+    """Kinds with an owner; read by the system check of start-up."""
+    return frozenset(_questions)
