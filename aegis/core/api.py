@@ -1,0 +1,157 @@
+"""The API edge: strict JSON in, problem documents (RFC 9457) out, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import IO, Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
+from django.core.signals import got_request_exception
+from django.http import Http404
+from rest_framework import exceptions as drf
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from aegis.core import canonical
+from aegis.core.actors import Actor, user_actor
+from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotAuthenticated, NotFound, TooLarge, Unavailable
+
+PROBLEM = "application/problem+json"
+CHALLENGE = 'Bearer realm="aegis"'
+# A body carries one payload (at most 256 KiB as stored) and its envelope; escapes may make the text longer than what is stored.
+MAX_BODY_BYTES = 4 * canonical.MAX_PAYLOAD_BYTES
+
+log = structlog.get_logger(__name__)
+
+
+class StrictJSONParser(BaseParser):
+    """`application/json` in UTF-8 and nothing else; what two readers could read differently is refused with its place."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> canonical.Json:
+        """
+        Raises:
+            TooLarge: more than `MAX_BODY_BYTES`; nothing beyond that is read.
+            Malformed: with the JSON pointer, or line and column.
+            UnsupportedMediaType: a character set other than UTF-8.
+        """
+        charset = _parameter(media_type or "", "charset")
+        if charset not in {"", "utf-8", "utf8"}:
+            raise drf.UnsupportedMediaType(media_type or "")
+        raw = stream.read(MAX_BODY_BYTES + 1)
+        if len(raw) > MAX_BODY_BYTES:
+            raise TooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes")
+        return canonical.parse(raw, max_bytes=MAX_BODY_BYTES)
+
+
+def actor_of(request: Request) -> Actor:
+    """Who acts through this request, and how they proved it ("session" or "api_key:<prefix>").
+
+    Raises:
+        NotAuthenticated
+    """
+    if not request.user.is_authenticated:
+        raise NotAuthenticated
+    return user_actor(request.user.pk, auth=request.auth if isinstance(request.auth, str) else "session")
+
+
+def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
+    """DRF's exception handler. Every refusal, ours or the framework's, becomes one problem document; so does a fault of ours,
+    without its text, which goes to the log."""
+    refusal = as_aegis_error(error)
+    set_rollback()
+    if refusal is None:
+        log.exception("api_fault", exc_info=error)
+        got_request_exception.send(sender=problem_response, request=getattr(context.get("request"), "_request", None))
+        refusal = AegisError("AEGIS failed to answer; the fault was logged")
+    return Response(problem(refusal), status=_status(refusal), content_type=PROBLEM, headers=_headers(error, refusal))
+
+
+def problem(error: AegisError) -> dict[str, canonical.Json]:
+    """The problem document of a refusal. `faults` names each place; a 403 names the right and who can give it."""
+    document: dict[str, canonical.Json] = {
+        "type": f"urn:aegis:problem:{error.code}",
+        "title": error.title,
+        "status": _status(error),
+        "detail": error.detail,
+        "code": error.code,
+    }
+    if error.faults:
+        document["faults"] = [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in error.faults]
+    if isinstance(error, Forbidden):
+        document["right"] = error.right
+        document["granted_by"] = error.granted_by
+    return document
+
+
+class FrameworkRefusal(AegisError):
+    """A refusal of the framework's (method, media type, rate) in our form."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        self.status, self.code, self.title = status, code, HTTPStatus(status).phrase  # type: ignore[misc]
+        super().__init__(detail)
+
+
+def as_aegis_error(error: Exception) -> AegisError | None:
+    """The refusal that stands for any exception that may reach the edge; None for a fault of the program."""
+    match error:
+        case AegisError():
+            return error
+        case Http404() | drf.NotFound():
+            return NotFound()  # the framework's wording names models: an unknown id and a hidden one must read alike
+        case drf.NotAuthenticated() | drf.AuthenticationFailed():
+            return NotAuthenticated()
+        case PermissionDenied() | drf.PermissionDenied():
+            return Forbidden(str(error))
+        case drf.ValidationError():
+            return Invalid(faults=list(_faults(error.detail)))
+        case ValidationError():
+            return Invalid(faults=list(_faults(error.message_dict if hasattr(error, "error_dict") else error.messages)))
+        case RequestDataTooBig():
+            return TooLarge()
+        case drf.APIException():
+            return FrameworkRefusal(error.status_code, str(error.default_code), str(error.detail))
+        case _:
+            return None
+
+
+def _status(error: AegisError) -> int:
+    return error.status if isinstance(error, FrameworkRefusal) else error.http_status
+
+
+def _headers(error: Exception, refusal: AegisError) -> dict[str, str]:
+    headers = {}
+    if isinstance(refusal, NotAuthenticated):
+        headers["WWW-Authenticate"] = CHALLENGE
+    if wait := getattr(error, "wait", None):  # drf.Throttled: seconds
+        headers["Retry-After"] = str(int(wait) + 1)
+    if isinstance(refusal, Unavailable):
+        headers["Retry-After"] = "1"
+    return headers
+
+
+def _faults(detail: Any, where: str = "") -> Iterator[Fault]:
+    """DRF's nested lists and dicts of messages, as places."""
+    if isinstance(detail, Mapping):
+        for key, child in detail.items():
+            yield from _faults(child, where if key == "non_field_errors" else f"{where}/{key}")
+    elif isinstance(detail, list | tuple):
+        for index, child in enumerate(detail):
+            yield from _faults(child, where if isinstance(child, str) else f"{where}/{index}")
+    else:
+        yield Fault(where or "/", str(detail))
+
+
+def _parameter(media_type: str, name: str) -> str:
+    for part in media_type.split(";")[1:]:
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"').lower()
+    return ""

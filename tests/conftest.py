@@ -1,0 +1,121 @@
+"""Fixtures every test may use: the personas, and a database that keeps the rows its migrations made.
+
+The personas are those of the demo: olivia operates, sam leads, ada administers access, quinn audits; root is a superuser in no
+group, who may therefore do nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from aegis.core.actors import SYSTEM, Actor, user_actor
+from aegis.identity.areas import AREAS
+from aegis.identity.models import Area, User
+
+PASSWORD = "correct horse battery staple"  # of every persona
+
+
+@pytest.fixture
+def area_rows(db: None) -> None:
+    """A flush after a transactional test takes the rows of the migrations along; put them back."""
+    if Area.objects.count() != len(AREAS):
+        from importlib import import_module
+
+        from django.apps import apps
+
+        import_module("aegis.identity.migrations.0002_area_rows").add_areas(apps, None)
+
+
+@pytest.fixture
+def person(area_rows: None) -> Callable[..., User]:
+    """Makes a person: `person("zoe", "Support leads")`. The groups are made as needed."""
+    from aegis.identity import people
+
+    def make(username: str, *groups: str, **fields: object) -> User:
+        for group in groups:
+            people.create_group(group, actor=SYSTEM, reason="test")
+        return people.create_person(
+            username,
+            name=username.capitalize(),
+            password=PASSWORD,
+            groups=groups,
+            actor=SYSTEM,
+            reason="test",
+            **fields,  # type: ignore[arg-type]
+        )
+
+    return make
+
+
+@pytest.fixture
+def olivia(person: Callable[..., User]) -> User:
+    return person("olivia", "Support operators")
+
+
+@pytest.fixture
+def sam(person: Callable[..., User]) -> User:
+    return person("sam", "Support leads")
+
+
+@pytest.fixture
+def ada(person: Callable[..., User]) -> User:
+    """May view and edit every area but audit, which she may view."""
+    from aegis.identity import grants
+
+    user = person("ada", "Admins")
+    admins = Group.objects.get(name="Admins")
+    for area in Area.objects.all():
+        grants.grant(admins, area, "view", actor=SYSTEM, reason="test")
+        if area.name != "audit":
+            grants.grant(admins, area, "edit", actor=SYSTEM, reason="test")
+    return user
+
+
+@pytest.fixture
+def quinn(person: Callable[..., User]) -> User:
+    """May view every area."""
+    from aegis.identity import grants
+
+    user = person("quinn", "Auditors")
+    auditors = Group.objects.get(name="Auditors")
+    for area in Area.objects.all():
+        grants.grant(auditors, area, "view", actor=SYSTEM, reason="test")
+    return user
+
+
+@pytest.fixture
+def root(person: Callable[..., User]) -> User:
+    user = person("root")
+    user.is_superuser = True
+    user.save(update_fields=["is_superuser"])
+    return user
+
+
+@pytest.fixture
+def as_actor() -> Callable[[User], Actor]:
+    """The actor of a person who signed in with a session."""
+    return lambda user: user_actor(user.pk, auth="session")
+
+
+@pytest.fixture
+def browser_of() -> Callable[..., Client]:
+    """A test client with a session: `browser_of(sam)`. Django's own `login` knows no request, which axes asks for."""
+
+    def sign_in(user: User, **options: Any) -> Client:
+        client = Client(**options)
+        client.force_login(user, backend="aegis.identity.backends.PersonBackend")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture(autouse=True)
+def _test_settings(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
+    """What a test writes to the data folder stays in its own; passwords are hashed quickly."""
+    settings.DATA_DIR = tmp_path_factory.mktemp("data")
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
