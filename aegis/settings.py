@@ -108,6 +108,8 @@ USE_I18N = False
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = True  # read where they lie: a start needs no collectstatic
 STATICFILES_DIRS = [BASE_DIR / "aegis" / "portal" / "assets"]
 
 # What a page may load and do (docs/adr/0007): our own files, no inline script, no inline style, no eval, no frames.
@@ -125,6 +127,7 @@ CONTENT_SECURITY_POLICY = {
         "report-uri": "/csp-report/",
     },
 }
+CSRF_FAILURE_VIEW = "aegis.portal.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 

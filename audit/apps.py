@@ -6,6 +6,9 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from aegis.identity import recorder
         from audit import catalogue, events
+        from audit.recorder import JournalRecorder
 
         catalogue.register(*events.TYPES)
+        recorder.register(JournalRecorder())
