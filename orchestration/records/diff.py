@@ -34,18 +34,14 @@ def _rows(before: Mapping[str, Json], after: Mapping[str, Json], prefix: str) ->
     for name in sorted({*before, *after}):
         field = f"{prefix}{name}"
         old, new = before.get(name), after.get(name)
-        if name in before and name in after and not (isinstance(old, Mapping) and isinstance(new, Mapping)):
-            yield Row(field, "same" if _equal(old, new) else "changed", old, new)
-        elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _rows(old, new, f"{field}.")
+        elif name in before and name in after:
+            yield Row(field, "same" if _equal(old, new) else "changed", old, new)
         elif name in before:
-            yield from _rows(old, {}, f"{field}.") if _opens(old) else [Row(field, "removed", old, None)]
+            yield from _rows(old, {}, f"{field}.") if isinstance(old, Mapping) and old else [Row(field, "removed", old, None)]
         else:
-            yield from _rows({}, new, f"{field}.") if _opens(new) else [Row(field, "added", None, new)]
-
-
-def _opens(value: Json) -> bool:
-    return isinstance(value, Mapping) and bool(value)
+            yield from _rows({}, new, f"{field}.") if isinstance(new, Mapping) and new else [Row(field, "added", None, new)]
 
 
 def _equal(old: Json, new: Json) -> bool:

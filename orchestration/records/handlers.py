@@ -1,7 +1,7 @@
 """Local effects: what carrying out a capability does to a record of ours. Pure; named, so that capabilities refer to them.
 
-A handler gets the record's body as it is (None: there is none) and the parameters, and returns the body as it shall be. It decides
-nothing about rights, versions or keys.
+A handler gets the record's body as it is (None: there is none) and the parameters, and returns the body as it shall be. It
+decides nothing about rights, versions or keys.
 """
 
 from __future__ import annotations
@@ -95,4 +95,4 @@ def _bounded(body: Body) -> Body:
 
 
 def _refused(what: str) -> EffectRefused:
-    return EffectRefused(what.capitalize(), faults=[Fault("", what)])
+    return EffectRefused(what[0].upper() + what[1:], faults=[Fault("", what)])

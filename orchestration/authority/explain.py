@@ -1,0 +1,38 @@
+"""A verdict as a chain of sentences: "may X do Y, and why". Pure.
+
+The sentences quote configuration and, for conditions that could not be judged, facts: show them only to who may see the record.
+"""
+
+from __future__ import annotations
+
+from orchestration.authority.verdicts import Considered, Verdict
+
+_EFFECTS = {"allow": "allows it", "gate": "lets it pass with an approval", "deny": "denies it"}
+_ANSWERS = {"allow": "Allowed", "gate": "Needs an approval", "deny": "Denied"}
+
+
+def explain(verdict: Verdict) -> list[str]:
+    """Every cell that was asked and what came of it, then the locks, then the answer."""
+    sentences = [_sentence(one) for one in verdict.considered]
+    if not sentences and verdict.code in ("no_grant", "requester"):
+        sentences.append("No role that counts has a cell for it; an empty cell is a deny.")
+    if verdict.raised_by:
+        sentences.append(f"Floor lock {', '.join(verdict.raised_by)} raised the answer.")
+    elif verdict.locks:
+        sentences.append(f"Floor lock {', '.join(verdict.locks)} is on it; the answer is strict enough as it is.")
+    sentences += [f"At {fault}." for fault in verdict.faults]
+    answer = _ANSWERS[verdict.answer] + (f" under policy {verdict.policy}" if verdict.policy else "")
+    return [*sentences, f"{answer}. {verdict.reason} (matrix version {verdict.matrix})"]
+
+
+def _sentence(one: Considered) -> str:
+    grant = one.grant
+    whose = "Role" if one.asked == "principal" else "The requester's role"
+    effect = _EFFECTS[grant.effect] + (f" under policy {grant.policy}" if grant.policy else "")
+    if not grant.when:
+        return f"{whose} {grant.role} {effect}."
+    head = f"{whose} {grant.role} {effect} if {grant.when}"
+    if one.holds is None:
+        meaning = "so it grants nothing" if grant.effect == "allow" else "so it counts as met"
+        return f"{head}: this could not be judged ({one.error}), {meaning}."
+    return f"{head}: {'true' if one.holds else 'false, so this cell says nothing'}."
