@@ -36,11 +36,3 @@ def monotonic() -> float:
     """Seconds for measuring durations and pacing loops."""
     return time.monotonic()
 
-
-def to_text(moment: datetime) -> str:
-    """RFC 3339 UTC with microseconds, the only form of time inside an event line."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def from_text(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -5,6 +5,7 @@ Losing, repeating or delaying every message changes latency only, because the sw
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,11 @@ import structlog
 from django.db import transaction
 
 NUDGE_TASK = "aegis.core.wake.on_nudge"
+
+#: At most one ring per process in this time: a nudge drains everything that is runnable, and the sweep is never far.
+MIN_INTERVAL_SECONDS = 0.05
+
+_last_ring = 0.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +51,13 @@ def on_nudge() -> None:
 
 
 def _ring() -> None:
+    global _last_ring
     from django_q.tasks import async_task
+
+    moment = time.monotonic()
+    if moment - _last_ring < MIN_INTERVAL_SECONDS:
+        return
+    _last_ring = moment
 
     try:
         async_task(NUDGE_TASK, q_options={"save": False, "ack_failure": True})

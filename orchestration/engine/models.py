@@ -79,10 +79,8 @@ class Run(models.Model):
             models.UniqueConstraint(fields=["requester", "idempotency_key"], name="run_submitted_once"),
         ]
         indexes: ClassVar = [
-            # engine.lease.claim: woken, due, or abandoned; terminal runs are outside every one of these
-            models.Index(
-                F("priority"), F("submitted_at"), name="run_woken", condition=Q(wake__gt=F("seen"), ended_at__isnull=True)
-            ),
+            # engine.lease.claim: woken, due, or abandoned; a run at rest is in none of these
+            models.Index(F("priority"), F("submitted_at"), name="run_woken", condition=Q(wake__gt=F("seen"))),
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="run_due"),
             models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="run_leased"),
             models.Index(F("workflow"), F("submitted_at").desc(), name="run_listed"),  # run list

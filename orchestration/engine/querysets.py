@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from aegis.core.visibility import Viewer, VisibleQuerySet
 
 if TYPE_CHECKING:
-    from orchestration.engine.models import ReviewItem, Run
+    pass
 
 
 class RunQuerySet(VisibleQuerySet["Run"]):

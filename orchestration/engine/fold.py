@@ -1,0 +1,130 @@
+"""fold(state, event) -> state: what each event of a run's stream means for its control state. Pure.
+
+Only `type`, `data` and `seq` of a line are read, never a payload. A release never changes the meaning of a type (DESIGN section 5);
+a new meaning is a new type, and the old branch stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from aegis.core.canonical import Json
+from aegis.core.errors import IntegrityBroken
+from orchestration.engine.state import Approval, State
+
+Data = Mapping[str, Json]
+
+
+def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State:
+    """Apply one event.
+
+    Raises:
+        IntegrityBroken: an event type no release ever wrote to a run.
+    """
+    match type:
+        case "run.submitted":
+            return _enter(state, data["next"])
+        case "step.started":
+            return replace(state, phase="calling", attempt=data["attempt"], until="")
+        case "step.completed" | "value.set":
+            return _enter(_with_output(state, data["step"], f"{stream}/{seq}"), data["next"])
+        case "route.chosen":
+            chosen = replace(state, cases={**state.cases, data["step"]: data["case"]})
+            chosen = _with_output(chosen, data["step"], f"{stream}/{seq}")
+            return _enter(chosen, data["next"]) if data["next"] else chosen
+        case "step.failed":
+            if data["retry_at"]:
+                return replace(state, phase="retrying", until=data["retry_at"])
+            return replace(state, phase="ready")
+        case "step.lost" | "effect.lost":
+            return replace(state, phase="ready", losses=data["losses"])
+        case "step.gave_up":
+            return _enter(state, data["next"])
+        case "effect.conflicted":
+            return replace(state, phase="ready", attempt=data["attempt"], digest="", approval=None)
+        case "effect.intended":
+            return replace(state, phase="acting", attempt=data["attempt"], digest=data["digest"], approval=None)
+        case "effect.done":
+            return _enter(_with_output(state, data["step"], f"{stream}/{seq}"), data["next"])
+        case "effect.failed":
+            if data["retry_at"]:
+                return replace(state, phase="retrying", until=data["retry_at"])
+            return replace(state, phase="ready")
+        case "gate.opened":
+            return replace(
+                state, phase="deciding", request=data["request"], digest=data["digest"], policy=data["policy"], approval=None
+            )
+        case "gate.settled":
+            return _settle_gate(state, data)
+        case "review.opened":
+            return replace(state, phase="reviewing", item=data["item"], request="", until="")
+        case "review.settled":
+            return _settle_review(state, data)
+        case "run.retried":
+            return replace(_afresh(state), ended="", outcome="")
+        case "run.completed":
+            return _end(state, "completed", data["outcome"])
+        case "run.failed":
+            return _end(state, "failed", data["code"])
+        case "run.cancelled":
+            return _end(state, "cancelled", "cancelled")
+        case (
+            "contract.violated" | "step.unsure" | "step.abstained" | "verdict.given" | "gate.passed_fast"
+            | "effect.unknown" | "effect.diverged" | "expression.failed" | "inbox.ignored" | "run.quarantined" | "run.faulted"
+        ):  # fmt: skip
+            return state  # told to people; the event after it moves the run
+        case _:
+            raise IntegrityBroken(f"{stream}/{seq}: no release knows the event type {type!r}")
+
+
+def fold_all(stream: str, lines: list[Mapping[str, Any]]) -> State:
+    """The state after all lines of a stream (parsed, in order)."""
+    state = State()
+    for line in lines:
+        state = fold(state, stream=stream, seq=line["seq"], type=line["type"], data=line["data"])
+    return state
+
+
+def _enter(state: State, step: str) -> State:
+    """Move the cursor; a step counts its visits from 1."""
+    visits = {**state.visits, step: state.visits.get(step, 0) + 1} if step else state.visits
+    return replace(_afresh(state), step=step, visit=visits.get(step, 0), visits=visits)
+
+
+def _afresh(state: State) -> State:
+    """The same step, begun from its start."""
+    return replace(
+        state, phase="ready", attempt=0, losses=0, request="", item="", digest="", policy="", until="", approval=None
+    )
+
+
+def _with_output(state: State, step: str, place: str) -> State:
+    return replace(state, outputs={**state.outputs, step: place})
+
+
+def _settle_gate(state: State, data: Data) -> State:
+    if data["outcome"] != "approved":
+        return replace(state, phase="ready", request="", digest="", policy="")
+    if data["about"] == "step":  # a `gate` step: the question was the step
+        return _enter(state, data["next"])
+    approval = Approval(request=data["request"], digest=state.digest, policy=state.policy)
+    return replace(state, phase="ready", request="", digest="", policy="", approval=approval)
+
+
+def _settle_review(state: State, data: Data) -> State:
+    match data["outcome"]:
+        case "completed":
+            done = _with_output(state, data["step"], data["output"]) if data["output"] else state
+            if data["case"]:
+                done = replace(done, cases={**done.cases, data["step"]: data["case"]})
+            return _enter(done, data["next"])
+        case "retried":
+            return _afresh(state)
+        case _:
+            return replace(state, phase="ready", item="")  # cancelled: run.cancelled follows
+
+
+def _end(state: State, ended: Any, outcome: str) -> State:
+    return replace(_afresh(state), phase="ended", ended=ended, outcome=outcome)

@@ -1,0 +1,82 @@
+"""What others have to tell a run. They write here and raise `wake`; the lease holder reads and raises `seen`.
+
+Neither side writes the other's column, so no wake-up is lost (DESIGN section 4, one writer).
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import F
+
+from aegis.core import canonical, clock, wake
+from aegis.core.actors import Actor
+from aegis.core.errors import NotFound
+from audit.models import Payload
+from orchestration.engine.models import InboxItem, Run
+from orchestration.engine.planner import Message
+
+
+def lock_run(run_id: UUID) -> Run:
+    """Lock the run row for this transaction: always before a request or a record (lock order).
+
+    Raises:
+        NotFound: no such run.
+    """
+    rows = Run.objects.filter(pk=run_id)
+    if connection.vendor == "postgresql":
+        rows = rows.select_for_update()
+    run = rows.first()
+    if run is None:
+        raise NotFound
+    return run
+
+
+def post(run_id: UUID, kind: str, *, actor: Actor, ref: str = "", outcome: str = "", reason: str = "") -> None:
+    """Write one message and ring, inside the caller's transaction.
+
+    The update of `wake` comes first: it locks the row, so the ordinals of one run are given in commit order.
+    """
+    Run.objects.filter(pk=run_id).update(wake=F("wake") + 1)
+    ordinal = Run.objects.values_list("wake", flat=True).get(pk=run_id)
+    InboxItem.objects.create(
+        run_id=run_id,
+        ordinal=ordinal,
+        kind=kind,
+        ref=ref,
+        outcome=outcome,
+        actor_kind=actor.kind,
+        actor_ref=actor.ref,
+        actor_auth=actor.auth,
+        reason=reason,
+        created_at=clock.now(),
+    )
+    wake.nudge()
+
+
+def unread(run_id: UUID, *, seen: int, wake: int) -> list[Message]:
+    """Messages with seen < ordinal <= wake, in order."""
+    rows = InboxItem.objects.filter(run_id=run_id, ordinal__gt=seen, ordinal__lte=wake).order_by("ordinal")
+    return [_message(row) for row in rows]
+
+
+def _message(row: InboxItem) -> Message:
+    actor = Actor(kind=row.actor_kind, ref=row.actor_ref, auth=row.actor_auth)  # type: ignore[arg-type]
+    plain = Message(ordinal=row.ordinal, kind=row.kind, ref=row.ref, outcome=row.outcome, actor=actor, reason=row.reason)
+    if row.kind != InboxItem.Kind.REVIEW_SETTLED or row.outcome != "completed":
+        return plain
+    item, _, place = row.ref.partition("#")  # "<item id>#<seq>,<case>": where the answer is
+    seq, _, case = place.partition(",")
+    output = Payload.objects.filter(stream=f"review:{item}", seq=int(seq), name="output").first()
+    return Message(
+        ordinal=row.ordinal,
+        kind=row.kind,
+        ref=item,
+        outcome=row.outcome,
+        actor=actor,
+        reason="",
+        output=f"review:{item}/{seq}" if output else "",
+        value=canonical.parse(output.body) if output else None,
+        case=case,
+    )

@@ -1,0 +1,203 @@
+"""planner.next(definition, state, news, now) -> the one Move a run makes next. Pure.
+
+The planner decides *what* happens; `orchestration.engine.steps` says what each move means in events. A run is planned again and
+again within one turn until it rests, so one commit carries the outcome of one step and the intent of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from aegis.core import clock_text
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+from orchestration.agents.protocol import Reply
+from orchestration.engine.state import State
+
+MAX_LOSSES = 5  # workers that may die in one visit of a step before a person has to look
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """An agent call that gave no reply: `code` is agent_error, timeout or contract; `detail` is for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """An agent call was answered."""
+
+    step: str
+    visit: int
+    attempt: int
+    reply: Reply | CallFailed
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectAnswered:
+    """A remote effect came back. `error` "" = done with `result`; "unknown" = it may or may not have happened."""
+
+    key: str
+    attempt: int
+    result: Json
+    error: str
+    detail: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One inbox row, as the holder read it."""
+
+    ordinal: int
+    kind: str  # InboxItem.Kind
+    ref: str
+    outcome: str
+    actor: Actor
+    reason: str
+    output: str = ""  # review: "<stream>/<seq>" of the event that carries the output
+    value: Json = None  # review: that output
+    case: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The run was claimed by this worker: whatever call was in flight before is lost."""
+
+
+News = Replied | EffectAnswered | Message | Taken
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing to do until news come, or until `until`."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin (or begin again) the step at the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absorb:
+    """Take the answer of the call in flight."""
+
+    answer: Replied | EffectAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """The call in flight died with its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettleGate:
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SettleReview:
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """A message that came too late to matter: recorded, never dropped."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The last step is behind the cursor."""
+
+
+Move = Rest | Begin | Absorb | Lose | SettleGate | SettleReview | Cancel | Retry | Ignore | Complete
+
+
+def next_move(state: State, news: Sequence[News], now: datetime) -> tuple[Move, Sequence[News]]:
+    """The next move, and the news that are left after it.
+
+    Cancel is taken first, then messages by ordinal, then answers; `Taken` last, because an answer that did arrive is no loss.
+    """
+    if not news:
+        return _onward(state, now), ()
+    first = min(news, key=_rank)
+    rest = tuple(item for item in news if item is not first)
+    match first:
+        case Message():
+            return _about(state, first), rest
+        case Replied():
+            fits = state.phase == "calling" and (first.step, first.visit, first.attempt) == (
+                state.step,
+                state.visit,
+                state.attempt,
+            )
+            # An answer nobody waits for any more (cancelled, retried by a person) falls on the floor: its attempt is closed.
+            return (Absorb(first), rest) if fits else next_move(state, rest, now)
+        case EffectAnswered():
+            fits = state.phase == "acting" and first.attempt == state.attempt
+            return (Absorb(first), rest) if fits else next_move(state, rest, now)
+        case Taken():
+            return (Lose(), rest) if state.phase in ("calling", "acting") else next_move(state, rest, now)
+        case _:
+            assert_never(first)
+
+
+def _rank(item: News) -> tuple[int, int]:
+    match item:
+        case Message():
+            return (0 if item.kind == "cancel" else 1, item.ordinal)
+        case Replied() | EffectAnswered():
+            return (2, 0)
+        case Taken():
+            return (3, 0)
+        case _:
+            assert_never(item)
+
+
+def _about(state: State, message: Message) -> Move:
+    match message.kind:
+        case "cancel" if not state.is_ended:
+            return Cancel(message)
+        case "retry" if state.ended == "failed" or state.phase in ("retrying", "reviewing"):
+            return Retry(message)
+        case "gate_settled" if state.phase == "deciding" and state.request == message.ref:
+            return SettleGate(message)
+        case "review_settled" if state.phase == "reviewing" and state.item == message.ref:
+            return SettleReview(message)
+        case _:
+            return Ignore(message)
+
+
+def _onward(state: State, now: datetime) -> Move:
+    if state.is_ended:
+        return Rest()
+    match state.phase:
+        case "ready":
+            return Begin() if state.step else Complete()
+        case "retrying":
+            until = clock_text.parse(state.until)
+            return Begin() if until <= now else Rest(until)
+        case "calling" | "acting" | "deciding" | "reviewing" | "ended":
+            return Rest()
+        case _:
+            assert_never(state.phase)

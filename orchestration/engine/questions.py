@@ -1,0 +1,162 @@
+"""The two questions the engine asks people: about an effect, and about a step's output.
+
+A subject is "<run>/<step>/<visit>/<ordinal>". What was shown is frozen in the payloads of `request.opened`; what stands now is
+read again here, inside the deciding transaction, and must have the same digest (DESIGN promise 7).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from aegis.core import canonical
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+from aegis.core.errors import Invalid
+from approvals import policies
+from approvals.models import ApprovalPolicy, ApprovalRequest
+from approvals.questions import Evidence, Live, Outcome, Question
+from audit import journal
+from audit.models import Payload
+from orchestration.agents.models import Agent
+from orchestration.authority import live as authority
+from orchestration.engine import inbox
+from orchestration.engine import state as states
+from orchestration.engine.models import InboxItem, Run
+from orchestration.engine.steps.act import Proposal, bound_digest, request_digest
+from orchestration.records import handlers, store
+
+
+class _RunQuestion(Question):
+    """What both have in common: they hang on a run, and settling them writes its inbox."""
+
+    def lock(self, subject: str) -> None:
+        inbox.lock_run(_run_id(subject))
+
+    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
+        inbox.post(_run_id(request.subject), InboxItem.Kind.GATE_SETTLED, actor=actor, ref=str(request.pk), outcome=outcome)
+
+    def live(self, subject: str) -> Live:
+        run = Run.objects.select_related("workflow").get(pk=_run_id(subject))
+        request = ApprovalRequest.objects.filter(question=self.kind, subject=subject).order_by("-opened_at").first()
+        if request is None:
+            return Live(title="The question is gone", digest="", is_current=False)
+        shown = _shown(request)
+        waits = states.load(run.state)
+        is_waiting = waits.phase == "deciding" and waits.request == str(request.pk)
+        bound = _bound(run, request)
+        return self._live(run, request, shown, bound, is_waiting)
+
+    def _live(
+        self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
+    ) -> Live:
+        """The part that differs."""
+        raise NotImplementedError
+
+
+class EffectQuestion(_RunQuestion):
+    """May this proposal be carried out?"""
+
+    kind: ClassVar[str] = "effect"
+
+    def _live(
+        self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
+    ) -> Live:
+        proposal: Proposal = shown["proposal"]
+        resource = proposal["resource"]
+        capability = authority.current()[1].capabilities.get(proposal["capability"])
+        version, body = store.read(resource["type"], resource["id"]) or (0, None)
+        after = None
+        if capability is not None and capability.handler in handlers.HANDLERS:
+            try:
+                after = handlers.get(capability.handler)(dict(body) if body is not None else None, proposal["parameters"])
+            except Invalid:
+                after = None
+        digest = bound_digest(capability.digest if capability else "", proposal, version)
+        return Live(
+            title=title_of(proposal),
+            digest=request_digest(digest, _policy_digest(request), shown["evidence"]),
+            bound=frozenset(bound),
+            bound_because=bound,
+            before=dict(body) if body is not None else None,
+            after=after,
+            record_label=f"{resource['type']} {resource['id']}, version {version}",
+            is_current=is_waiting,
+            evidence=_evidence(shown["evidence"]),
+        )
+
+
+class StepQuestion(_RunQuestion):
+    """Is this good enough to go on with?"""
+
+    kind: ClassVar[str] = "step"
+
+    def _live(
+        self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
+    ) -> Live:
+        step = request.subject.split("/")[1]
+        digest = canonical.digest_of({"step": step, "proposal": shown["proposal"]})
+        return Live(
+            title=f"Let {run.business_key} pass {step}?",
+            digest=request_digest(digest, _policy_digest(request), shown["evidence"]),
+            bound=frozenset(bound),
+            bound_because=bound,
+            before=None,
+            after=shown["proposal"] if isinstance(shown["proposal"], dict) else {"value": shown["proposal"]},
+            is_current=is_waiting,
+            evidence=_evidence(shown["evidence"]),
+        )
+
+
+def title_of(proposal: Proposal) -> str:
+    """The question in one sentence, from configuration words and the resource's id."""
+    resource = proposal["resource"]
+    verb = proposal["capability"].rpartition(".")[2].replace("_", " ")
+    return f"{verb.capitalize()} {resource['type']} {resource['id']}?"
+
+
+def _run_id(subject: str) -> UUID:
+    return UUID(subject.split("/", 1)[0])
+
+
+def _shown(request: ApprovalRequest) -> dict[str, Json]:
+    """What the request opened with: proposal, record, evidence."""
+    found = {row.name: canonical.parse(row.body) for row in Payload.objects.filter(stream=request.stream, seq=1) if row.body}
+    return {"proposal": found.get("proposal"), "record": found.get("record"), "evidence": found.get("evidence") or []}
+
+
+def _evidence(items: list[dict[str, Json]]) -> tuple[Evidence, ...]:
+    """The outputs of earlier steps, from where they stand in the journal."""
+    return tuple(
+        Evidence(
+            name=item["step"],
+            title=f"Output of {item['step']}",
+            digest=item["digest"],
+            pointer=item["place"],
+            body=_output(item["place"]),
+        )
+        for item in items
+    )
+
+
+def _output(place: str) -> Json:
+    stream, _, seq = place.rpartition("/")
+    body = journal.payload(stream, int(seq), "output")
+    return canonical.parse(body) if body else None
+
+
+def _policy_digest(request: ApprovalRequest) -> str:
+    row = ApprovalPolicy.objects.get(pk=request.policy_id)
+    return policies.load_text(row.document).digest
+
+
+def _bound(run: Run, request: ApprovalRequest) -> dict[str, str]:
+    """Who cannot decide, and why: whoever started the run, and the owner of the proposing agent (live)."""
+    bound: dict[str, str] = {}
+    if request.agent:
+        owner = Agent.objects.filter(name=request.agent).values_list("owner_id", flat=True).first()
+        if owner:
+            bound[str(owner)] = "own the agent that proposed it"
+    if run.requester_id:
+        bound[str(run.requester_id)] = "started the run"
+    return bound

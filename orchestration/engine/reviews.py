@@ -1,0 +1,183 @@
+"""Review items: claim, release, answer. A person's answer is an event of the item's own stream; the run learns of it by inbox."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection
+
+from aegis.core import canonical, clock
+from aegis.core.actors import user_actor
+from aegis.core.canonical import Json
+from aegis.core.db import in_transaction
+from aegis.core.errors import Conflict, Forbidden, Invalid
+from aegis.identity.models import User
+from approvals.models import DocumentVersion
+from audit import journal
+from audit.drafts import Context, Draft
+from orchestration.contracts.checker import compile_schema
+from orchestration.engine import inbox
+from orchestration.engine.models import InboxItem, ReviewItem
+
+MAX_REASON_CHARS = 4_000
+
+
+class ItemSettled(Conflict):
+    """Somebody answered first, or the run moved on."""
+
+    code, title = "item_settled", "This review item is no longer open"
+
+
+def claim(item_id: UUID, *, person: User, auth: str) -> ReviewItem:
+    """Take an open item on, so that nobody does the work twice.
+
+    Raises:
+        NotFound, Forbidden: not visible, or no `operate` on the queue.
+        ItemSettled: no longer open.
+        Conflict: somebody else has it.
+    """
+
+    def work() -> ReviewItem:
+        item = _locked(item_id, person)
+        if item.claimed_by_id not in (None, person.pk):
+            raise Conflict(f"{item.claimed_by.display_name if item.claimed_by else 'Somebody'} has claimed it")
+        item.status, item.claimed_by = ReviewItem.Status.CLAIMED, person
+        _record(item, Draft("review.claimed", user_actor(person.pk, auth=auth)))
+        item.save(update_fields=["status", "claimed_by", "seq", "head"])
+        return item
+
+    return in_transaction(work)
+
+
+def release(item_id: UUID, *, person: User, auth: str) -> ReviewItem:
+    """Give a claimed item back to its queue.
+
+    Raises:
+        Conflict: it is not claimed by this person.
+    """
+
+    def work() -> ReviewItem:
+        item = _locked(item_id, person)
+        if item.claimed_by_id != person.pk:
+            raise Conflict("You have not claimed it")
+        item.status, item.claimed_by = ReviewItem.Status.OPEN, None
+        _record(item, Draft("review.released", user_actor(person.pk, auth=auth)))
+        item.save(update_fields=["status", "claimed_by", "seq", "head"])
+        return item
+
+    return in_transaction(work)
+
+
+def complete(item_id: UUID, *, person: User, auth: str, reason: str, output: Json | None = None, case: str = "") -> ReviewItem:
+    """Answer an item: with an output that satisfies its contract, or with one of its cases.
+
+    Raises:
+        Invalid: the output breaks the contract (faults carry JSON pointers), the case is none of the choices, no reason.
+    """
+
+    def work() -> ReviewItem:
+        item = _locked(item_id, person)
+        body = _checked_output(item, output, case)
+        return _settle(item, ReviewItem.Status.COMPLETED, "completed", person, auth, reason, body=body, case=case)
+
+    return in_transaction(work)
+
+
+def retry(item_id: UUID, *, person: User, auth: str, reason: str) -> ReviewItem:
+    """Send the step back to be tried again, with its attempts counted anew."""
+    return in_transaction(lambda: _settle(_locked(item_id, person), ReviewItem.Status.RETRIED, "retried", person, auth, reason))
+
+
+def cancel(item_id: UUID, *, person: User, auth: str, reason: str) -> ReviewItem:
+    """End the run here."""
+    return in_transaction(
+        lambda: _settle(_locked(item_id, person), ReviewItem.Status.CANCELLED, "cancelled", person, auth, reason)
+    )
+
+
+def form_schema(item: ReviewItem) -> Json | None:
+    """The JSON Schema a completed item must satisfy, as pinned by the run's release; None when it only has choices."""
+    if not item.contract:
+        return None
+    release = canonical.parse(item.run.release.document)
+    digest = release["pins"][f"Contract/{item.contract}"]
+    version = DocumentVersion.objects.get(kind="Contract", name=item.contract, digest=digest)
+    return canonical.parse(version.document)["spec"]["schema"]
+
+
+def _locked(item_id: UUID, person: User) -> ReviewItem:
+    visible = ReviewItem.objects.get_visible(person, pk=item_id)
+    _require_operate(visible, person)
+    inbox.lock_run(visible.run_id)  # lock order: runs before what hangs on them
+    rows = ReviewItem.objects.select_related("queue", "claimed_by", "run__release").filter(pk=item_id)
+    item = (rows.select_for_update(of=("self",)) if connection.vendor == "postgresql" else rows).get()
+    if item.status not in (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED):
+        raise ItemSettled(f"{item.label} is {item.get_status_display()}")
+    return item
+
+
+def _require_operate(item: ReviewItem, person: User) -> None:
+    if ReviewItem.objects.visible_to(person, "operate").filter(pk=item.pk).exists():
+        return
+    groups = ", ".join(item.queue.groups.values_list("name", flat=True)) or "nobody yet"
+    raise Forbidden(f"You can see this queue; working on its items is granted to: {groups}", right="operate", granted_by=groups)
+
+
+def _checked_output(item: ReviewItem, output: Json | None, case: str) -> bytes | None:
+    if item.choices:
+        if case not in item.choices:
+            raise Invalid(f"Choose one of: {', '.join(item.choices)}")
+        return None
+    schema = form_schema(item)
+    if schema is None:
+        return None
+    canonical.check_value(output)
+    faults = compile_schema(schema).faults(output)
+    if faults:
+        raise Invalid(f"The answer breaks {item.contract}", faults=faults)
+    body = canonical.dump(output)
+    if len(body) > canonical.MAX_PAYLOAD_BYTES:
+        raise Invalid(f"The answer has {len(body):,} bytes; at most {canonical.MAX_PAYLOAD_BYTES:,} are kept")
+    return body
+
+
+def _settle(
+    item: ReviewItem,
+    status: ReviewItem.Status,
+    outcome: str,
+    person: User,
+    auth: str,
+    reason: str,
+    *,
+    body: bytes | None = None,
+    case: str = "",
+) -> ReviewItem:
+    reason = reason.strip()
+    if not reason:
+        raise Invalid("Say why: the reason goes on record")
+    if len(reason) > MAX_REASON_CHARS:
+        raise Invalid(f"The reason has {len(reason):,} characters; at most {MAX_REASON_CHARS:,} are kept")
+    if item.claimed_by_id not in (None, person.pk):
+        raise Conflict(f"{item.claimed_by.display_name if item.claimed_by else 'Somebody'} has claimed it")
+    canonical.check_value(reason)
+    actor = user_actor(person.pk, auth=auth)
+    payloads = {"reason": canonical.dump({"reason": reason})}
+    if body is not None:
+        payloads["output"] = body
+    _record(item, Draft("review.answered", actor, data={"outcome": outcome, "case": case}, payloads=payloads, outcome=outcome))
+    item.status, item.settled_at = status, clock.db_now()
+    item.save(update_fields=["status", "settled_at", "seq", "head"])
+    ref = f"{item.pk}#{item.seq},{case}" if outcome == "completed" else str(item.pk)
+    inbox.post(item.run_id, InboxItem.Kind.REVIEW_SETTLED, actor=actor, ref=ref, outcome=outcome)
+    return item
+
+
+def _record(item: ReviewItem, draft: Draft) -> None:
+    context = Context(
+        stream=item.stream,
+        scope="workflow",
+        scope_id=str(item.run.workflow_id),
+        run_id=item.run_id,
+        subject=str(item.run.subject_ref),
+    )
+    journal.append_to(item, context, [draft])

@@ -1,0 +1,267 @@
+"""What a turn of one run is computed from, and what it adds up to. Pure: the world is handed in, nothing is looked up.
+
+A `Scene` is the working copy of one run within one turn. `emit` folds every event at once, so the planner's next question is
+answered from the state that the commit will store. The result is a `Transition`, or nothing at all if the commit is lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from aegis.core import canonical
+from aegis.core.actors import SYSTEM, Actor
+from aegis.core.canonical import Json
+from aegis.core.expressions import Failed, VariableType, compile_value
+from approvals.policies import Policy
+from audit.drafts import Draft
+from orchestration.agents.protocol import AgentRequest
+from orchestration.authority.verdicts import Matrix, Verdict
+from orchestration.engine.fold import fold
+from orchestration.engine.state import State
+from orchestration.workflows.definition import VARIABLES, AgentVersion, OnFailure, Step
+from orchestration.workflows.release import Release
+
+#: Namespace of ids derived from run, step and visit: asking twice makes the same id.
+NAMESPACE = uuid.UUID("6f1d2f0a-5b1e-4b6e-9d53-0a6e61c5a3f7")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSnapshot:
+    """A record as read for this turn. A missing record is version 0 with no body."""
+
+    type: str
+    key: str
+    version: int
+    body: Mapping[str, Json] | None
+
+
+class World(Protocol):
+    """Everything live that a turn may look at, read for one authority epoch and one `now`."""
+
+    now: datetime
+    epoch: int
+
+    def matrix(self) -> Matrix: ...
+
+    def policy(self, name: str) -> Policy | None: ...
+
+    def record(self, type_: str, key: str) -> RecordSnapshot: ...
+
+    def effect_handler(self, name: str) -> str:
+        """ "local", "remote" or "" for an unknown handler."""
+
+    def patch(self, handler: str, body: Mapping[str, Json] | None, parameters: Mapping[str, Json]) -> Mapping[str, Json]:
+        """The new body a local handler makes. Raises `Invalid` when it cannot."""
+
+    def has_voters(self, policy: str) -> bool:
+        """False after a gate was refused because nobody could decide it."""
+
+    def roll(self) -> float:
+        """A random number in [0, 1) for jitter; what it leads to is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What does not change while a run lives."""
+
+    id: uuid.UUID
+    stream: str
+    subject: str  # random id for the business key
+    requester: str  # user ref; "" when AEGIS itself submitted
+    requester_roles: tuple[str, ...]
+    release: Release
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCall:
+    """An agent call whose intent is in this transition; started after the commit."""
+
+    step: str
+    visit: int
+    attempt: int
+    agent: AgentVersion
+    request: AgentRequest
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class EffectCall:
+    """A remote effect whose intent is in this transition."""
+
+    step: str
+    attempt: int
+    key: str
+    handler: str
+    resource: Mapping[str, str]
+    parameters: Mapping[str, Json]
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A local effect: compare-and-set on a record."""
+
+    record: RecordSnapshot
+    body: bytes
+    effect_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An approval request to open."""
+
+    id: uuid.UUID
+    question: str  # "effect" or "step"
+    subject: str
+    policy: str
+    digest: str
+    risk: str
+    capability: str
+    agent: str
+    evidence: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemOpening:
+    """A review item to open."""
+
+    id: uuid.UUID
+    queue: str
+    step: str
+    visit: int
+    code: str
+    contract: str
+    choices: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Scene:
+    """One run in one turn.
+
+    Attributes:
+        values: step -> output value; what the commit makes durable as payloads.
+        sources: step -> place of its output, via `state.outputs`.
+        seen: highest inbox ordinal consumed.
+    """
+
+    run: RunFacts
+    state: State
+    seq: int
+    input: Json
+    values: dict[str, Json]
+    world: World
+    drafts: list[Draft] = field(default_factory=list)
+    call: AgentCall | EffectCall | None = None
+    openings: list[Opening] = field(default_factory=list)
+    items: list[ItemOpening] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    consumed: list[int] = field(default_factory=list)
+    closes_waits: bool = False  # open requests and review items of the run end with this transition
+    asked_authority: bool = False
+    lost_races: int = 0  # commits of this turn refused because a record moved
+
+    def emit(
+        self,
+        type_: str,
+        data: Mapping[str, Json],
+        *,
+        actor: Actor = SYSTEM,
+        payloads: Mapping[str, Json] | None = None,
+        cause: str = "",
+        agent: AgentVersion | None = None,
+        verdict: Verdict | None = None,
+        capability: str = "",
+        outcome: str = "",
+        duration_ms: int | None = None,
+    ) -> None:
+        """Add one event and fold it. Payload values become their canonical bytes here, once."""
+        draft = Draft(
+            type=type_,
+            actor=actor,
+            data=data,
+            payloads={name: canonical.dump(value) for name, value in (payloads or {}).items()},
+            on_behalf=self.run.requester,
+            cause=cause,
+            step=str(data.get("step", "")),
+            agent=agent.name if agent else "",
+            agent_digest=agent.digest if agent else "",
+            capability=capability,
+            outcome=outcome,
+            matrix=verdict.matrix if verdict else 0,
+            duration_ms=duration_ms,
+        )
+        self.drafts.append(draft)
+        self.state = fold(self.state, stream=self.run.stream, seq=self.seq + len(self.drafts), type=type_, data=data)
+
+    @property
+    def step(self) -> Step:
+        return self.run.release.definition.step(self.state.step)
+
+    def next_of(self, step: Step) -> str:
+        return self.run.release.definition.following(step)
+
+    def derived_id(self, *parts: object) -> uuid.UUID:
+        """A stable id for something of this visit."""
+        state = self.state
+        return uuid.uuid5(NAMESPACE, "/".join(map(str, (self.run.id, state.step, state.visit, *parts))))
+
+    def agent_of(self, step_id: str) -> AgentVersion | None:
+        """The agent (as pinned) whose step made an output; None for other steps."""
+        step = self.run.release.definition.step(step_id)
+        name = getattr(step, "agent", None)
+        return self.run.release.agents.get(name) if name else None
+
+    def facts(self) -> dict[str, Json]:
+        """What expressions see: `input` and `steps.<id>.output|case`."""
+        steps: dict[str, dict[str, Json]] = {step: {"output": value} for step, value in self.values.items()}
+        for step, case in self.state.cases.items():
+            steps.setdefault(step, {})["case"] = case
+        return {"input": self.input, "steps": steps}
+
+    def evaluate(self, source: str) -> Json | Failed:
+        variables: Mapping[str, VariableType] = VARIABLES
+        return compile_value(source, variables).value(self.facts())
+
+    def evaluate_all(self, sources: Mapping[str, str]) -> dict[str, Json] | Failed:
+        """Every mapping, or the first failure with its name."""
+        result: dict[str, Json] = {}
+        for name, source in sources.items():
+            value = self.evaluate(source)
+            if isinstance(value, Failed):
+                return Failed(f"{name}: {value.reason}")
+            result[name] = value
+        return result
+
+    def give_up(self, code: str, *, queue: str = "", contract: str = "", choices: Sequence[str] = (), cause: str = "") -> None:
+        """End the step's own efforts: into a queue, to another step, or fail. Never silent (DESIGN promise 12)."""
+        step = self.step
+        action = step.common.on_failure.get(code) or (None if queue else step.common.on_failure.get("*"))
+        match action:
+            case OnFailure(action="fail"):
+                self.emit("run.failed", {"step": step.common.id, "code": code}, cause=cause, outcome="failed")
+            case OnFailure(action="step", target=target):
+                self.emit(
+                    "step.gave_up",
+                    {"step": step.common.id, "visit": self.state.visit, "code": code, "next": target},
+                    cause=cause,
+                    outcome=code,
+                )
+            case _:
+                target = action.target if action and action.target else queue
+                self.review(code, target or self.run.release.definition.fallback_queue, contract, choices, cause=cause)
+
+    def review(self, code: str, queue: str, contract: str = "", choices: Sequence[str] = (), *, cause: str = "") -> None:
+        """Put the step before people."""
+        # Ids differ between tries of one visit: a retry sent back by a person may fail again and needs a new item.
+        item = self.derived_id("review", self.seq + len(self.drafts))
+        self.emit(
+            "review.opened",
+            {"step": self.state.step, "visit": self.state.visit, "item": str(item), "queue": queue, "code": code},
+            cause=cause,
+            outcome="queued",
+        )
+        self.items.append(ItemOpening(item, queue, self.state.step, self.state.visit, code, contract, tuple(choices)))

@@ -1,0 +1,1 @@
+"""What each move means for each kind of step: events, and what must happen beside them. Pure."""

@@ -1,0 +1,160 @@
+"""`gate` and `review` steps, and what people's messages do to a run."""
+
+from __future__ import annotations
+
+from aegis.core import canonical
+from aegis.core.expressions import Failed
+from approvals.policies import passes_fast
+from orchestration.engine.planner import Message
+from orchestration.engine.scene import Opening, Scene
+from orchestration.engine.steps.act import evidence_of, request_digest
+from orchestration.engine.steps.agent import expression_failed
+from orchestration.workflows.definition import GateStep, ReviewStep, RouteStep
+
+
+def gate(scene: Scene, step: GateStep) -> None:
+    """Ask about something that is not an effect."""
+    policy = scene.world.policy(step.policy)
+    if policy is None or not scene.world.has_voters(step.policy):
+        scene.give_up("nobody_eligible")
+        return
+    proposal = scene.evaluate(step.proposal) if step.proposal else None
+    if isinstance(proposal, Failed):
+        expression_failed(scene, proposal)
+        return
+    scene.asked_authority = True
+    digest = canonical.digest_of({"step": step.common.id, "proposal": proposal})
+    facts = {
+        "capability": "",
+        "parameters": proposal if isinstance(proposal, dict) else {},
+        "record": {},
+        "requester": {"id": scene.run.requester, "roles": list(scene.run.requester_roles)},
+        "risk": step.risk,
+    }
+    place = {"step": step.common.id, "visit": scene.state.visit, "policy": policy.name, "policy_digest": policy.digest,
+             "digest": digest}  # fmt: skip
+    if passes_fast(policy, facts) is True:
+        scene.emit("gate.passed_fast", place, outcome="fast_path")
+        scene.emit(
+            "gate.settled",
+            {"step": step.common.id, "request": "", "about": "step", "outcome": "approved", "next": scene.next_of(step)},
+            outcome="approved",
+        )
+        return
+    request = scene.derived_id("gate", scene.seq + len(scene.drafts))
+    evidence = {"proposal": proposal, "record": None, "evidence": evidence_of(scene)}
+    scene.emit("gate.opened", {**place, "request": str(request)}, outcome="gate_opened")
+    agent = scene.agent_of(step.source) if step.source else None
+    scene.openings.append(
+        Opening(
+            id=request,
+            question="step",
+            subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/0",
+            policy=policy.name,
+            digest=request_digest(digest, policy.digest, evidence["evidence"]),
+            risk=step.risk,
+            capability="",
+            agent=agent.name if agent else "",
+            evidence={name: canonical.dump(value) for name, value in evidence.items()},
+        )
+    )
+
+
+def review(scene: Scene, step: ReviewStep) -> None:
+    scene.review("review", step.queue, step.output)
+
+
+def settle_gate(scene: Scene, message: Message) -> None:
+    """The request was settled: go on, or give up with the outcome as the code."""
+    step = scene.step
+    cause = f"inbox:{message.ordinal}"
+    about = "step" if isinstance(step, GateStep) else "effect"
+    scene.consumed.append(message.ordinal)
+    scene.emit(
+        "gate.settled",
+        {
+            "step": step.common.id,
+            "request": message.ref,
+            "about": about,
+            "outcome": message.outcome,
+            "next": scene.next_of(step) if about == "step" and message.outcome == "approved" else "",
+        },
+        actor=message.actor,
+        cause=f"request:{message.ref}",
+        outcome=message.outcome,
+    )
+    if message.outcome != "approved":
+        scene.give_up(message.outcome if message.outcome in ("rejected", "expired") else "rejected", cause=cause)
+
+
+def settle_review(scene: Scene, message: Message) -> None:
+    """A person completed the item, sent it back for a retry, or cancelled the run."""
+    step = scene.step
+    scene.consumed.append(message.ordinal)
+    next_step = ""
+    if message.outcome == "completed":
+        next_step = scene.next_of(step)
+        if isinstance(step, RouteStep) and message.case:
+            target = step.cases.get(message.case)
+            next_step = target if isinstance(target, str) else next_step
+        if message.output:
+            scene.values[step.common.id] = message.value
+    scene.emit(
+        "review.settled",
+        {
+            "step": step.common.id,
+            "item": message.ref,
+            "outcome": message.outcome,
+            "output": message.output,
+            "case": message.case,
+            "next": next_step,
+        },
+        actor=message.actor,
+        cause=f"review:{message.ref}",
+        outcome=message.outcome,
+    )
+    if message.outcome == "cancelled":
+        _cancel(scene, message)
+
+
+def cancel(scene: Scene, message: Message) -> None:
+    scene.consumed.append(message.ordinal)
+    _cancel(scene, message)
+
+
+def retry(scene: Scene, message: Message) -> None:
+    """Begin the step again: now instead of later, out of a review queue, or after the run had failed."""
+    scene.consumed.append(message.ordinal)
+    scene.closes_waits = scene.closes_waits or scene.state.phase == "reviewing"
+    scene.emit(
+        "run.retried",
+        {"step": scene.state.step},
+        actor=message.actor,
+        payloads={"reason": {"reason": message.reason}},
+        cause=f"inbox:{message.ordinal}",
+        outcome="retried",
+    )
+
+
+def ignore(scene: Scene, message: Message) -> None:
+    scene.consumed.append(message.ordinal)
+    scene.emit(
+        "inbox.ignored",
+        {"kind": message.kind, "ref": message.ref},
+        actor=message.actor,
+        payloads={"reason": {"reason": message.reason}} if message.reason else {},
+        cause=f"inbox:{message.ordinal}",
+        outcome="ignored",
+    )
+
+
+def _cancel(scene: Scene, message: Message) -> None:
+    scene.closes_waits = True
+    scene.emit(
+        "run.cancelled",
+        {"step": scene.state.step},
+        actor=message.actor,
+        payloads={"reason": {"reason": message.reason}},
+        cause=f"inbox:{message.ordinal}",
+        outcome="cancelled",
+    )

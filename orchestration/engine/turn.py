@@ -1,0 +1,120 @@
+"""One turn of one run: plan, enact, fold, until it rests or a call must wait for its commit. Pure over a `World`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import assert_never
+
+from orchestration.engine import planner
+from orchestration.engine.planner import News, next_move
+from orchestration.engine.scene import Scene
+from orchestration.engine.steps import act, agent, people, plain
+from orchestration.workflows.definition import (
+    ActStep,
+    AgentStep,
+    FinishStep,
+    GateStep,
+    ReviewStep,
+    RouteStep,
+    SetStep,
+)
+
+MAX_MOVES = 200  # in one turn; more is a loop that should have been linted away
+
+
+class Runaway(Exception):
+    """A definition that never rests."""
+
+
+def take(scene: Scene, news: Sequence[News]) -> datetime | None:
+    """Advance the scene as far as it goes.
+
+    Returns:
+        When the run is due by itself (a retry), or None.
+
+    Raises:
+        Runaway: more than `MAX_MOVES` moves without rest.
+    """
+    for _ in range(MAX_MOVES):
+        if scene.call is not None and not news:
+            return None  # the intent must be committed before the call; nothing may be planned past it
+        move, news = next_move(scene.state, news, scene.world.now)
+        if isinstance(move, planner.Rest):
+            return move.until
+        _enact(scene, move)
+    raise Runaway(f"more than {MAX_MOVES} moves in one turn at step {scene.state.step!r}")
+
+
+def _enact(scene: Scene, move: planner.Move) -> None:
+    match move:
+        case planner.Begin():
+            _begin(scene)
+        case planner.Absorb(answer=planner.Replied() as replied):
+            step = scene.step
+            assert isinstance(step, AgentStep)
+            agent.absorb(scene, step, replied)
+        case planner.Absorb(answer=planner.EffectAnswered() as answered):
+            step = scene.step
+            assert isinstance(step, ActStep)
+            act.absorb(scene, step, answered)
+        case planner.Lose():
+            _lose(scene)
+        case planner.SettleGate(message=message):
+            people.settle_gate(scene, message)
+        case planner.SettleReview(message=message):
+            people.settle_review(scene, message)
+        case planner.Cancel(message=message):
+            scene.call = None
+            people.cancel(scene, message)
+        case planner.Retry(message=message):
+            people.retry(scene, message)
+        case planner.Ignore(message=message):
+            people.ignore(scene, message)
+        case planner.Complete():
+            plain.finish(scene, None)
+        case planner.Rest():
+            raise AssertionError("rest is not enacted")
+        case _:
+            assert_never(move)
+
+
+def _begin(scene: Scene) -> None:
+    step = scene.step
+    if scene.state.visit > step.common.max_visits:
+        scene.give_up("max_visits")
+        return
+    if any(needed not in scene.state.outputs for needed in step.common.requires):
+        scene.give_up("requires")
+        return
+    match step:
+        case AgentStep():
+            agent.begin(scene, step)
+        case ActStep():
+            act.begin(scene, step)
+        case RouteStep():
+            plain.route(scene, step)
+        case GateStep():
+            people.gate(scene, step)
+        case ReviewStep():
+            people.review(scene, step)
+        case SetStep():
+            plain.set_values(scene, step)
+        case FinishStep():
+            plain.finish(scene, step)
+        case _:
+            assert_never(step)
+
+
+def _lose(scene: Scene) -> None:
+    """A worker died with a call in flight; the claim that found it decides what may be repeated."""
+    step = scene.step
+    state = scene.state
+    if isinstance(step, ActStep):
+        act.lose(scene, step)
+        return
+    scene.emit(
+        "step.lost",
+        {"step": state.step, "visit": state.visit, "attempt": state.attempt, "losses": state.losses + 1},
+        outcome="lost",
+    )
