@@ -1,0 +1,121 @@
+"""Which places of `input` and `steps` an expression reads. Pure.
+
+CEL itself types both as open maps; the places are found in the text, so that lint can hold them against the contracts. The text
+has already been compiled, so only well-formed selections need to be understood: `a.b`, `a["b"]`, `a[0]`. A computed index ends
+the place there: what follows cannot be known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"""
+    (?P<space>\s+|//[^\n]*)
+  | (?P<string>[rRbB]{0,2}(?:\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))
+  | (?P<number>(?:\d+\.\d+|\d+|\.\d+)(?:[eE][+-]?\d+)?[uU]?)
+  | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ROOTS: Final = ("input", "steps")
+_SIMPLE: Final = re.compile(r"""(?P<quote>["'])(?P<text>[^"'\\]*)(?P=quote)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One place an expression reads.
+
+    Attributes:
+        root: "input" or "steps".
+        parts: field names and list positions below the root, as far as they are written out.
+        place: "line:column" where it starts, counted from 1.
+        is_whole: the expression is this path and nothing else.
+    """
+
+    root: str
+    parts: tuple[str | int, ...]
+    place: str
+    is_whole: bool = False
+
+    @property
+    def step(self) -> str:
+        """The step it reads from; "" for the input, or `steps` as a whole."""
+        return str(self.parts[0]) if self.root == "steps" and self.parts else ""
+
+    def __str__(self) -> str:
+        text = self.root
+        for part in self.parts:
+            plain = isinstance(part, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part)
+            text += f".{part}" if plain else f'["{part}"]' if isinstance(part, str) else f"[{part}]"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    start: int
+
+
+def output_path(source: str) -> Path | None:
+    """The place, if `source` is nothing but one inside the output of a step: steps.<id>.output, or a field of it."""
+    paths = paths_of(source)
+    if len(paths) != 1 or not paths[0].is_whole:
+        return None
+    path = paths[0]
+    return path if path.root == "steps" and len(path.parts) > 1 and path.parts[1] == "output" else None
+
+
+@lru_cache(maxsize=2048)
+def paths_of(source: str) -> tuple[Path, ...]:
+    """Every place read, in the order written."""
+    tokens = [
+        _Token(found.lastgroup or "", found.group(), found.start())
+        for found in _TOKEN.finditer(source)
+        if found.lastgroup != "space"
+    ]
+    return tuple(_paths(source, tokens))
+
+
+def _paths(source: str, tokens: list[_Token]) -> Iterator[Path]:
+    for index, token in enumerate(tokens):
+        selected = index > 0 and tokens[index - 1].text == "."  # a field of something else that happens to be named like a root
+        if token.kind != "name" or token.text not in _ROOTS or selected:
+            continue
+        parts, end = _selections(tokens, index + 1)
+        line = source.count("\n", 0, token.start) + 1
+        column = token.start - (source.rfind("\n", 0, token.start) + 1) + 1
+        yield Path(token.text, parts, f"{line}:{column}", is_whole=index == 0 and end == len(tokens))
+
+
+def _selections(tokens: list[_Token], index: int) -> tuple[tuple[str | int, ...], int]:
+    """The selections written from `index` on, and where they end."""
+    parts: list[str | int] = []
+    while index < len(tokens):
+        step = _selection(tokens, index)
+        if step is None:
+            break
+        part, index = step
+        parts.append(part)
+    return tuple(parts), index
+
+
+def _selection(tokens: list[_Token], index: int) -> tuple[str | int, int] | None:
+    def text(offset: int) -> str:
+        return tokens[index + offset].text if index + offset < len(tokens) else ""
+
+    if text(0) == "." and index + 1 < len(tokens) and tokens[index + 1].kind == "name" and text(2) != "(":
+        return text(1), index + 2
+    if text(0) == "[" and text(2) == "]":
+        inner = tokens[index + 1]
+        if inner.kind == "string" and (found := _SIMPLE.fullmatch(inner.text)):
+            return found["text"], index + 3
+        if inner.kind == "number" and inner.text.isdigit():
+            return int(inner.text), index + 3
+    return None
