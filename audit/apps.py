@@ -7,8 +7,12 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from aegis.identity import recorder
-        from audit import catalogue, events
+        from audit import catalogue, checks, events, guards, scopes, triggers  # noqa: F401  (checks register themselves)
+        from audit.access import readable_by
         from audit.recorder import JournalRecorder
 
         catalogue.register(*events.TYPES)
+        triggers.protect(*guards.ALL)
         recorder.register(JournalRecorder())
+        scopes.register_scope("access", readable_by)
+        scopes.register_scope("system", readable_by)

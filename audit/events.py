@@ -19,17 +19,17 @@ TYPES = (
     EventType("access.signed_out", "{actor} signed out", "access"),
     EventType(
         "access.denied",
-        "{actor} was refused “{data.right}” on {data.what}",
+        "{actor} was refused {data.what}: {data.code}",
         "access",
-        fields=("right", "what", "object?", "code"),
+        fields=("what", "right", "code"),  # what: the verb tried ("grants.grant"); right: the one missing, if one is
         payloads={"detail": "personal"},
         tone="red",
     ),
     EventType(
         "denial.repeated",
-        "{actor} was refused “{data.right}” on {data.what} {data.count} more times within ten minutes",
+        "{actor} was refused {data.what} {data.count} more times within ten minutes",
         "access",
-        fields=("right", "what", "count", "first_at", "last_at"),
+        fields=("what", "right", "code", "count", "first_at", "last_at"),
         tone="red",
     ),
     EventType(

@@ -41,8 +41,23 @@ def append(context: Context, drafts: Sequence[Draft], at: datetime | None = None
         TransactionManagementError: called outside a transaction.
         UnknownEventType, UndeclaredContent, Malformed, TooLarge: see `chain.seal`.
     """
+    return extend(lock(context.stream), context, drafts, at)
+
+
+def lock(stream: str) -> Stream:
+    """The row of a stream, locked until the transaction ends: for verbs that look before they append. Made if there is none."""
     _require_transaction()
-    row = _locked_stream(context.stream)
+    # SQLite knows no row locks and needs none: an IMMEDIATE transaction holds the writer lock already.
+    row = Stream.objects.select_for_update().filter(name=stream).first()
+    if row is None:
+        # Two first writers may both come here: the second insert waits for the first one's commit, then does nothing.
+        Stream.objects.bulk_create([Stream(name=stream)], ignore_conflicts=True)
+        row = Stream.objects.select_for_update().get(name=stream)
+    return row
+
+
+def extend(row: Stream, context: Context, drafts: Sequence[Draft], at: datetime | None = None) -> list[Line]:
+    """Append behind a stream that `lock` returned, and save its head."""
     lines = append_to(row, context, drafts, at)
     row.save(update_fields=["seq", "head"])
     return lines
@@ -123,16 +138,6 @@ def _event(line: Line) -> Event:
         outcome=draft.outcome,
         duration_ms=draft.duration_ms,
     )
-
-
-def _locked_stream(name: str) -> Stream:
-    """The row, locked; made first if there is none. SQLite: its IMMEDIATE transaction holds the writer lock already."""
-    row = Stream.objects.select_for_update().filter(name=name).first()
-    if row is None:
-        # Two first writers may both come here: the second insert waits for the first one's commit, then does nothing.
-        Stream.objects.bulk_create([Stream(name=name)], ignore_conflicts=True)
-        row = Stream.objects.select_for_update().get(name=name)
-    return row
 
 
 def _require_transaction() -> None:

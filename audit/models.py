@@ -22,7 +22,8 @@ class Stream(models.Model):
 
 
 class Event(models.Model):
-    """One line. `line` is the exact canonical text that was hashed; everything else is a projection of it for reading."""
+    """One line, append-only by trigger (audit.guards). `line` is the exact canonical text that was hashed; everything else is a
+    projection of it for reading."""
 
     stream = models.CharField(max_length=120)
     seq = models.PositiveIntegerField()
@@ -58,6 +59,44 @@ class Event(models.Model):
             models.Index(F("run_id"), F("id"), name="event_run", condition=Q(run_id__isnull=False)),  # one run's life
             models.Index(F("at").desc(), name="event_at"),  # audit page, time range
         ]
+
+
+class Verification(models.Model):
+    """The result of one `journal verify`: what the integrity badge shows. Not part of the proof; anybody can run it again."""
+
+    at = models.DateTimeField()
+    by = models.CharField(max_length=45)  # Actor.key of whoever asked
+    stream = models.CharField(max_length=120, blank=True)  # "" = everything
+    is_good = models.BooleanField()
+    checked = models.PositiveIntegerField()
+    erased = models.PositiveIntegerField(default=0)
+    duration_ms = models.PositiveIntegerField()
+    first_bad = models.CharField(max_length=160, blank=True)  # place of the first bad event
+    report = models.JSONField(default=dict)  # verify.Report as JSON
+
+    class Meta:
+        default_permissions = ()
+        indexes: ClassVar = [models.Index(F("id").desc(), name="verification_newest", condition=Q(stream=""))]  # badge
+
+
+class DenialCount(models.Model):
+    """Repeats of one refusal within ten minutes, waiting to be flushed as one `denial.repeated` (audit.access)."""
+
+    actor_kind = models.CharField(max_length=8)
+    actor_ref = models.CharField(max_length=36, blank=True)
+    what = models.CharField(max_length=120)
+    right = models.CharField(max_length=80, blank=True)
+    code = models.CharField(max_length=40)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    repeats = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["actor_kind", "actor_ref", "what", "right", "code"], name="denial_counted_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["first_at"], name="denial_due")]  # access.flush_denials
 
 
 class Payload(models.Model):

@@ -32,8 +32,9 @@ def scope_filter(user: Viewer) -> Q:
     condition = Q(pk__in=[])
     if not (user.is_authenticated and user.is_active):
         return condition
-    for name, visible_ids in _owners.items():
-        ids = visible_ids(user)
+    answers = {owner: owner(user) for owner in set(_owners.values())}  # an owner of two scopes is asked once
+    for name, owner in _owners.items():
+        ids = answers[owner]
         if ids is None:
             condition |= Q(scope=name)
         elif found := list(ids):

@@ -38,7 +38,7 @@ class Subcommand:
 _subcommands: dict[str, Subcommand] = {}
 
 
-def register(name: str, help: str, add_arguments: AddArguments, handle: Handle) -> None:  # noqa: A002 (argparse's word)
+def register(name: str, help: str, add_arguments: AddArguments, handle: Handle) -> None:
     """Add `manage.py aegis <name>`.
 
     Raises:

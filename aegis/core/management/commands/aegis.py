@@ -23,6 +23,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         subcommand = next(known for known in commands.all_subcommands() if known.name == options["word"])
+        # Django's wrappers end every write with a new line, which would break a progress bar.
+        self.stdout.ending = self.stderr.ending = ""
         terminal = commands.Terminal(out=self.stdout, err=self.stderr)  # type: ignore[arg-type]  # OutputWrapper writes like one
         try:
             code = subcommand.handle(options, terminal)

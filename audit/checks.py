@@ -1,0 +1,45 @@
+"""System checks of the audit app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+
+from audit import triggers
+from audit.scopes import missing_scopes
+
+
+@register()
+def scopes_have_owners(**_: Any) -> list[CheckMessage]:
+    """aegis.E010: without its owner nobody could see the events of a scope."""
+    return [
+        Warning(
+            f"Nobody registered the audit scope {name!r}",
+            hint="The app that owns it calls audit.scopes.register_scope in its AppConfig.ready.",
+            id="aegis.E010",
+        )
+        for name in missing_scopes()
+    ]
+
+
+@register(Tags.database)
+def append_only_triggers_stand(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """aegis.E020: run by `migrate` and by `check --database default` (which `serve` runs before it starts anything)."""
+    messages: list[CheckMessage] = []
+    for alias in databases or ():
+        try:
+            found = triggers.faults(alias)
+        except DatabaseError:  # unreachable: `migrate` itself says so, and better
+            continue
+        if found:
+            messages.append(
+                Error(
+                    "Append-only triggers are missing or changed: " + "; ".join(found),
+                    hint="Find out who did it, then run: manage.py aegis journal protect",
+                    id="aegis.E020",
+                )
+            )
+    return messages
