@@ -119,7 +119,7 @@ TYPES = (
             "errors",
             "capability_digest",
             "risk",
-        ),  # fmt: skip
+        ),
         payloads={"proposal": "personal", "facts": "personal", "why": "business"},
         tone="grey",
     ),

@@ -1,7 +1,7 @@
 """fold(state, event) -> state: what each event of a run's stream means for its control state. Pure.
 
-Only `type`, `data` and `seq` of a line are read, never a payload. A release never changes the meaning of a type (DESIGN section 5);
-a new meaning is a new type, and the old branch stays.
+Only `type`, `data` and `seq` of a line are read, never a payload. A release never changes the meaning of a type (DESIGN
+section 5); a new meaning is a new type, and the old branch stays.
 """
 
 from __future__ import annotations

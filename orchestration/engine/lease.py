@@ -124,9 +124,7 @@ def _take(
 
 def _claimed(row: Sequence[object], was_lost: bool) -> Claimed:
     ids = [_read_uuid(value) for value in row[:5]]
-    run, workflow, release_id, subject, requester = ids
-    assert run and workflow and release_id and subject
-    return Claimed(run, workflow, release_id, subject, requester, *row[5:12], was_lost=was_lost)  # type: ignore[arg-type]
+    return Claimed(*ids, *row[5:12], was_lost=was_lost)  # type: ignore[arg-type]
 
 
 def _read_uuid(value: object) -> uuid.UUID | None:

@@ -14,18 +14,10 @@ from typing import assert_never
 from aegis.core import clock_text
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
-from orchestration.agents.protocol import Reply
+from orchestration.agents.protocol import CallFailed, Reply
 from orchestration.engine.state import State
 
 MAX_LOSSES = 5  # workers that may die in one visit of a step before a person has to look
-
-
-@dataclass(frozen=True, slots=True)
-class CallFailed:
-    """An agent call that gave no reply: `code` is agent_error, timeout or contract; `detail` is for people."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Review items: claim, release, answer. A person's answer is an event of the item's own stream; the run learns of it by inbox."""
+"""Review items: claim, release, answer. An answer is an event of the item's own stream; the run learns of it by inbox."""
 
 from __future__ import annotations
 

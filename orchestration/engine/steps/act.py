@@ -86,7 +86,7 @@ def carry_out(
             try:
                 body = scene.world.patch(verdict.handler, record.body, proposal["parameters"])
             except Invalid as error:
-                _failed(scene, step, agent, where, "refused", error.detail, cause=cause)
+                _failed(scene, agent, where, "refused", error.detail, cause=cause)
                 return
             after = canonical.dump(dict(body))
             scene.patches.append(Patch(record=record, body=after, effect_key=key))
@@ -135,7 +135,7 @@ def carry_out(
                 timeout=step.timeout,
             )
         case _:
-            _failed(scene, step, agent, where, "no_handler", f"No handler is named {verdict.handler!r}", cause=cause)
+            _failed(scene, agent, where, "no_handler", f"No handler is named {verdict.handler!r}", cause=cause)
 
 
 def absorb(scene: Scene, step: ActStep, answer: EffectAnswered) -> None:
@@ -351,7 +351,7 @@ def _malformed(scene: Scene, step: ActStep, agent: AgentVersion, proposal: Json,
 
 
 def _failed(
-    scene: Scene, step: ActStep, agent: AgentVersion, where: Mapping[str, Json], code: str, detail: str, *, cause: str
+    scene: Scene, agent: AgentVersion, where: Mapping[str, Json], code: str, detail: str, *, cause: str
 ) -> None:
     scene.emit(
         "effect.failed",

@@ -79,7 +79,7 @@ def absorb(scene: Scene, step: AgentStep, answer: Replied) -> None:
         case Abstain(reason=reason):
             scene.emit(
                 "step.abstained",
-                _place(scene, answer),
+                _place(answer),
                 actor=agent_actor(_agent(scene, step).id),
                 payloads={"reason": {"reason": reason}},
                 agent=_agent(scene, step),
@@ -91,7 +91,7 @@ def absorb(scene: Scene, step: AgentStep, answer: Replied) -> None:
             retry_at = next_attempt_at(scene, step.retry, answer.attempt)
             scene.emit(
                 "step.failed",
-                {**_place(scene, answer), "code": code, "retry_at": retry_at},
+                {**_place(answer), "code": code, "retry_at": retry_at},
                 payloads={"detail": {"detail": detail}},
                 agent=_agent(scene, step),
                 outcome="retrying" if retry_at else "failed",
@@ -119,7 +119,7 @@ def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
     if step.confidence_below and (done.confidence is None or done.confidence < step.confidence_below[0]):
         scene.emit(
             "step.unsure",
-            _place(scene, answer),
+            _place(answer),
             actor=agent_actor(agent.id),
             payloads={"output": done.output, "about": about},
             agent=agent,
@@ -130,7 +130,7 @@ def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
         return
     scene.emit(
         "step.completed",
-        {**_place(scene, answer), "next": scene.next_of(step), "contract": step.output},
+        {**_place(answer), "next": scene.next_of(step), "contract": step.output},
         actor=agent_actor(agent.id),
         payloads={"output": done.output, "about": about},
         agent=agent,
@@ -144,7 +144,7 @@ def dead_letter(scene: Scene, contract: str, message: object, faults: list[Fault
     """A message that breaks its contract stops here; nothing downstream sees it (DESIGN promise 11)."""
     scene.emit(
         "contract.violated",
-        {**_place(scene, answer), "contract": contract, "faults": len(faults)},
+        {**_place(answer), "contract": contract, "faults": len(faults)},
         actor=agent_actor(_agent(scene, step).id),
         payloads={"message": message, "faults": [{"pointer": fault.where, "fault": fault.what} for fault in faults]},
         agent=_agent(scene, step),
@@ -175,7 +175,7 @@ def next_attempt_at(scene: Scene, retry: Retry, attempt: int) -> str:
     return clock_text.render(scene.world.now + timedelta(seconds=seconds))
 
 
-def _place(scene: Scene, answer: Replied) -> dict[str, object]:
+def _place(answer: Replied) -> dict[str, object]:
     return {"step": answer.step, "visit": answer.visit, "attempt": answer.attempt}
 
 

@@ -1,0 +1,160 @@
+"""A world in memory for the pure core: real matrix, real policies, real handlers; records in a dict."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from aegis.core import canonical
+from approvals import policies
+from orchestration.authority import verdicts
+from orchestration.contracts.checker import compile_schema
+from orchestration.engine import turn
+from orchestration.engine.scene import RecordSnapshot, RunFacts, Scene
+from orchestration.engine.state import State
+from orchestration.records import handlers
+from orchestration.workflows.definition import AgentVersion, Definition
+from orchestration.workflows.release import Release
+
+START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+AGENT_ID = "00000000-0000-0000-0000-00000000000a"
+OWNER_ID = "00000000-0000-0000-0000-00000000000b"
+REQUESTER_ID = "00000000-0000-0000-0000-00000000000c"
+
+ANYTHING = compile_schema({"type": "object"})
+
+
+def policy(**spec: object) -> policies.Policy:
+    document = {
+        "apiVersion": "aegis/v1",
+        "kind": "ApprovalPolicy",
+        "metadata": {"name": "sign-off"},
+        "spec": {"stages": [{"groups": ["Leads"], "quorum": 1}], "deadline": "1h", **spec},
+    }
+    return policies.load(document)
+
+
+@dataclass
+class MemoryWorld:
+    """What a turn may look at, in memory."""
+
+    now: datetime = START
+    epoch: int = 1
+    matrix_document: dict = field(default_factory=dict)
+    policies: dict[str, policies.Policy] = field(default_factory=dict)
+    records: dict[tuple[str, str], tuple[int, dict]] = field(default_factory=dict)
+    remote: set[str] = field(default_factory=set)
+    without_voters: set[str] = field(default_factory=set)
+    random: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def matrix(self) -> verdicts.Matrix:
+        return verdicts.load(self.matrix_document, number=1)
+
+    def policy(self, name: str) -> policies.Policy | None:
+        return self.policies.get(name)
+
+    def record(self, type_: str, key: str) -> RecordSnapshot:
+        version, body = self.records.get((type_, key), (0, None))
+        return RecordSnapshot(type_, key, version, body)
+
+    def effect_handler(self, name: str) -> str:
+        if name in handlers.HANDLERS:
+            return "local"
+        return "remote" if name in self.remote else ""
+
+    def patch(self, handler, body, parameters):
+        return handlers.get(handler)(dict(body) if body is not None else None, parameters)
+
+    def has_voters(self, policy: str) -> bool:
+        return policy not in self.without_voters
+
+    def roll(self) -> float:
+        return self.random.random()
+
+    def pass_time(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+
+def agent_version(name: str = "clerk") -> AgentVersion:
+    return AgentVersion(
+        id=AGENT_ID, name=name, digest="a" * 64, connector="python", callable="test.clerk", settings={}, roles=("desk",),
+        owner=OWNER_ID,
+    )  # fmt: skip
+
+
+def release(definition: Definition, *, tables: dict | None = None, contracts: dict | None = None) -> Release:
+    """Everything open-ended unless a test says otherwise."""
+
+    class Open(dict):
+        def __missing__(self, key):
+            return ANYTHING
+
+    class Agents(dict):
+        def __missing__(self, key):
+            return agent_version(key)
+
+        def get(self, key, default=None):
+            return self[key]
+
+    class Pins(dict):
+        def __missing__(self, key):
+            return canonical.digest(key.encode())
+
+    return Release(
+        id=uuid.UUID(int=1), workflow_id=uuid.UUID(int=2), workflow=definition.name, version=1, digest="d" * 64,
+        definition=definition, pins=Pins(), contracts=Open(contracts or {}), tables=tables or {}, agents=Agents(),
+    )  # fmt: skip
+
+
+class Life:
+    """One run driven by hand: news in, events out; every commit succeeds."""
+
+    def __init__(self, definition: Definition, world: MemoryWorld, *, payload: object = None, **pinned: object) -> None:
+        from orchestration.engine.fold import fold
+
+        self.world = world
+        self.run = RunFacts(
+            id=uuid.UUID(int=9), stream="run:9", subject="s", requester=REQUESTER_ID, requester_roles=("Desk",),
+            release=release(definition, **pinned),
+        )  # fmt: skip
+        self.payload = payload if payload is not None else {}
+        self.values: dict = {}
+        self.events: list[tuple[str, dict]] = []
+        first = {"next": definition.steps[0].common.id}
+        self.state = fold(State(), stream="run:9", seq=1, type="run.submitted", data=first)
+        self.events.append(("run.submitted", first))
+        self.last: Scene | None = None
+        self.due_at: datetime | None = None
+
+    def turn(self, *news: object) -> list[str]:
+        """Take one turn; returns the types of its events."""
+        scene = Scene(
+            run=self.run, state=self.state, seq=len(self.events), input=self.payload, values=dict(self.values),
+            world=self.world,
+        )  # fmt: skip
+        self.due_at = turn.take(scene, news)
+        self.state, self.values, self.last = scene.state, scene.values, scene
+        self.events += [(draft.type, dict(draft.data)) for draft in scene.drafts]
+        for patch in scene.patches:
+            self.world.records[(patch.record.type, patch.record.key)] = (
+                patch.record.version + 1,
+                canonical.parse(patch.body),
+            )
+        return [draft.type for draft in scene.drafts]
+
+    def reply(self, answer: object) -> list[str]:
+        """Answer the agent call of the last turn."""
+        from orchestration.engine.planner import Replied
+
+        call = self.last.call
+        return self.turn(Replied(call.step, call.visit, call.attempt, answer, 5))
+
+    def refold(self) -> State:
+        from orchestration.engine.fold import fold
+
+        state = State()
+        for seq, (type_, data) in enumerate(self.events, start=1):
+            state = fold(state, stream="run:9", seq=seq, type=type_, data=data)
+        return state
