@@ -11,7 +11,10 @@ from approvals.models import Governed
 
 
 class Agent(Governed):
-    """A worker with an identity, one person as owner, roles, a connector and contracts. Its versions are the DocumentVersions."""
+    """A worker with an identity, one person as owner, roles and a connector. Its versions are the DocumentVersions.
+
+    `is_enabled` is no part of the document: applying a manifest must not wake an agent that somebody stopped.
+    """
 
     area = "agents"
 

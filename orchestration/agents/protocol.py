@@ -52,6 +52,21 @@ class Abstain:
 
 
 Reply = Done | Abstain
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """A call that gave no reply we can use. Made by connectors and the engine, never by an agent.
+
+    Attributes:
+        code: agent_error, timeout or contract.
+        detail: for people; may quote what the agent said, so it is kept as a payload.
+    """
+
+    code: str
+    detail: str
+
+
 PythonAgent = Callable[[AgentRequest], Reply]
 
 _registry: dict[str, PythonAgent] = {}

@@ -14,7 +14,8 @@ from typing import assert_never
 from aegis.core import clock_text
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
-from orchestration.agents.protocol import CallFailed, Reply
+from orchestration.agents.protocol import CallFailed as CallFailed
+from orchestration.agents.protocol import Reply
 from orchestration.engine.state import State
 
 MAX_LOSSES = 5  # workers that may die in one visit of a step before a person has to look

@@ -1,0 +1,75 @@
+"""A record moves by compare-and-set, once per effect key, and every version stays readable."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from aegis.core import canonical, clock
+from orchestration.records import store
+from orchestration.records.models import RecordVersion
+
+pytestmark = pytest.mark.django_db
+
+
+def apply(body: object, *, expected: int, effect: str, key: str = "T-1") -> bool:
+    return store.compare_and_set(
+        "ticket",
+        key,
+        expected_version=expected,
+        body=canonical.dump(body),
+        effect_key=effect,
+        run_id=uuid.uuid4(),
+        at=clock.now(),
+    )
+
+
+def test_a_record_is_created_at_version_one_and_every_effect_makes_the_next():
+    assert store.read("ticket", "T-1") is None
+
+    assert apply({"a": 1}, expected=0, effect="run/a/1/0")
+    assert apply({"a": 2}, expected=1, effect="run/b/1/0")
+
+    assert store.read("ticket", "T-1") == (2, {"a": 2})
+    assert store.read_version("ticket", "T-1", 1) == {"a": 1}
+    assert store.version_of_effect("run/b/1/0") == 2
+    assert store.version_of_effect("run/never/1/0") is None
+
+
+@pytest.mark.parametrize("expected", [0, 1, 3])
+def test_the_loser_of_a_race_writes_nothing_and_is_told(expected: int):
+    apply({"a": 1}, expected=0, effect="1")
+    apply({"a": 2}, expected=1, effect="2")
+
+    assert apply({"a": 9}, expected=expected, effect="3") is False
+
+    assert store.read("ticket", "T-1") == (2, {"a": 2})
+    assert RecordVersion.objects.count() == 2
+
+
+def test_changing_what_does_not_exist_is_a_lost_race():
+    assert apply({"a": 1}, expected=4, effect="1") is False
+    assert store.read("ticket", "T-1") is None
+
+
+def test_an_effect_key_makes_one_version_ever():
+    apply({"a": 1}, expected=0, effect="1")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        apply({"a": 2}, expected=1, effect="1")
+
+    assert store.read("ticket", "T-1") == (1, {"a": 1})
+
+
+def test_records_of_one_key_and_two_types_are_two():
+    apply({"a": 1}, expected=0, effect="1")
+
+    assert store.read("invoice", "T-1") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_a_transaction_nothing_is_written():
+    with pytest.raises(transaction.TransactionManagementError):
+        apply({"a": 1}, expected=0, effect="1")
