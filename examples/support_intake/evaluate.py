@@ -20,7 +20,6 @@ from sklearn.model_selection import StratifiedKFold
 
 from .labelled import Labelled, parse_labelled
 from .modelfile import Model, read_model
-from .policy import parse_policy
 from .train import SEED, export, train
 from .triage import NotUnderstood, triage
 
@@ -94,21 +93,17 @@ def judge(model: Model, rows: Labelled) -> Tally:
     return tally
 
 
-def evaluate(rows: Labelled, policy: bytes, *, folds: int) -> list[tuple[Model, Tally]]:
-    parse_policy(policy)
-    outcomes: list[tuple[Model, Tally]] = []
-    splits = StratifiedKFold(folds, shuffle=True, random_state=SEED).split(rows.texts, rows.intents)
-    for seen, unseen in splits:
-        started = time.perf_counter()
-        pipeline, learned = train(rows.subset(seen.tolist()))
-        training_seconds = time.perf_counter() - started
-        with tempfile.TemporaryDirectory() as folder:
-            digest = export(pipeline, learned, Path(folder), policy=policy)
-            model = read_model(Path(folder), sha256=digest)
-        tally = judge(model, rows.subset(unseen.tolist()))
-        tally.training_seconds = training_seconds
-        outcomes.append((model, tally))
-    return outcomes
+def evaluate_fold(seen: Labelled, unseen: Labelled, policy: bytes) -> tuple[Model, Tally]:
+    """Train on `seen`, write, read back, judge on `unseen`."""
+    started = time.perf_counter()
+    pipeline, learned = train(seen)
+    training_seconds = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        digest = export(pipeline, learned, Path(folder), policy=policy)
+        model = read_model(Path(folder), sha256=digest)
+    tally = judge(model, unseen)
+    tally.training_seconds = training_seconds
+    return model, tally
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rows = parse_labelled(options.input.read_bytes())
     total = Tally()
-    for number, (model, tally) in enumerate(evaluate(rows, options.policy.read_bytes(), folds=options.folds), start=1):
+    folds = StratifiedKFold(options.folds, shuffle=True, random_state=SEED).split(rows.texts, rows.intents)
+    for number, (seen, unseen) in enumerate(folds, start=1):
+        model, tally = evaluate_fold(rows.subset(seen.tolist()), rows.subset(unseen.tolist()), options.policy.read_bytes())
         total += tally
         shown = "  ".join(f"{name} {value:.4f}" for name, value in tally.figures().items())
         print(f"fold {number}: threshold {model.suggested_threshold:.2f} temperature {model.temperature}  {shown}", flush=True)

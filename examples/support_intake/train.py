@@ -174,9 +174,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--policy", type=Path, help="CSV intent,queue,tier,urgency,legal_review,auto_reply_allowed")
     options = parser.parse_args(arguments)
-    rows = parse_labelled(options.input.read_bytes())
+    content = options.input.read_bytes()
     policy = options.policy.read_bytes() if options.policy else None
-    pipeline, learned = train(rows)
+    pipeline, learned = train(parse_labelled(content))
+    learned["trained"]["input_sha256"] = hashlib.sha256(content).hexdigest()
     digest = export(pipeline, learned, options.out, policy=policy)
     print(json.dumps({"sha256": digest, **learned}, indent=2))
     return 0

@@ -11,7 +11,8 @@ from .urgency import Urgency, judge_urgency
 
 MAX_CHARACTERS: Final = 8_000  # as in contracts/request@1.json
 FEWEST_LETTERS: Final = 3
-FEWEST_KNOWN_SHARE: Final = 0.25
+FEWEST_WORDS: Final = 2
+FEWEST_KNOWN_SHARE: Final = 0.3  # below: another language, or words typed at random
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ def triage(model: Model, text: str) -> Triage | NotUnderstood:
     if sum(map(str.isalpha, text)) < FEWEST_LETTERS:
         return NotUnderstood("the request is too short to be understood")
     prediction = classify_text(model, text)
+    if prediction.words < FEWEST_WORDS:
+        return NotUnderstood("a single word does not say what is wanted")
     if prediction.known_words == 0:
         return NotUnderstood("no word of the request is known to the model")
     if prediction.known_words < FEWEST_KNOWN_SHARE * prediction.words:
