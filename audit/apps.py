@@ -6,9 +6,11 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from aegis.core import commands
         from aegis.identity import recorder
         from audit import catalogue, checks, events, guards, scopes, triggers  # noqa: F401  (checks register themselves)
         from audit.access import readable_by
+        from audit.cli import add_arguments, handle
         from audit.recorder import JournalRecorder
 
         catalogue.register(*events.TYPES)
@@ -16,3 +18,4 @@ class AuditConfig(AppConfig):
         recorder.register(JournalRecorder())
         scopes.register_scope("access", readable_by)
         scopes.register_scope("system", readable_by)
+        commands.register("journal", "Check the record and its guards.", add_arguments, handle)

@@ -1,6 +1,6 @@
 """Lines, hashes and commitments: the format of the journal. Pure, and fixed for ever by golden vectors (tests/audit).
 
-A line is canonical JSON (RFC 8785) with exactly the keys of `_line`; an absent text is "", an absent number 0 (`duration_ms`:
+A line is canonical JSON (RFC 8785) with exactly these `KEYS`; an absent text is "", an absent number 0 (`duration_ms`:
 null). Its hash is the RFC 6962 leaf hash of its bytes, so the chain of a stream and the Merkle tree over all streams share one
 value. The first line of a stream has seq 1 and 64 zeros as previous hash.
 """
@@ -25,6 +25,12 @@ from audit.drafts import Context, Draft, Head
 FORMAT = 1
 ZERO = "0" * 64
 MAX_LINE_BYTES = 64 * 1024
+# fmt: off
+KEYS = frozenset({
+    "v", "stream", "seq", "prev", "type", "type_version", "at", "actor", "on_behalf", "cause", "trace", "scope", "scope_id", "run",
+    "subject", "def", "step", "agent", "agent_version", "capability", "matrix", "fence", "outcome", "duration_ms", "data", "payload",
+})
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,11 +123,18 @@ TYPES = (
         payloads={"query": "personal"},
     ),
     EventType(
-        "audit.verified",
+        "journal.verified",
         "{actor} verified the journal: {data.checked} events, {outcome}",
         "system",
-        fields=("checked", "erased", "faults", "first_bad?"),
+        fields=("stream", "checked", "erased", "faults", "first_bad"),
         tone="blue",
+    ),
+    EventType(
+        "journal.protected",
+        "{actor} put back {data.count} append-only triggers that were missing or changed",
+        "system",
+        fields=("count", "faults"),
+        tone="red",
     ),
     EventType(
         "payload.erased",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from django.db.models import Q
 
@@ -10,10 +10,13 @@ from aegis.core.visibility import Viewer
 
 # Returns the ids a person may see, as text; None means every id of the scope.
 VisibleIds = Callable[[Viewer], Iterable[str] | None]
+# Ids of a scope -> how people call them. One query, however many ids.
+NamesOf = Callable[[Collection[str]], Mapping[str, str]]
 
 SCOPES = ("workflow", "agent", "policy", "queue", "access", "system")
 
 _owners: dict[str, VisibleIds] = {}
+_names: dict[str, NamesOf] = {}
 
 
 def register_scope(name: str, visible_ids: VisibleIds) -> None:
@@ -21,6 +24,17 @@ def register_scope(name: str, visible_ids: VisibleIds) -> None:
     if name not in SCOPES:
         raise ValueError(f"unknown scope {name!r}")
     _owners[name] = visible_ids
+
+
+def register_names(scope: str, names: NamesOf) -> None:
+    """How people call what a scope's ids stand for; registered by its owner. Lists and filters show it."""
+    _names[scope] = names
+
+
+def names_of(scope: str, ids: Collection[str]) -> Mapping[str, str]:
+    """Id -> name, for the ids that have one. The caller asks only for ids its reader may see."""
+    known = _names.get(scope)
+    return known(ids) if known and ids else {}
 
 
 def missing_scopes() -> list[str]:

@@ -6,7 +6,7 @@ group, who may therefore do nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from django.test import Client
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.identity.areas import AREAS
 from aegis.identity.models import Area, User
+from tests.support import journal_guard
 
 PASSWORD = "correct horse battery staple"  # of every persona
 
@@ -119,3 +120,9 @@ def _test_settings(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> N
     """What a test writes to the data folder stays in its own; passwords are hashed quickly."""
     settings.DATA_DIR = tmp_path_factory.mktemp("data")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_goes_around_the_guards() -> Iterator[None]:
+    with journal_guard.flush_goes_around():
+        yield
