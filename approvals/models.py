@@ -120,6 +120,8 @@ class ApprovalRequest(models.Model):
     capability = models.CharField(max_length=120, blank=True)
     agent = models.CharField(max_length=80, blank=True)
     requester = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    # Who could not decide when it opened; read by RequestQuerySet.awaiting (lists). `gates.decide` asks the question itself.
+    bound = models.ManyToManyField(User, related_name="+")
     status = models.CharField(max_length=20, choices=Status, default=Status.OPEN)
     stage = models.PositiveSmallIntegerField(default=0)  # index of the stage now voting
     opened_at = models.DateTimeField()

@@ -6,13 +6,12 @@ recorded as such and impossible under a floor lock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from aegis.core import canonical
+from aegis.core import canonical, durations
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.core.expressions import Expression, Failed, VariableType, compile_condition
@@ -66,11 +65,7 @@ SCHEMA: Json = envelope(
                     },
                 },
             },
-            "deadline": {
-                "type": "string",
-                "pattern": "^[1-9][0-9]{0,5}[smhd]$",
-                "description": "From opening, such as 30m, 24h, 7d. Then the request expires.",
-            },
+            "deadline": {**durations.SCHEMA, "description": "From opening, such as 30m, 24h, 7d. Then the request expires."},
             "reason": {"enum": ["always", "on_reject"], "default": "on_reject"},
             "fast_path": {
                 "type": "string",
@@ -82,13 +77,6 @@ SCHEMA: Json = envelope(
     },
 )
 
-_UNITS: dict[str, tuple[str, str]] = {
-    "s": ("seconds", "second"),
-    "m": ("minutes", "minute"),
-    "h": ("hours", "hour"),
-    "d": ("days", "day"),
-}
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -146,7 +134,7 @@ def load(document: Json) -> Policy:
             name=document["metadata"]["name"],
             title=document["metadata"].get("title", ""),
             stages=stages,
-            deadline=parse_duration(spec["deadline"], where="/spec/deadline"),
+            deadline=durations.parse(spec["deadline"]),
             reason=spec.get("reason", "on_reject"),
             fast_path=spec.get("fast_path", ""),
             risk=spec.get("risk", "low"),
@@ -210,26 +198,13 @@ def describe(policy: Policy) -> list[str]:
     return sentences
 
 
-def parse_duration(text: str, *, where: str = "") -> timedelta:
-    """ "30m" as a timedelta; units s, m, h, d.
-
-    Raises:
-        Invalid: anything else.
-    """
-    found = _DURATION.fullmatch(text)
-    if not found:
-        raise _invalid(where, f"{text[:40]!r} is not a duration such as 30m, 24h or 7d")
-    return timedelta(**{_UNITS[found[2]][0]: int(found[1])})
-
-
 def duration_words(duration: timedelta) -> str:
     """ "24 hours", "7 days", "90 minutes": the largest unit that divides it; 24 hours stay hours, as people say it."""
     seconds = int(duration.total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
-        if seconds % size == 0 and (unit != "d" or seconds > 86_400):
-            count = seconds // size
-            return f"{count} {_UNITS[unit][1] if count == 1 else _UNITS[unit][0]}"
-    raise AssertionError("unreachable: one second divides every whole duration")
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds % size == 0 and (unit != "day" or seconds > size):
+            return _counted(seconds // size, unit)
+    return _counted(seconds, "second")
 
 
 def count_words(count: int) -> str:
@@ -242,6 +217,10 @@ def listed(names: tuple[str, ...], conjunction: str) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _stages_sentence(policy: Policy) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import Group
@@ -34,6 +35,27 @@ class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):
             return self.none()
         groups = Group.objects.filter(user=user.pk)
         return self.filter(scope_filter(user) | Q(policy__in=self._policies_of(groups)) | Q(requester=user.pk))
+
+    def awaiting(self, user: Viewer, now: datetime) -> Self:
+        """Open requests whose stage now voting `user` may decide: the inbox and the count on the navigation.
+
+        In a group of that stage, not bound when it opened, no vote yet, not past its deadline. `gates.decide` asks all of it
+        again. Three queries beside the list; policies are few.
+        """
+        from approvals import policies
+        from approvals.models import ApprovalPolicy, Decision
+
+        if not (user.is_authenticated and user.is_active):
+            return self.none()
+        mine = set(Group.objects.filter(user=user.pk).values_list("name", flat=True))
+        stages = Q(pk__in=[])
+        for policy_id, text in ApprovalPolicy.objects.filter(groups__name__in=mine).distinct().values_list("pk", "document"):
+            for index, stage in enumerate(policies.load_text(text).stages):
+                if mine.intersection(stage.groups):
+                    stages |= Q(policy=policy_id, stage=index)
+        voted = Decision.objects.filter(person=user.pk, is_void=False).values("request_id")
+        rows = self.filter(stages, status="open", deadline__gt=now).exclude(pk__in=voted)
+        return rows.exclude(bound=user.pk).exclude(requester=user.pk)
 
     def _policies_of(self, groups: Any) -> Any:
         from approvals.models import ApprovalPolicy

@@ -106,4 +106,4 @@ def _needs(policy: Policy, stage: int, has: int) -> str:
     where = f"Stage {stage + 1} of {len(policy.stages)}: " if len(policy.stages) > 1 else ""
     more = f"{count_words(part.quorum - has)} more" if has else count_words(part.quorum)
     sentence = f"{more} of {listed(part.groups, 'or')} must approve."
-    return f"{where}{sentence}" if where else sentence.capitalize()
+    return where + sentence if where else sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,209 @@
+"""Writing a request: its row, its votes and its own stream `request:<id>`. No rule is decided here; `gates` holds them.
+
+Every function is called with the row locked (`gates._lock_request`), inside the deciding transaction, and leaves row and stream
+equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from aegis.core import canonical, clock_text
+from aegis.core.actors import SYSTEM, Actor
+from aegis.core.canonical import Json
+from aegis.core.errors import AegisError
+from aegis.identity.models import User
+from approvals.errors import NotEligible
+from approvals.models import ApprovalRequest, Decision
+from approvals.policies import Policy
+from approvals.questions import Outcome
+from audit import journal
+from audit.drafts import Context, Draft
+
+Status = ApprovalRequest.Status
+
+_STATUS: Mapping[Outcome, Status] = {
+    "approved": Status.APPROVED,
+    "rejected": Status.REJECTED,
+    "expired": Status.EXPIRED,
+    "withdrawn": Status.WITHDRAWN,
+}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def open_(request: ApprovalRequest, actor: Actor, evidence: Mapping[str, bytes], bound: Collection[str], *, cause: str) -> None:
+    """Insert the row with its first line, `request.opened`."""
+    data: dict[str, Json] = {
+        "question": request.question,
+        "subject": request.subject,
+        "policy": request.policy.name,
+        "policy_digest": request.policy_digest,
+        "digest": request.digest,
+        "risk": request.risk,
+        "deadline": clock_text.render(request.deadline),
+        "evidence": list(evidence),
+        "bound": sorted(bound),
+    }
+    # Payload names are declared with the event type, so the pieces are numbered and their names stand in the line.
+    payloads = {f"evidence_{number}": body for number, body in enumerate(evidence.values(), start=1)}
+    _append(request, request.opened_at, _draft(request, "request.opened", actor, data, payloads, cause=cause))
+    request.save(force_insert=True)
+    bind(request, bound)
+
+
+def evidence_of(request: ApprovalRequest) -> dict[str, bytes]:
+    """Name -> bytes of what was frozen when the request opened; erased pieces are left out. Two queries."""
+    opened = journal.read(request.stream)[:1]
+    names: list[str] = canonical.parse(opened[0].line)["data"]["evidence"] if opened else []
+    found = journal.payloads(request.stream)
+    places = {name: (1, f"evidence_{number}") for number, name in enumerate(names, start=1)}
+    return {name: found[place] for name, place in places.items() if place in found}
+
+
+def bind(request: ApprovalRequest, people: Collection[str]) -> None:
+    """Note who cannot decide, for lists. `gates.decide` asks the question itself."""
+    request.bound.set(User.objects.filter(pk__in=people))
+
+
+def record_vote(
+    request: ApprovalRequest,
+    policy: Policy,
+    actor: Actor,
+    person: User,
+    verdict: Decision.Verdict,
+    reason: str,
+    now: datetime,
+) -> str:
+    """Write the vote as a row and as `decision.made`; returns its place, "<stream>/<seq>"."""
+    data: dict[str, Json] = {
+        "verdict": verdict.value,
+        "stage": request.stage + 1,
+        "stages": len(policy.stages),
+        "policy": policy.name,
+        "digest": request.digest,
+    }
+    payloads = {"reason": canonical.dump(reason)} if reason else {}
+    _append(request, now, _draft(request, "decision.made", actor, data, payloads, outcome=str(verdict.label)))
+    request.save(update_fields=["seq", "head"])
+    Decision.objects.create(
+        request=request,
+        person=person,
+        verdict=verdict,
+        stage=request.stage,
+        digest=request.digest,
+        at=now,
+        seq=request.seq,
+    )
+    return f"{request.stream}/{request.seq}"
+
+
+def refuse(
+    request: ApprovalRequest, actor: Actor, verdict: Decision.Verdict, seen_digest: str, error: AegisError, now: datetime
+) -> None:
+    """Put a refused decision on record."""
+    data: dict[str, Json] = {
+        "verdict": verdict.value,
+        "code": error.refusal if isinstance(error, NotEligible) else error.code,
+        "digest": seen_digest if _DIGEST.fullmatch(seen_digest) else "",  # whatever was sent in its place stays out of the line
+    }
+    payloads = {"detail": canonical.dump(error.detail)}
+    _append(request, now, _draft(request, "decision.refused", actor, data, payloads, outcome="refused"))
+    request.save(update_fields=["seq", "head"])
+
+
+def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], now: datetime) -> None:
+    """What was signed moved: void the votes and bind the request to what stands, from its first stage. The deadline stays."""
+    votes = list(Decision.objects.filter(request=request, is_void=False).order_by("seq"))
+    policy_digest = request.policy.digest
+    voided = [
+        _draft(
+            request,
+            "decision.voided",
+            SYSTEM,
+            {"person": str(vote.person_id), "verdict": vote.verdict, "seq": vote.seq, "digest": vote.digest},
+        )
+        for vote in votes
+    ]
+    data: dict[str, Json] = {
+        "old_digest": request.digest,
+        "digest": digest,
+        "policy_digest": policy_digest,
+        "voided": len(votes),
+    }
+    _append(request, now, *voided, _draft(request, "request.rebound", SYSTEM, data))
+    Decision.objects.filter(pk__in=[vote.pk for vote in votes]).update(is_void=True)
+    request.digest, request.policy_digest, request.stage = digest, policy_digest, 0
+    request.save(update_fields=["digest", "policy_digest", "stage", "seq", "head"])
+    bind(request, bound)
+
+
+def pass_stage(request: ApprovalRequest, policy: Policy, following: int, cause: str, now: datetime) -> None:
+    """Go on with the next stage."""
+    _append(request, now, _stage_passed(request, policy, cause))
+    request.stage = following
+    request.save(update_fields=["stage", "seq", "head"])
+
+
+def settle(
+    request: ApprovalRequest, policy: Policy | None, outcome: Outcome, actor: Actor, now: datetime, *, cause: str = ""
+) -> None:
+    """Give the request its one outcome.
+
+    Args:
+        policy: whose last stage was passed, if one was.
+    """
+    data: dict[str, Json] = {"policy": request.policy.name, "digest": request.digest}
+    if actor.kind == "user":
+        data["decided_by"] = actor.ref
+    drafts = [_stage_passed(request, policy, cause)] if policy is not None else []
+    drafts.append(_draft(request, "request.settled", SYSTEM, data, cause=cause, outcome=outcome))
+    _close(request, outcome, drafts, now)
+
+
+def withdraw(request: ApprovalRequest, actor: Actor, reason: str, now: datetime) -> None:
+    """Close it because its question is gone."""
+    data: dict[str, Json] = {"policy": request.policy.name, "digest": request.digest}
+    payloads = {"reason": canonical.dump(reason)} if reason else {}
+    _close(request, "withdrawn", [_draft(request, "request.withdrawn", actor, data, payloads, outcome="withdrawn")], now)
+
+
+def _close(request: ApprovalRequest, outcome: Outcome, drafts: Sequence[Draft], now: datetime) -> None:
+    _append(request, now, *drafts)
+    request.status, request.settled_at = _STATUS[outcome], now
+    request.save(update_fields=["status", "settled_at", "seq", "head"])
+
+
+def _stage_passed(request: ApprovalRequest, policy: Policy, cause: str) -> Draft:
+    data: dict[str, Json] = {"stage": request.stage + 1, "stages": len(policy.stages), "policy": policy.name}
+    return _draft(request, "gate.stage_passed", SYSTEM, data, cause=cause)
+
+
+def _draft(
+    request: ApprovalRequest,
+    event: str,
+    actor: Actor,
+    data: Mapping[str, Json],
+    payloads: Mapping[str, bytes] | None = None,
+    *,
+    cause: str = "",
+    outcome: str = "",
+) -> Draft:
+    return Draft(
+        type=event,
+        actor=actor,
+        data=data,
+        payloads=payloads or {},
+        on_behalf=str(request.requester_id or "") if actor.kind == "agent" else "",
+        cause=cause,
+        agent=request.agent,
+        capability=request.capability,
+        outcome=outcome,
+    )
+
+
+def _append(request: ApprovalRequest, at: datetime, *drafts: Draft) -> None:
+    """Append to the request's own stream. The caller saves `seq` and `head`."""
+    context = Context(stream=request.stream, scope=request.scope, scope_id=request.scope_id, run_id=request.run_id)
+    journal.append_to(request, context, drafts, at)

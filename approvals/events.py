@@ -1,0 +1,119 @@
+"""The event types of requests, decisions and change control."""
+
+from __future__ import annotations
+
+from audit.catalogue import EventType
+
+MAX_EVIDENCE = 20  # pieces shown with one request
+
+_EVIDENCE = {f"evidence_{number}": "business" for number in range(1, MAX_EVIDENCE + 1)}
+_DOCUMENT = ("change", "kind", "name", "action", "base?", "digest?")
+
+TYPES = (
+    EventType(
+        "request.opened",
+        "{actor} asked for a decision under {data.policy}",
+        "gates",
+        # evidence: names of the payloads evidence_1, evidence_2, ... in that order; bound: ids of people who cannot decide
+        fields=("question", "subject", "policy", "policy_digest", "digest", "risk", "deadline", "evidence", "bound"),
+        payloads=_EVIDENCE,  # type: ignore[arg-type]
+        tone="violet",
+    ),
+    EventType(
+        "decision.made",
+        "{actor} {outcome} (stage {data.stage} of {data.stages} of {data.policy})",
+        "gates",
+        fields=("verdict", "stage", "stages", "policy", "digest"),
+        payloads={"reason": "personal"},
+        tone="violet",
+    ),
+    EventType(
+        "decision.refused",
+        "{actor} could not decide: {data.code}",
+        "gates",
+        fields=("verdict", "code", "digest"),  # digest: what the person says was shown
+        payloads={"detail": "personal"},
+        tone="red",
+    ),
+    EventType(
+        "decision.voided",
+        "The vote of {data.person} is void: what was signed has changed",
+        "gates",
+        fields=("person", "verdict", "seq", "digest"),  # seq: of the decision.made in the same stream
+        tone="amber",
+    ),
+    EventType(
+        "request.rebound",
+        "What is asked changed; {data.voided} earlier votes are void",
+        "gates",
+        fields=("old_digest", "digest", "policy_digest", "voided"),
+        tone="amber",
+    ),
+    EventType(
+        "gate.stage_passed",
+        "Stage {data.stage} of {data.stages} of {data.policy} is passed",
+        "gates",
+        fields=("stage", "stages", "policy"),
+        tone="violet",
+    ),
+    EventType(
+        "request.settled",
+        "The request was {outcome}",
+        "gates",
+        fields=("policy", "digest", "decided_by?"),
+        tone="green",
+    ),
+    EventType(
+        "request.withdrawn",
+        "{actor} withdrew the request",
+        "gates",
+        fields=("policy", "digest"),
+        payloads={"reason": "personal"},
+    ),
+    EventType(
+        "config.proposed",
+        "{actor} proposed to {data.action} {data.kind} {data.name}",
+        "governance",
+        fields=(*_DOCUMENT, "request"),
+        payloads={"document": "business", "diff": "business", "reason": "personal"},
+        tone="violet",
+    ),
+    EventType(
+        "config.applied",
+        "{actor} applied a change: {data.action} {data.kind} {data.name}",
+        "governance",
+        fields=(*_DOCUMENT, "number?"),
+        payloads={"document": "business", "diff": "business", "reason": "personal"},
+        tone="blue",
+    ),
+    EventType(
+        "config.rejected",
+        "The change of {data.kind} {data.name} was not approved: {outcome}",
+        "governance",
+        fields=_DOCUMENT,
+        tone="red",
+    ),
+    EventType(
+        "config.stale",
+        "The change of {data.kind} {data.name} is stale: {data.code}",
+        "governance",
+        fields=(*_DOCUMENT, "code"),  # base_moved, lint, rights_lost
+        payloads={"faults": "business"},
+        tone="amber",
+    ),
+    EventType(
+        "config.withdrawn",
+        "{actor} withdrew the change of {data.kind} {data.name}",
+        "governance",
+        fields=_DOCUMENT,
+        payloads={"reason": "personal"},
+    ),
+    EventType(
+        "config.refused",
+        "{actor} was refused a change of configuration: {data.code}",
+        "governance",
+        fields=("code", "documents"),
+        payloads={"detail": "personal"},
+        tone="red",
+    ),
+)

@@ -1,0 +1,326 @@
+"""Opening, deciding and closing approval requests: the public verbs (DESIGN promises 6, 7, 8).
+
+Every verb has one shape: authority lock, the question's lock (the run), the request's lock, check, change, record. A refusal is
+recorded too: it is the result of a transaction that commits, and only then raised. So call `decide` outside a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from aegis.core import canonical, clock
+from aegis.core.actors import SYSTEM, Actor, user_actor
+from aegis.core.db import in_transaction
+from aegis.core.errors import AegisError, Fault, Invalid, NotAuthenticated, NotFound, Stale
+from aegis.identity.authority import hold_shared, raise_epoch
+from aegis.identity.models import User
+from aegis.identity.principals import MAX_REASON_CHARS, require_live
+from approvals import docket, electors, policies, questions, tally
+from approvals.docket import evidence_of
+from approvals.electors import Eligibility
+from approvals.errors import NobodyEligible, NotEligible, ReasonMissing, RequestExpired, RequestFrozen, RequestSettled
+from approvals.events import MAX_EVIDENCE
+from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
+from approvals.policies import Policy
+from approvals.questions import Live, Question
+
+__all__ = [
+    "Eligibility",
+    "decide",
+    "eligibility",
+    "evidence_of",
+    "expire",
+    "expire_due",
+    "open_request",
+    "withdraw",
+    "withdraw_for_run",
+]
+
+Status = ApprovalRequest.Status
+Verdict = Decision.Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A refusal that is on record; raised after the commit."""
+
+    error: AegisError
+
+
+def open_request(
+    *,
+    request_id: UUID,
+    question: str,
+    subject: str,
+    policy: ApprovalPolicy,
+    digest: str,
+    risk: str,
+    capability: str = "",
+    agent: str = "",
+    requester_id: UUID | None,
+    run_id: UUID | None,
+    context_scope: str,
+    scope_id: str = "",
+    evidence: Mapping[str, bytes],
+    at: datetime,
+    actor: Actor,
+    bound: frozenset[str] | None = None,
+    cause: str = "",
+) -> ApprovalRequest:
+    """Ask people. Inside the caller's transaction, which holds the authority lock and the question's.
+
+    Asking twice under one id is asking once: the request is returned as it stands.
+
+    Args:
+        digest: what a decision signs (DESIGN promise 7).
+        risk: "low", "medium", "high"; raised to the policy's least risk.
+        evidence: name -> canonical bytes shown with the question, frozen here; read back by `evidence_of`.
+        at: from `clock.db_now()`; the deadline counts from it.
+        bound: ids bound by separation of duties, if the caller knows them (its rows may not be written yet); else
+            `Question.live` is asked. The requester is always bound.
+
+    Raises:
+        NobodyEligible: the active people who are not bound can never meet the stages' quorums.
+        Invalid: more than 20 pieces of evidence.
+    """
+    standing = ApprovalRequest.objects.filter(pk=request_id).first()
+    if standing is not None:
+        return standing
+    if len(evidence) > MAX_EVIDENCE:
+        raise Invalid(f"{len(evidence)} pieces of evidence; at most {MAX_EVIDENCE} can be shown")
+    rules = policies.load_text(policy.document)
+    tied = bound if bound is not None else questions.get(question).live(subject).bound
+    tied |= {str(requester_id)} if requester_id else set()
+    _require_electors(rules, tied)
+    request = ApprovalRequest(
+        id=request_id,
+        question=question,
+        subject=subject,
+        run_id=run_id,
+        scope=context_scope,
+        scope_id=scope_id,
+        policy=policy,
+        policy_digest=policy.digest,
+        digest=digest,
+        risk=policies.raised_risk(rules, risk),
+        capability=capability,
+        agent=agent,
+        requester_id=requester_id,
+        opened_at=at,
+        deadline=at + rules.deadline,
+    )
+    docket.open_(request, actor, evidence, tied, cause=cause)
+    return request
+
+
+def decide(request_id: UUID, *, person: User, auth: str, verdict: str, reason: str, seen_digest: str) -> ApprovalRequest:
+    """One person's vote. Call it outside a transaction.
+
+    Args:
+        auth: how the person proved themselves ("session", "api_key:<prefix>").
+        verdict: "approve" or "reject".
+        seen_digest: the digest of what was shown (`Live.digest`); what the vote signs.
+
+    Raises:
+        NotFound: unknown, or not visible to the person.
+        NotAuthenticated: the account or its key ended meanwhile.
+        RequestSettled, RequestFrozen, RequestExpired: too late; says who was faster and when.
+        NotEligible: not in a group of this stage, bound by separation of duties, or voted already.
+        Stale: not what stands now. Votes for what stood before are void, and the request is bound to what stands.
+        ReasonMissing, Invalid: the input; these alone leave no record.
+    """
+    actor = user_actor(person.pk, auth=auth)
+    if verdict not in Verdict.values:
+        raise Invalid("A decision is approve or reject", faults=[Fault("/verdict", "is neither approve nor reject")])
+    text = _checked_reason(reason)
+    result = in_transaction(lambda: _decide(request_id, actor, Verdict(verdict), text, seen_digest))
+    if isinstance(result, _Refused):
+        raise result.error
+    return result
+
+
+def withdraw_for_run(run_id: UUID, actor: Actor, reason: str, at: datetime) -> int:
+    """Close what a run no longer asks, inside the transaction of its owner, who therefore is not told. Returns how many."""
+    # By id, as everybody who locks several requests.
+    ids = ApprovalRequest.objects.filter(run_id=run_id, status__in=[Status.OPEN, Status.FROZEN]).order_by("pk")
+    return sum(withdraw(request_id, actor, reason, at) for request_id in list(ids.values_list("pk", flat=True)))
+
+
+def withdraw(request_id: UUID, actor: Actor, reason: str, at: datetime) -> bool:
+    """Close one request because its question is gone. Inside the owner's transaction. False if it was settled already."""
+    request = _lock_request(request_id)
+    if request.status not in (Status.OPEN, Status.FROZEN):
+        return False
+    docket.withdraw(request, actor, reason, at)
+    return True
+
+
+def expire_due(limit: int = 100) -> int:
+    """Close open requests whose deadline has passed: expired, never approved. Called by the sweep. Returns how many."""
+    due = ApprovalRequest.objects.filter(status=Status.OPEN, deadline__lte=clock.db_now()).order_by("deadline")
+    return sum(expire(request_id) for request_id in list(due.values_list("pk", flat=True)[:limit]))
+
+
+def expire(request_id: UUID) -> bool:
+    """Close one request if it is open and past its deadline. False if somebody decided first."""
+    return in_transaction(lambda: _expire(request_id))
+
+
+def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = None) -> Eligibility:
+    """May `user` decide now? For pages and lists; `decide` asks again under the lock.
+
+    Args:
+        live: the question as already read by the caller.
+    """
+    if error := _refused_by_state(request, clock.db_now()):
+        return Eligibility(False, f"{error.detail}.", (), error.code)
+    if not user.is_active:
+        return Eligibility(False, "You cannot decide this: your account is not active.", (), "inactive")
+    live = live or questions.get(request.question).live(request.subject)
+    return _judge(request, policies.load_text(request.policy.document), user, live)
+
+
+def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_digest: str) -> ApprovalRequest | _Refused:
+    question, subject = _question_of(request_id)
+    _hold_authority(question)
+    question.lock(subject)
+    request = _lock_request(request_id)
+    now = clock.db_now()
+
+    def refused(error: AegisError) -> _Refused:
+        docket.refuse(request, actor, verdict, seen_digest, error, now)
+        return _Refused(error)
+
+    try:
+        person = require_live(actor)
+    except NotAuthenticated as ended:
+        return refused(ended)
+    if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
+        return refused(NotFound())
+    if error := _refused_by_state(request, now):
+        return refused(error)
+    policy = policies.load_text(request.policy.document)
+    live = question.live(subject)
+    may = _judge(request, policy, person, live)
+    if not may.may:
+        return refused(NotEligible(may.sentence, refusal=may.refusal, granted_by=policies.listed(may.groups, "or")))
+    if live.digest != request.digest or policy.digest != request.policy_digest:
+        refusal = refused(Stale("It changed since it was asked. Earlier votes are void; read it again, then decide"))
+        docket.rebind(request, live.digest, _bound(request, live), now)
+        return refusal
+    if seen_digest != request.digest:
+        return refused(Stale("You decided on something else than what stands now; read it again, then decide"))
+    if not live.is_current and verdict == Verdict.APPROVE:
+        return refused(Stale("What it would change is no longer there in that form; it can only be rejected"))
+    if not reason and (policy.reason == "always" or verdict == Verdict.REJECT):
+        raise ReasonMissing("Say why", faults=[Fault("/reason", "is empty")])
+    cause = docket.record_vote(request, policy, actor, person, verdict, reason, now)
+    result = tally.tally(policy, electors.standing_votes(request, _bound(request, live)), request.stage)
+    match result.status:
+        case "approved" | "rejected":
+            docket.settle(request, policy if result.status == "approved" else None, result.status, actor, now, cause=cause)
+            question.settled(request, result.status, actor)
+        case "stage_passed":
+            docket.pass_stage(request, policy, result.stage, cause, now)
+        case "open":
+            pass
+    return request
+
+
+def _expire(request_id: UUID) -> bool:
+    question, subject = _question_of(request_id)
+    _hold_authority(question)
+    question.lock(subject)
+    request = _lock_request(request_id)
+    now = clock.db_now()
+    # Read again under the lock: a decision may have come between the list and here.
+    if request.status != Status.OPEN or request.deadline > now:
+        return False
+    docket.settle(request, None, "expired", SYSTEM, now)
+    question.settled(request, "expired", SYSTEM)
+    return True
+
+
+def _lock_request(request_id: UUID) -> ApprovalRequest:
+    """The row, locked until the transaction ends: two deciders of one request pass here one after the other.
+
+    This lock is what gives a gate one outcome; tests take it out and must then fail. SQLite needs none: its transactions are
+    IMMEDIATE, so there is one writer.
+    """
+    return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("policy").get(pk=request_id)
+
+
+def _question_of(request_id: UUID) -> tuple[Question, str]:
+    """What a request asks. Never changes after opening, so it is read without a lock."""
+    found = ApprovalRequest.objects.filter(pk=request_id).values_list("question", "subject").first()
+    if found is None:
+        raise NotFound
+    return questions.get(found[0]), found[1]
+
+
+def _hold_authority(question: Question) -> None:
+    # Two deciders that both hold the lock shared could not both go on to take it exclusively.
+    if question.changes_rights:
+        raise_epoch()
+    else:
+        hold_shared()
+
+
+def _refused_by_state(request: ApprovalRequest, now: datetime) -> AegisError | None:
+    if request.status == Status.FROZEN:
+        return RequestFrozen()
+    if request.status != Status.OPEN:
+        return _settled_error(request)
+    if request.deadline <= now:  # at the deadline itself it is over; the sweep closes it, time never approves
+        return RequestExpired(f"Its deadline passed at {_moment(request.deadline)}")
+    return None
+
+
+def _settled_error(request: ApprovalRequest) -> RequestSettled:
+    how = str(request.get_status_display())
+    last = Decision.objects.filter(request=request, is_void=False).select_related("person").order_by("seq").last()
+    if last is not None and request.status in (Status.APPROVED, Status.REJECTED):
+        who = last.person.display_name
+        detail = f"{who} {how} this at {_moment(last.at)}"
+        return RequestSettled(detail, status=request.status, decided_by=who, decided_at=last.at)
+    when = f" at {_moment(request.settled_at)}" if request.settled_at else ""
+    return RequestSettled(f"This was {how}{when}", status=request.status, decided_at=request.settled_at)
+
+
+def _judge(request: ApprovalRequest, policy: Policy, person: User, live: Live) -> Eligibility:
+    me = str(person.pk)
+    return electors.judge(
+        policy,
+        request.stage,
+        person=me,
+        groups=electors.groups_of([person.pk]).get(me, frozenset()),
+        bound=_bound(request, live),
+        because={str(request.requester_id): "requested it", **live.bound_because},
+        has_voted=Decision.objects.filter(request=request, person=person, is_void=False).exists(),
+    )
+
+
+def _bound(request: ApprovalRequest, live: Live) -> frozenset[str]:
+    """Who cannot decide, whatever the question forgot: the requester always."""
+    return live.bound | ({str(request.requester_id)} if request.requester_id else set())
+
+
+def _require_electors(policy: Policy, bound: frozenset[str]) -> None:
+    people = electors.active_people(policy.groups, without=bound)
+    if missing := tally.shortfall(policy.stages, people):
+        raise NobodyEligible(f"Nobody could decide under “{policy.title or policy.name}”: {missing} (who is bound left out)")
+
+
+def _checked_reason(reason: str) -> str:
+    text = reason.strip()
+    if len(text) > MAX_REASON_CHARS:
+        raise Invalid("The reason is too long", faults=[Fault("/reason", f"longer than {MAX_REASON_CHARS} characters")])
+    canonical.check_value({"reason": text})
+    return text
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%H:%M:%S} UTC on {moment:%d %B %Y}"
