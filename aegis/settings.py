@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aegis.core import env
 
@@ -12,13 +13,25 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.flag("AEGIS_DEBUG", False)
 SECRET_KEY = env.text("AEGIS_SECRET_KEY", "")
+SECRET_KEY_IS_GIVEN = bool(SECRET_KEY)
 if not SECRET_KEY:
     from aegis.core.secrets import installation_secret
 
     SECRET_KEY = installation_secret(DATA_DIR)
 SECRET_KEY_FALLBACKS = env.names("AEGIS_SECRET_KEY_FALLBACKS")
-ALLOWED_HOSTS = env.names("AEGIS_ALLOWED_HOSTS", "127.0.0.1,localhost")
-CSRF_TRUSTED_ORIGINS = env.names("AEGIS_TRUSTED_ORIGINS")
+
+PUBLIC_URL = env.url("AEGIS_PUBLIC_URL")  # what people type; "" while AEGIS serves this machine alone
+_is_https = PUBLIC_URL.startswith("https://")
+_public_host = [urlsplit(PUBLIC_URL).hostname or ""] if PUBLIC_URL else []
+ALLOWED_HOSTS = [*_public_host, *env.names("AEGIS_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")]
+CSRF_TRUSTED_ORIGINS = [*([PUBLIC_URL] if PUBLIC_URL else []), *env.names("AEGIS_TRUSTED_ORIGINS")]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _is_https
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from the same host, without TLS
+if _is_https:
+    # `serve` speaks plain HTTP, so an https address means a proxy that ends TLS and sets this header itself.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 
 INSTALLED_APPS = [
     "aegis.portal",
@@ -156,6 +169,7 @@ Q_CLUSTER = {
     "catch_up": False,
     "scheduler": False,
     "label": "AEGIS worker",
+    "log_level": "WARNING",
     **({"redis": _redis} if _redis else {"orm": "default", "poll": 0.2}),
 }
 

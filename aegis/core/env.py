@@ -53,6 +53,15 @@ def names(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
+def url(name: str) -> str:
+    """An address of this installation: scheme and host only, no path; "" if unset."""
+    value = text(name, "").strip().rstrip("/")
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query):
+        raise ImproperlyConfigured(f"{name}={value!r} is not of the form https://host[:port]")
+    return value
+
+
 def database(url: str, *, data_dir: Path) -> dict[str, object]:
     """Django's connection settings for "sqlite:///path" or "postgresql://user:password@host:port/name".
 

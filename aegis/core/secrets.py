@@ -6,23 +6,24 @@ import os
 import secrets
 from pathlib import Path
 
+FILE = "secret_key"
+
 
 def installation_secret(data_dir: Path) -> str:
-    """Read `secret_key` from the data folder, creating it (mode 0600) when two processes race for the first start."""
-    path = data_dir / "secret_key"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _wait_for(path)
-    with os.fdopen(handle, "w") as file:
-        value = secrets.token_urlsafe(50)
-        file.write(value)
-    return value
+    """The content of `secret_key` in the data folder (mode 0600), made if it is missing.
 
-
-def _wait_for(path: Path) -> str:
-    for _ in range(100):
-        if value := path.read_text(encoding="utf-8").strip():
-            return value
-        os.sched_yield()
-    raise RuntimeError(f"{path} is empty; remove it and start again")
+    When two processes make it at the first start, one wins and both return the winner's: the file appears whole or not at all.
+    """
+    path = data_dir / FILE
+    if not path.exists():
+        draft = data_dir / f"{FILE}.{os.getpid()}.new"
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(50))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # the other process was first: its secret counts
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()

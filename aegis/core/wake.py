@@ -5,14 +5,18 @@ Losing, repeating or delaying every message changes latency only, because the sw
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
 from django.db import transaction
 
 NUDGE_TASK = "aegis.core.wake.on_nudge"
+CANARY_TASK = "aegis.core.wake.on_canary"
+BEAT_FILE_VARIABLE = "AEGIS_BEAT_FILE"  # set by the supervisor for its own worker: the file each canary touches
 
 #: At most one ring per process in this time: a nudge drains everything that is runnable, and the sweep is never far.
 MIN_INTERVAL_SECONDS = 0.05
@@ -50,6 +54,41 @@ def on_nudge() -> None:
         _on_nudge()
 
 
+def send_canary() -> bool:
+    """Send a task that proves the queue works by touching the supervisor's file. False: the broker does not answer."""
+    from django_q.tasks import async_task
+
+    try:
+        async_task(CANARY_TASK, q_options={"save": False, "ack_failure": True})
+    except Exception as error:  # whatever the broker raises
+        log.warning("broker_silent", error=str(error))
+        return False
+    return True
+
+
+def on_canary() -> None:
+    """The canary's end, in a worker process."""
+    if path := os.environ.get(BEAT_FILE_VARIABLE):
+        Path(path).touch()
+
+
+def broker_answers() -> bool:
+    """Can a cluster be started now? django-q2's refuses to, without its broker."""
+    from django_q.brokers import get_broker
+
+    try:
+        return bool(get_broker().ping())
+    except Exception as error:  # whatever the broker raises
+        log.warning("broker_silent", error=str(error))
+        return False
+
+
+def start_sweep() -> None:
+    """Start the sweep in this process, as in a worker process of the cluster."""
+    if _on_worker_start is not None:
+        _on_worker_start()
+
+
 def _ring() -> None:
     global _last_ring
     from django_q.tasks import async_task
@@ -67,5 +106,4 @@ def _ring() -> None:
 
 def _worker_started(**_: Any) -> None:
     # django-q2 sends post_spawn in its worker processes only, after the fork.
-    if _on_worker_start is not None:
-        _on_worker_start()
+    start_sweep()

@@ -5,3 +5,6 @@ class IdentityConfig(AppConfig):
     name = "aegis.identity"
     label = "identity"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from aegis.identity import checks  # noqa: F401  (registers the system checks)

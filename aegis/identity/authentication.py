@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
@@ -31,3 +34,24 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return f'{self.scheme} realm="aegis"'
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself by being defined
+    """How the OpenAPI document describes it."""
+
+    target_class = "aegis.identity.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "aegis_<prefix>_<secret>"}
+
+
+def person_of(request: Request) -> User:
+    """The person a request acts for.
+
+    Raises:
+        NotAuthenticated
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user

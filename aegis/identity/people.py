@@ -15,11 +15,11 @@ from guardian.models import GroupObjectPermission
 from aegis.core import clock
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
-from aegis.core.errors import Fault, Invalid, NotFound
+from aegis.core.errors import Fault, Forbidden, Invalid, NotFound
 from aegis.identity.areas import area
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import ApiKey, Area, User
-from aegis.identity.principals import LastAdmin, OwnRights, changing_rights, is_own, require_area, stated
+from aegis.identity.principals import LastAdmin, OwnRights, changing_rights, is_own, require_area, require_live, stated
 from aegis.identity.recorder import Entry, Principal, recorder
 
 MAX_GROUP_CHARS = 80  # as for a role: a role of people is the group of the same name
@@ -107,6 +107,27 @@ def enable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
         return True
 
     return changing_rights(work, actor=actor, what="people.enable_person")
+
+
+def set_password(person_id: UUID, password: str, *, actor: Actor) -> None:
+    """Change a password: one's own, or anybody's by SYSTEM. An admin cannot: he could then act under that name.
+
+    Raises:
+        Forbidden: the actor is somebody else.
+        Invalid: the password is too weak.
+    """
+
+    def work() -> None:
+        raise_epoch()
+        person = _person(person_id)
+        if actor.kind != "system" and require_live(actor) != person:
+            raise Forbidden("Only the owner of an account sets its password")
+        _check_password(password, person)
+        person.set_password(password)
+        person.save(update_fields=["password"])
+        _record("access.password_changed", person, actor, texts={})
+
+    changing_rights(work, actor=actor, what="people.set_password")
 
 
 def create_group(name: str, *, actor: Actor, reason: str) -> Group:
@@ -228,9 +249,16 @@ def _group(name: str) -> Group:
 def _check_person(person: User, password: str | None) -> None:
     try:
         person.full_clean(exclude=["password"])
-        if password is not None:
-            validate_password(password, person)
     except ValidationError as error:
-        by_field = error.message_dict if hasattr(error, "error_dict") else {"password": error.messages}
-        faults = [Fault(f"/{field}", what) for field, texts in sorted(by_field.items()) for what in texts]
+        faults = [Fault(f"/{field}", what) for field, texts in sorted(error.message_dict.items()) for what in texts]
         raise Invalid("This person cannot be added", faults=faults) from None
+    if password is not None:
+        _check_password(password, person)
+
+
+def _check_password(password: str, person: User) -> None:
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        faults = [Fault("/password", what) for what in error.messages]
+        raise Invalid("The password is too weak", faults=faults) from None

@@ -1,0 +1,70 @@
+"""A canary through the queue: does the local worker still take work?
+
+A wedged django-q2 cluster looks alive: its processes run and its pusher still claims rows, into a queue nobody reads any more
+(kill -9 of an idle pool process is enough). So a task goes the whole way and touches a file; a file that grows old while tasks
+were sent means the worker is wedged. A broker that does not answer is not the worker's fault and never restarts it: its sweep
+goes on without a broker.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from django.db import connection
+
+from aegis.core import wake
+
+
+class Canary:
+    def __init__(self, beat_file: Path, *, send_every: float, stalled_after: float) -> None:
+        """
+        Args:
+            beat_file: touched by each canary that arrives in a worker of this machine.
+            send_every, stalled_after: seconds. With several hosts on one broker each host gets its share of all canaries, so
+                `stalled_after` must be many times `send_every`.
+        """
+        self.beat_file = beat_file
+        self.send_every = send_every
+        self.stalled_after = stalled_after
+        self._next_send = 0.0
+        self._excused_until = 0.0  # wall clock, like the file's time
+        self.broker_answers = True
+
+    def excuse(self) -> None:
+        """Start counting anew: the worker was just started, or the broker was away."""
+        self._excused_until = time.time()
+
+    def send_if_due(self) -> None:
+        moment = time.monotonic()
+        if moment < self._next_send:
+            return
+        self._next_send = moment + self.send_every
+        self.broker_answers = _send()
+        if not self.broker_answers:
+            self.excuse()
+
+    @property
+    def is_stalled(self) -> bool:
+        return time.time() - max(self._last_beat(), self._excused_until) > self.stalled_after
+
+    def _last_beat(self) -> float:
+        try:
+            return self.beat_file.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+
+def _send() -> bool:
+    try:
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:  # the supervisor must not stand still behind a long writer
+                cursor.execute("PRAGMA busy_timeout=1000")
+        return wake.send_canary()
+    finally:
+        connection.close()
+
+
+def beat_file_of(data_dir: Path) -> Path:
+    return data_dir / f"worker-{os.getpid()}.beat"
