@@ -19,11 +19,13 @@ from aegis.core.actors import SYSTEM
 from aegis.core.db import in_transaction
 from aegis.identity import authority
 from approvals import gates
+from approvals.errors import NobodyEligible
 from approvals.models import ApprovalPolicy
 from audit import chain, journal
 from audit.drafts import Context, Draft, Head
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue, Run
+from orchestration.engine.questions import bound_people
 from orchestration.engine.scene import ItemOpening, Opening, Patch
 from orchestration.engine.state import State
 from orchestration.records import store
@@ -197,13 +199,14 @@ def _open_request(transition: Transition, opening: Opening) -> None:
             agent=opening.agent,
             requester_id=transition.requester_id,
             run_id=transition.run_id,
-            scope="workflow",
+            context_scope="workflow",
             scope_id=str(transition.workflow_id),
             evidence=opening.evidence,
             at=transition.at,
             actor=SYSTEM,
+            bound=frozenset(bound_people(transition.requester_id, opening.agent)),
         )
-    except gates.NobodyEligible:
+    except NobodyEligible:
         raise _Drop(NobodyToAsk(opening.policy)) from None
 
 

@@ -30,6 +30,7 @@ def lock_run(run_id: UUID) -> Run:
     run = rows.first()
     if run is None:
         raise NotFound
+    assert isinstance(run, Run)
     return run
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 from audit import chain
 from audit.models import Event
+from audit.problems import Problem
 from orchestration.engine import state as states
 from orchestration.engine.fold import fold
 from orchestration.engine.models import ReviewItem, Run
@@ -25,10 +27,14 @@ def review_heads() -> Iterator[tuple[str, int, str]]:
         yield f"review:{row[0]}", row[1], row[2]
 
 
-def state_problems() -> Iterator[tuple[str, int, str]]:
-    """(stream, seq, what) for every run whose stored state is not the fold of its events. Runs move while we read: a run that
+def state_problems(stream: str | None) -> Iterator[Problem]:
+    """Every run (or the one of `stream`) whose stored state is not the fold of its events. Runs move while we read: one that
     changed in between is read again."""
-    for run_id in Run.objects.values_list("id", flat=True).iterator(chunk_size=CHUNK):
+    runs = Run.objects.all()
+    if stream is not None:
+        prefix, _, name = stream.partition(":")
+        runs = runs.filter(pk=name) if prefix == "run" else runs.none()
+    for run_id in runs.values_list("id", flat=True).iterator(chunk_size=CHUNK):
         for _ in range(3):
             problem, is_settled = _compare(run_id)
             if is_settled:
@@ -37,7 +43,7 @@ def state_problems() -> Iterator[tuple[str, int, str]]:
             yield problem
 
 
-def _compare(run_id: object) -> tuple[tuple[str, int, str] | None, bool]:
+def _compare(run_id: UUID) -> tuple[Problem | None, bool]:
     """A problem or None, and whether the row stood still while its events were read."""
     before = Run.objects.filter(pk=run_id).values_list("state", "seq", "status", "step").get()
     stream = f"run:{run_id}"
@@ -47,7 +53,7 @@ def _compare(run_id: object) -> tuple[tuple[str, int, str] | None, bool]:
         state = fold(state, stream=stream, seq=event.seq, type=line["type"], data=line["data"])
     stood_still = Run.objects.filter(pk=run_id, seq=before[1]).exists()
     if states.dump(state) != before[0]:
-        return (stream, before[1], "the stored state is not what its events say"), stood_still
+        return Problem("state", stream, before[1], "the stored state is not what its events say"), stood_still
     if (state.status, state.step) != (before[2], before[3]):
-        return (stream, before[1], "status or step of the run differ from its state"), stood_still
+        return Problem("state", stream, before[1], "status or step of the run differ from its state"), stood_still
     return None, True

@@ -124,16 +124,16 @@ def _take(
 
 def _claimed(row: Sequence[object], was_lost: bool) -> Claimed:
     ids = [_read_uuid(value) for value in row[:5]]
-    return Claimed(*ids, *row[5:12], was_lost=was_lost)  # type: ignore[arg-type]
+    return Claimed(*ids, *row[5:12], was_lost)  # type: ignore[arg-type,call-arg]
 
 
 def _read_uuid(value: object) -> uuid.UUID | None:
     return value if isinstance(value, uuid.UUID) or value is None else uuid.UUID(str(value))
 
 
-def _uuid(value: uuid.UUID) -> object:
+def _uuid(value: uuid.UUID) -> uuid.UUID | str:
     return value if connection.features.has_native_uuid_field else value.hex
 
 
-def _moment(value: datetime) -> object:
+def _moment(value: datetime) -> datetime | str | None:
     return connection.ops.adapt_datetimefield_value(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from aegis.core.visibility import Viewer, VisibleQuerySet
 
 if TYPE_CHECKING:
-    pass
+    from orchestration.engine.models import ReviewItem, Run  # noqa: F401  (the base classes name them as text)
 
 
 class RunQuerySet(VisibleQuerySet["Run"]):

@@ -44,7 +44,7 @@ class _RunQuestion(Question):
         shown = _shown(request)
         waits = states.load(run.state)
         is_waiting = waits.phase == "deciding" and waits.request == str(request.pk)
-        bound = _bound(run, request)
+        bound = bound_people(run.requester_id, request.agent)
         return self._live(run, request, shown, bound, is_waiting)
 
     def _live(
@@ -150,13 +150,13 @@ def _policy_digest(request: ApprovalRequest) -> str:
     return policies.load_text(row.document).digest
 
 
-def _bound(run: Run, request: ApprovalRequest) -> dict[str, str]:
-    """Who cannot decide, and why: whoever started the run, and the owner of the proposing agent (live)."""
+def bound_people(requester_id: UUID | None, agent: str) -> dict[str, str]:
+    """Who cannot decide, and why (to follow "You ..."): whoever started the run, and the live owner of the proposing agent."""
     bound: dict[str, str] = {}
-    if request.agent:
-        owner = Agent.objects.filter(name=request.agent).values_list("owner_id", flat=True).first()
+    if agent:
+        owner = Agent.objects.filter(name=agent).values_list("owner_id", flat=True).first()
         if owner:
             bound[str(owner)] = "own the agent that proposed it"
-    if run.requester_id:
-        bound[str(run.requester_id)] = "started the run"
+    if requester_id:
+        bound[str(requester_id)] = "started the run"
     return bound

@@ -12,14 +12,13 @@ from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Forbidden, Invalid
 from aegis.identity.models import User
+from aegis.identity.principals import stated
 from approvals.models import DocumentVersion
 from audit import journal
 from audit.drafts import Context, Draft
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import inbox
 from orchestration.engine.models import InboxItem, ReviewItem
-
-MAX_REASON_CHARS = 4_000
 
 
 class ItemSettled(Conflict):
@@ -152,14 +151,9 @@ def _settle(
     body: bytes | None = None,
     case: str = "",
 ) -> ReviewItem:
-    reason = reason.strip()
-    if not reason:
-        raise Invalid("Say why: the reason goes on record")
-    if len(reason) > MAX_REASON_CHARS:
-        raise Invalid(f"The reason has {len(reason):,} characters; at most {MAX_REASON_CHARS:,} are kept")
+    reason = stated(reason)
     if item.claimed_by_id not in (None, person.pk):
         raise Conflict(f"{item.claimed_by.display_name if item.claimed_by else 'Somebody'} has claimed it")
-    canonical.check_value(reason)
     actor = user_actor(person.pk, auth=auth)
     payloads = {"reason": canonical.dump({"reason": reason})}
     if body is not None:

@@ -50,14 +50,8 @@ def _enact(scene: Scene, move: planner.Move) -> None:
     match move:
         case planner.Begin():
             _begin(scene)
-        case planner.Absorb(answer=planner.Replied() as replied):
-            step = scene.step
-            assert isinstance(step, AgentStep)
-            agent.absorb(scene, step, replied)
-        case planner.Absorb(answer=planner.EffectAnswered() as answered):
-            step = scene.step
-            assert isinstance(step, ActStep)
-            act.absorb(scene, step, answered)
+        case planner.Absorb(answer=answer):
+            _absorb(scene, answer)
         case planner.Lose():
             _lose(scene)
         case planner.SettleGate(message=message):
@@ -77,6 +71,16 @@ def _enact(scene: Scene, move: planner.Move) -> None:
             raise AssertionError("rest is not enacted")
         case _:
             assert_never(move)
+
+
+def _absorb(scene: Scene, answer: planner.Replied | planner.EffectAnswered) -> None:
+    match (scene.step, answer):
+        case (AgentStep() as step, planner.Replied() as replied):
+            agent.absorb(scene, step, replied)
+        case (ActStep() as step, planner.EffectAnswered() as answered):
+            act.absorb(scene, step, answered)
+        case _:
+            raise AssertionError("the planner matches answers with the phase of the step")
 
 
 def _begin(scene: Scene) -> None:

@@ -17,6 +17,7 @@ from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, IdempotencyMismatch, Invalid
 from aegis.core.expressions import Failed, compile_value
 from aegis.identity.models import User
+from aegis.identity.principals import stated
 from audit import chain, journal
 from audit.drafts import Context, Draft, Head
 from orchestration.engine import inbox
@@ -29,7 +30,6 @@ from orchestration.workflows.models import Workflow
 from orchestration.workflows.release import Release
 
 MAX_KEY_CHARS = 120
-MAX_REASON_CHARS = 4_000
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]*")
 
@@ -107,24 +107,6 @@ def cancel_run(run_id: UUID, *, person: User, actor: Actor, reason: str) -> Run:
 def retry_run(run_id: UUID, *, person: User, actor: Actor, reason: str) -> Run:
     """Begin the step again where the run failed, waits to retry, or lies in a review queue. Effects keep their keys."""
     return _tell(run_id, InboxItem.Kind.RETRY, person=person, actor=actor, reason=reason, may=_may_retry)
-
-
-def checked_reason(reason: str) -> str:
-    """The reason as it goes on record.
-
-    Raises:
-        Invalid: empty, too long, or no acceptable text.
-    """
-    reason = reason.strip()
-    if not reason:
-        raise Invalid("Say why: the reason goes on record", faults=[Fault("/reason", "is missing")])
-    if len(reason) > MAX_REASON_CHARS:
-        raise Invalid(
-            f"The reason has {len(reason):,} characters; at most {MAX_REASON_CHARS:,} are kept",
-            faults=[Fault("/reason", "is too long")],
-        )
-    canonical.check_value(reason)
-    return reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +236,7 @@ def _record_refusal(row: Workflow, release: Release, faults: Sequence[Fault], ac
 
 def _tell(run_id: UUID, kind: str, *, person: User, actor: Actor, reason: str, may: Callable[[Run], None]) -> Run:
     run = Run.objects.get_visible(person, "operate", pk=run_id)
-    text = checked_reason(reason)
+    text = stated(reason)
 
     def work() -> Run:
         locked = inbox.lock_run(run.pk)

@@ -43,11 +43,9 @@ def housekeep() -> None:
     access.flush_denials()
 
 
-def start_sweep() -> threading.Thread:
+def start_sweep() -> None:
     """Start the sweep thread of this process (django-q2's `post_spawn`, right after the fork)."""
-    thread = threading.Thread(target=_sweep, name="aegis-sweep", daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=_sweep, name="aegis-sweep", daemon=True).start()
 
 
 def stop() -> None:

@@ -266,10 +266,11 @@ def _gate(
         carry_out(scene, step, agent, proposal, record, verdict, digest, approval="")
         return
     request = scene.derived_id("gate", scene.seq + len(scene.drafts))
-    evidence = {
+    shown = evidence_of(scene)
+    evidence: dict[str, Json] = {
         "proposal": dict(proposal),
         "record": {"type": record.type, "key": record.key, "version": record.version, "body": record.body},
-        "evidence": evidence_of(scene),
+        "evidence": shown,
     }
     scene.emit(
         "gate.opened",
@@ -286,7 +287,7 @@ def _gate(
             question="effect",
             subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/0",
             policy=policy.name,
-            digest=request_digest(digest, policy.digest, evidence["evidence"]),
+            digest=request_digest(digest, policy.digest, shown),
             risk=risk,
             capability=proposal["capability"],
             agent=agent.name,
@@ -350,9 +351,7 @@ def _malformed(scene: Scene, step: ActStep, agent: AgentVersion, proposal: Json,
     scene.give_up("contract")
 
 
-def _failed(
-    scene: Scene, agent: AgentVersion, where: Mapping[str, Json], code: str, detail: str, *, cause: str
-) -> None:
+def _failed(scene: Scene, agent: AgentVersion, where: Mapping[str, Json], code: str, detail: str, *, cause: str) -> None:
     scene.emit(
         "effect.failed",
         {"step": where["step"], "visit": where["visit"], "attempt": where["attempt"], "key": where["key"], "code": code,

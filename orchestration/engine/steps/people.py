@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aegis.core import canonical
+from aegis.core.canonical import Json
 from aegis.core.expressions import Failed
 from approvals.policies import passes_fast
 from orchestration.engine.planner import Message
@@ -42,7 +43,8 @@ def gate(scene: Scene, step: GateStep) -> None:
         )
         return
     request = scene.derived_id("gate", scene.seq + len(scene.drafts))
-    evidence = {"proposal": proposal, "record": None, "evidence": evidence_of(scene)}
+    shown = evidence_of(scene)
+    evidence: dict[str, Json] = {"proposal": proposal, "record": None, "evidence": shown}
     scene.emit("gate.opened", {**place, "request": str(request)}, outcome="gate_opened")
     agent = scene.agent_of(step.source) if step.source else None
     scene.openings.append(
@@ -51,7 +53,7 @@ def gate(scene: Scene, step: GateStep) -> None:
             question="step",
             subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/0",
             policy=policy.name,
-            digest=request_digest(digest, policy.digest, evidence["evidence"]),
+            digest=request_digest(digest, policy.digest, shown),
             risk=step.risk,
             capability="",
             agent=agent.name if agent else "",

@@ -1,0 +1,139 @@
+"""API of approval requests: list, read, decide."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from aegis.core import canonical
+from aegis.core.api import actor_of
+from aegis.core.errors import Fault, Invalid
+from aegis.identity.authentication import person_of
+from approvals import gates, questions
+from approvals.models import ApprovalRequest
+
+PAGE = 100
+
+_ID = OpenApiParameter("request_id", UUID, OpenApiParameter.PATH)
+
+
+class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
+    """A request as a list shows it."""
+
+    policy = serializers.CharField(source="policy.name")
+
+    class Meta:
+        model = ApprovalRequest
+        fields = (
+            "id", "label", "question", "policy", "risk", "capability", "agent", "status", "stage", "run_id",
+            "opened_at", "deadline", "settled_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+_DETAIL = inline_serializer(
+    "RequestDetail",
+    {
+        "request": RequestSerializer(),
+        "title": serializers.CharField(),
+        "digest": serializers.CharField(help_text="send it back with your decision: it is what you sign"),
+        "before": serializers.JSONField(),
+        "after": serializers.JSONField(),
+        "may_decide": serializers.BooleanField(),
+        "because": serializers.CharField(),
+    },
+)
+
+
+class RequestsView(APIView):
+    """The requests you may see, by deadline."""
+
+    @extend_schema(
+        operation_id="requests_list",
+        parameters=[OpenApiParameter("status", str, description="default: open")],
+        responses=inline_serializer("RequestPage", {"requests": RequestSerializer(many=True)}),
+    )
+    def get(self, request: Request) -> Response:
+        status = request.query_params.get("status", "open")
+        if status not in ApprovalRequest.Status.values:
+            raise Invalid("There is no such status", faults=[Fault("status", ", ".join(ApprovalRequest.Status.values))])
+        rows = ApprovalRequest.objects.visible_to(request.user).filter(status=status).select_related("policy")
+        return Response({"requests": RequestSerializer(rows.order_by("deadline", "id")[:PAGE], many=True).data})
+
+
+class RequestView(APIView):
+    """One request with the question as it stands now."""
+
+    @extend_schema(operation_id="requests_read", parameters=[_ID], responses=_DETAIL)
+    def get(self, request: Request, request_id: UUID) -> Response:
+        row = ApprovalRequest.objects.select_related("policy").get_visible(request.user, pk=request_id)
+        return Response(_detail(row, request))
+
+
+class DecisionsView(APIView):
+    """Decide. The digest says what you saw; if it moved, your vote is refused as stale."""
+
+    @extend_schema(
+        operation_id="requests_decide",
+        parameters=[_ID],
+        request=inline_serializer(
+            "Decide",
+            {
+                "verdict": serializers.ChoiceField(["approve", "reject"]),
+                "reason": serializers.CharField(required=False),
+                "digest": serializers.CharField(),
+            },
+        ),
+        responses={200: RequestSerializer},
+    )
+    def post(self, request: Request, request_id: UUID) -> Response:
+        verdict, reason, digest = _decision(request.data)
+        actor = actor_of(request)
+        decided = gates.decide(
+            request_id, person=person_of(request), auth=actor.auth, verdict=verdict, reason=reason, seen_digest=digest
+        )
+        return Response(RequestSerializer(decided).data)
+
+
+def _detail(row: ApprovalRequest, request: Request) -> dict[str, Any]:
+    live = questions.get(row.question).live(row.subject)
+    eligible = gates.eligibility(row, person_of(request), live=live)
+    return {
+        "request": RequestSerializer(row).data,
+        "title": live.title,
+        "digest": live.digest,
+        "before": live.before,
+        "after": live.after,
+        "may_decide": eligible.may,
+        "because": eligible.sentence,
+    }
+
+
+def _decision(data: Any) -> tuple[str, str, str]:
+    if not isinstance(data, dict):
+        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
+    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {"verdict", "reason", "digest"})]
+    if data.get("verdict") not in ("approve", "reject"):
+        faults.append(Fault("/verdict", "must be approve or reject"))
+    if not isinstance(data.get("reason", ""), str):
+        faults.append(Fault("/reason", "must be text"))
+    if not isinstance(data.get("digest"), str):
+        faults.append(Fault("/digest", "must be the digest of the request as you read it"))
+    if faults:
+        raise Invalid("The decision is not complete", faults=faults)
+    canonical.check_value(data)
+    return data["verdict"], data.get("reason", ""), data["digest"]
+
+
+urlpatterns = [
+    path("requests", RequestsView.as_view(), name="api-requests"),
+    path("requests/<uuid:request_id>", RequestView.as_view(), name="api-request"),
+    path("requests/<uuid:request_id>/decisions", DecisionsView.as_view(), name="api-decisions"),
+]

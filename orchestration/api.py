@@ -1,0 +1,192 @@
+"""API of runs: submit, read, follow their events. Edges only: rights and rules are in the verbs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from aegis.core import canonical, clock_text
+from aegis.core.api import actor_of
+from aegis.identity.authentication import person_of
+from aegis.core.errors import Fault, Invalid
+from audit import chain
+from audit.models import Event, Payload
+from orchestration.engine import verbs
+from orchestration.engine.models import Run
+
+PAGE = 100
+MAX_PAGE = 500
+
+_ID = OpenApiParameter("run_id", UUID, OpenApiParameter.PATH)
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    """A run as others may see it."""
+
+    workflow = serializers.CharField(source="workflow.name")
+    version = serializers.IntegerField(source="release.version")
+    outcome = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields = (
+            "id", "label", "workflow", "version", "business_key", "status", "step", "priority", "outcome",
+            "submitted_at", "ended_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_outcome(self, run: Run) -> str:
+        """How it ended; "" while it runs."""
+        outcome: str = canonical.parse(run.state).get("outcome", "")
+        return outcome
+
+
+_EVENT = inline_serializer(
+    "Event",
+    {
+        "seq": serializers.IntegerField(),
+        "type": serializers.CharField(),
+        "at": serializers.DateTimeField(),
+        "line": serializers.DictField(),
+        "leaf": serializers.CharField(),
+        "payloads": serializers.DictField(help_text="name -> value; null where it was erased"),
+    },
+)
+
+
+class RunsView(APIView):
+    """The runs you may see, newest first; and the door by which work comes in."""
+
+    @extend_schema(
+        operation_id="runs_list",
+        parameters=[
+            OpenApiParameter("workflow", str),
+            OpenApiParameter("status", str),
+            OpenApiParameter("business_key", str),
+            OpenApiParameter("before", str, description="`next` of the page before"),
+        ],
+        responses=inline_serializer("RunPage", {"runs": RunSerializer(many=True), "next": serializers.CharField()}),
+    )
+    def get(self, request: Request) -> Response:
+        rows = Run.objects.visible_to(request.user).select_related("workflow", "release").order_by("-submitted_at", "-id")
+        for name, lookup in (("workflow", "workflow__name"), ("status", "status"), ("business_key", "business_key")):
+            if value := request.query_params.get(name):
+                canonical.check_value(value)
+                rows = rows.filter(**{lookup: value})
+        if before := request.query_params.get("before"):
+            moment, last = _place(before)
+            rows = rows.filter(Q(submitted_at__lt=moment) | Q(submitted_at=moment, id__lt=last))
+        page = list(rows[: PAGE + 1])
+        last_shown = page[PAGE - 1] if len(page) > PAGE else None
+        following = f"{clock_text.render(last_shown.submitted_at)},{last_shown.pk}" if last_shown else ""
+        return Response({"runs": RunSerializer(page[:PAGE], many=True).data, "next": following})
+
+    @extend_schema(
+        operation_id="runs_submit",
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        request=inline_serializer("Submission", {"workflow": serializers.CharField(), "input": serializers.DictField()}),
+        responses={201: RunSerializer, 200: RunSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        workflow, payload = _submission(request.data)
+        done = verbs.submit(
+            workflow,
+            verbs.Submission(payload, request.headers.get("Idempotency-Key")),
+            person=person_of(request),
+            actor=actor_of(request),
+        )
+        run = Run.objects.select_related("workflow", "release").get(pk=done.run.pk)
+        body = RunSerializer(run).data
+        return Response(body, status=201 if done.is_new else 200, headers={"Location": f"/api/v1/runs/{run.pk}"})
+
+
+class RunView(APIView):
+    @extend_schema(operation_id="runs_read", parameters=[_ID], responses=RunSerializer)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        rows = Run.objects.select_related("workflow", "release")
+        return Response(RunSerializer(rows.get_visible(request.user, pk=run_id)).data)
+
+
+class RunEventsView(APIView):
+    """The run's stream, oldest first: exactly the lines that were hashed, and the payloads you may see."""
+
+    @extend_schema(
+        operation_id="runs_events",
+        parameters=[_ID, OpenApiParameter("after", int, description="seq of the last event you have")],
+        responses=inline_serializer("EventPage", {"events": _EVENT, "next": serializers.IntegerField()}),
+    )
+    def get(self, request: Request, run_id: UUID) -> Response:
+        run = Run.objects.all().get_visible(request.user, pk=run_id)
+        after = _number(request, "after")
+        events = list(
+            Event.objects.visible_to(request.user).filter(stream=run.stream, seq__gt=after).order_by("seq")[: MAX_PAGE + 1]
+        )
+        page = events[:MAX_PAGE]
+        payloads = _payloads(run.stream, [event.seq for event in page])
+        return Response(
+            {
+                "events": [
+                    {
+                        "seq": event.seq,
+                        "type": event.type,
+                        "at": event.at,
+                        "line": chain.read_line(event.line),
+                        "leaf": event.leaf,
+                        "payloads": payloads.get(event.seq, {}),
+                    }
+                    for event in page
+                ],
+                "next": page[-1].seq if len(events) > MAX_PAGE else 0,
+            }
+        )
+
+
+def _submission(data: Any) -> tuple[str, Any]:
+    if not isinstance(data, dict):
+        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
+    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {"workflow", "input"})]
+    if not isinstance(data.get("workflow"), str):
+        faults.append(Fault("/workflow", "must be the name of a workflow"))
+    if "input" not in data:
+        faults.append(Fault("/input", "is missing"))
+    if faults:
+        raise Invalid("The submission is not complete", faults=faults)
+    return data["workflow"], data["input"]
+
+
+def _place(before: str) -> tuple[datetime, UUID]:
+    moment, _, last = before.partition(",")
+    try:
+        return clock_text.parse(moment), UUID(last)
+    except ValueError:
+        raise Invalid("`before` is no page", faults=[Fault("before", "use `next` of the page before")]) from None
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Invalid(f"`{name}` must be a number", faults=[Fault(name, "must be a whole number from 0")])
+    return int(text)
+
+
+def _payloads(stream: str, seqs: list[int]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for row in Payload.objects.filter(stream=stream, seq__in=seqs):
+        found.setdefault(row.seq, {})[row.name] = canonical.parse(row.body) if row.body else None
+    return found
+
+
+urlpatterns = [
+    path("runs", RunsView.as_view(), name="api-runs"),
+    path("runs/<uuid:run_id>", RunView.as_view(), name="api-run"),
+    path("runs/<uuid:run_id>/events", RunEventsView.as_view(), name="api-run-events"),
+]

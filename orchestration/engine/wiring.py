@@ -1,0 +1,23 @@
+"""What the engine registers at start-up, in one place."""
+
+from __future__ import annotations
+
+from aegis.core import wake
+from approvals import questions
+from audit import catalogue
+from orchestration.engine import events
+
+
+def register() -> None:
+    """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
+    from audit import verify
+    from orchestration.engine import integrity, worker
+    from orchestration.engine.questions import EffectQuestion, StepQuestion
+
+    catalogue.register(*events.TYPES)
+    questions.register(EffectQuestion())
+    questions.register(StepQuestion())
+    verify.register_head_source("run:", integrity.run_heads)
+    verify.register_head_source("review:", integrity.review_heads)
+    verify.register_state_check("state equals fold", integrity.state_problems)
+    wake.register(on_nudge=worker.drive, on_worker_start=worker.start_sweep)
