@@ -43,23 +43,16 @@ def open_(request: ApprovalRequest, actor: Actor, evidence: Mapping[str, bytes],
         "digest": request.digest,
         "risk": request.risk,
         "deadline": clock_text.render(request.deadline),
-        "evidence": list(evidence),
         "bound": sorted(bound),
     }
-    # Payload names are declared with the event type, so the pieces are numbered and their names stand in the line.
-    payloads = {f"evidence_{number}": body for number, body in enumerate(evidence.values(), start=1)}
-    _append(request, request.opened_at, _draft(request, "request.opened", actor, data, payloads, cause=cause))
+    _append(request, request.opened_at, _draft(request, "request.opened", actor, data, evidence, cause=cause))
     request.save(force_insert=True)
     bind(request, bound)
 
 
 def evidence_of(request: ApprovalRequest) -> dict[str, bytes]:
-    """Name -> bytes of what was frozen when the request opened; erased pieces are left out. Two queries."""
-    opened = journal.read(request.stream)[:1]
-    names: list[str] = canonical.parse(opened[0].line)["data"]["evidence"] if opened else []
-    found = journal.payloads(request.stream)
-    places = {name: (1, f"evidence_{number}") for number, name in enumerate(names, start=1)}
-    return {name: found[place] for name, place in places.items() if place in found}
+    """Name -> bytes of what was frozen when the request opened; erased pieces are left out."""
+    return {name: body for (seq, name), body in journal.payloads(request.stream).items() if seq == 1}
 
 
 def bind(request: ApprovalRequest, people: Collection[str]) -> None:

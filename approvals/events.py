@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from audit.catalogue import EventType
 
-MAX_EVIDENCE = 20  # pieces shown with one request
+#: Names of what may be shown with a request, frozen when it opens: payloads of its first line.
+EVIDENCE = ("proposal", "record", "evidence", "documents", "diff", "reason")
 
-_EVIDENCE = {f"evidence_{number}": "business" for number in range(1, MAX_EVIDENCE + 1)}
 _DOCUMENT = ("change", "kind", "name", "action", "base?", "digest?")
 
 TYPES = (
@@ -14,9 +14,9 @@ TYPES = (
         "request.opened",
         "{actor} asked for a decision under {data.policy}",
         "gates",
-        # evidence: names of the payloads evidence_1, evidence_2, ... in that order; bound: ids of people who cannot decide
-        fields=("question", "subject", "policy", "policy_digest", "digest", "risk", "deadline", "evidence", "bound"),
-        payloads=_EVIDENCE,  # type: ignore[arg-type]
+        # bound: ids of people who cannot decide
+        fields=("question", "subject", "policy", "policy_digest", "digest", "risk", "deadline", "bound"),
+        payloads=dict.fromkeys(EVIDENCE, "business"),
         tone="violet",
     ),
     EventType(

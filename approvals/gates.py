@@ -22,7 +22,6 @@ from approvals import docket, electors, policies, questions, tally
 from approvals.docket import evidence_of
 from approvals.electors import Eligibility
 from approvals.errors import NobodyEligible, NotEligible, ReasonMissing, RequestExpired, RequestFrozen, RequestSettled
-from approvals.events import MAX_EVIDENCE
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from approvals.policies import Policy
 from approvals.questions import Live, Question
@@ -84,13 +83,11 @@ def open_request(
 
     Raises:
         NobodyEligible: the active people who are not bound can never meet the stages' quorums.
-        Invalid: more than 20 pieces of evidence.
+        UndeclaredContent: a piece of evidence has a name that `events.EVIDENCE` does not know.
     """
     standing = ApprovalRequest.objects.filter(pk=request_id).first()
     if standing is not None:
         return standing
-    if len(evidence) > MAX_EVIDENCE:
-        raise Invalid(f"{len(evidence)} pieces of evidence; at most {MAX_EVIDENCE} can be shown")
     rules = policies.load_text(policy.document)
     tied = bound if bound is not None else questions.get(question).live(subject).bound
     tied |= {str(requester_id)} if requester_id else set()
