@@ -157,6 +157,9 @@ def test_files_beyond_the_size_limits_are_refused_before_they_are_parsed(
     monkeypatch.setattr("examples.support_intake.modelfile.MAX_TERMS", 50)
     with pytest.raises(ModelRefused, match="50 terms"):
         read_model(model_folder)
+    monkeypatch.setattr("examples.support_intake.modelfile.MAX_TERMS", 5000)  # more than each block has, fewer than both
+    with pytest.raises(ModelRefused, match="more than 5000 terms"):
+        read_model(model_folder)
 
 
 @pytest.mark.parametrize("name", ["model.json", "weights.bin", "policy.csv"])

@@ -109,6 +109,10 @@ def test_terms_are_those_of_scikit_learn_on_any_text(text: str) -> None:
     assert sorted(char_terms(normalise(text), 2, 4)) == sorted(char(text))
 
 
+def test_case_quotes_and_digits_carry_no_intent() -> None:
+    assert normalise("I DIDN\u2019T pay 1,250.50 on 14/03") == "i didn't pay 0,0.0 on 0/0"
+
+
 def test_no_digit_of_a_customer_enters_the_vocabulary() -> None:
     header = json.loads((SHIPPED / "model.json").read_text())
 
