@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 MAX_TRIES = 20  # of one turn against a world that keeps moving; then the run is given back and tried later
 IDLE_WAIT_SECONDS = 0.05
+GRACE_SECONDS = 5.0  # for calls in flight when asked to stop; then they are lost and made again by the next holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,17 @@ class Driver:
     held: dict[uuid.UUID, Held] = field(default_factory=dict)
     answers: queue.SimpleQueue[Answer] = field(default_factory=queue.SimpleQueue)
     renewed_at: float = field(default_factory=clock.monotonic)
+    stopped_at: float = 0.0
     committed: int = 0  # transitions, for those who measure
 
     def drive(self) -> None:
-        """Work until no run is runnable and no call is in flight, or until `stop`.
+        """Work until no run is runnable and no call is in flight. `stop` ends claiming; calls in flight get a grace.
 
         Raises:
             DatabaseError, Unavailable: the database is not there; leases run out by themselves and nothing is lost.
         """
         try:
-            while not self.stop.is_set():
+            while not self._is_over():
                 self._take_answers()
                 self._time_out_calls()
                 claimed = self._claim()
@@ -86,7 +88,16 @@ class Driver:
         finally:
             self._give_back()
 
+    def _is_over(self) -> bool:
+        if not self.stop.is_set():
+            return False
+        moment = clock.monotonic()
+        self.stopped_at = self.stopped_at or moment
+        return not self.held or moment - self.stopped_at > GRACE_SECONDS
+
     def _claim(self) -> int:
+        if self.stop.is_set():
+            return 0
         room = settings.RUNS_IN_HAND - len(self.held)
         if room <= 0 or any(held.is_alone for held in self.held.values()):
             return 0

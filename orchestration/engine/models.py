@@ -20,7 +20,8 @@ class ReviewQueue(Governed):
 
     area = "queues"
 
-    groups = models.ManyToManyField(Group, related_name="+")  # who works on it; derived from the document
+    groups = models.ManyToManyField(Group, related_name="+")  # who works on it; derived from the document, like the next
+    service_time = models.DurationField()  # until an item should be settled
 
     class Meta(Governed.Meta):
         permissions: ClassVar = [

@@ -37,6 +37,20 @@ def drive() -> None:
             _driving.release()
 
 
+def drive_for(seconds: float) -> None:
+    """Drive until idle or until `seconds` have passed: for a command that shows progress while it works."""
+    if not _driving.acquire(blocking=False):
+        return
+    pause = threading.Event()
+    timer = threading.Timer(seconds, pause.set)
+    timer.start()
+    try:
+        Driver(stop=pause).drive()
+    finally:
+        timer.cancel()
+        _driving.release()
+
+
 def housekeep() -> None:
     """What time brings: requests past their deadline, denials counted but not flushed."""
     gates.expire_due()

@@ -1,0 +1,70 @@
+"""What `make up` puts into a new installation: configuration, the mailbox that submits, the sample items. Safe to repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+
+from aegis.core import canonical, manifests
+from aegis.core.actors import Actor, user_actor
+from aegis.identity import grants, people
+from aegis.identity.models import User
+from approvals import changes
+from approvals.models import ChangeSet
+from orchestration.engine import verbs
+from orchestration.workflows.models import Workflow
+
+EXAMPLE = settings.BASE_DIR / "examples" / "support_intake"
+WORKFLOW = "support-intake"
+MAILBOX = "support-mailbox"
+CHANNELS = "Intake channels"
+BATCH = 200
+
+BY_COMMAND = Actor(kind="system", auth="cli")
+REASON = "demo"
+
+
+def configuration() -> bool:
+    """Apply the reference workflow if nothing was ever applied. True if this call did it."""
+    if ChangeSet.objects.filter(status=ChangeSet.Status.APPLIED).exists():
+        return False
+    changes.bootstrap(manifests.read_folder(EXAMPLE / "manifests"))
+    return True
+
+
+def mailbox() -> User:
+    """The account that customers' requests come in by: it may start the workflow, and nobody can sign in with it."""
+    group = people.create_group(CHANNELS, actor=BY_COMMAND, reason=REASON)
+    person = User.objects.filter(username=MAILBOX).first()
+    if person is None:
+        person = people.create_person(
+            MAILBOX, name="Support mailbox", groups=[CHANNELS], is_demo=True, actor=BY_COMMAND, reason=REASON
+        )
+    workflow = Workflow.objects.get(name=WORKFLOW)
+    for verb in ("view", "start"):
+        grants.grant(Group.objects.get(pk=group.pk), workflow, verb, actor=BY_COMMAND, reason=REASON)
+    return person
+
+
+def submit(rows: list[dict[str, str]], *, person: User) -> int:
+    """Submit requests in batches, each under a key made from its content: the same file twice is the same runs.
+
+    Returns:
+        How many runs are new.
+    """
+    actor = user_actor(person.pk, auth="cli")
+    new = 0
+    for start in range(0, len(rows), BATCH):
+        batch = [verbs.Submission(row, key_of(row)) for row in rows[start : start + BATCH]]
+        new += sum(done.is_new for done in verbs.submit_many(WORKFLOW, batch, person=person, actor=actor))
+    return new
+
+
+def key_of(row: dict[str, str]) -> str:
+    return f"csv:{canonical.digest_of(row)}"
+
+
+def sample_items() -> Path:
+    return EXAMPLE / "inbox.csv"

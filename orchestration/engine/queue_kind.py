@@ -1,0 +1,89 @@
+"""The kind `ReviewQueue`: a list of work waiting for people, with owner and service time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+
+from aegis.core import durations
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+from aegis.core.errors import Fault
+from aegis.core.kinds import Change, Overlay, envelope
+from aegis.identity import grants
+from approvals.governed import DocumentKind
+from orchestration.engine.models import ReviewQueue
+
+_GROUP: Json = {"type": "string", "minLength": 1, "maxLength": 80}
+_VERBS = ("view", "operate")
+
+
+class ReviewQueueKind(DocumentKind):
+    name = "ReviewQueue"
+    title = "Review queues"
+    area = "queues"
+    order = 70
+    model = ReviewQueue
+    schema = envelope(
+        "ReviewQueue",
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["groups", "service_time", "owner"],
+            "properties": {
+                "groups": {
+                    "type": "array", "minItems": 1, "maxItems": 20, "uniqueItems": True, "items": _GROUP,
+                    "description": "Who works on it: sees, claims and completes its items.",
+                },
+                "service_time": {**durations.SCHEMA, "description": "Until an item should be settled, such as 4h."},
+                "owner": {**_GROUP, "description": "The group that answers for it."},
+            },
+        },
+    )  # fmt: skip
+
+    def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
+        if change.new is None:
+            return self.removal_faults(change)
+        spec = change.new["spec"]
+        faults: list[Fault] = []
+        places = [(f"/spec/groups/{index}", name) for index, name in enumerate(spec["groups"])]
+        for where, name in [*places, ("/spec/owner", spec["owner"])]:
+            if not _group_would_exist(name, overlay):
+                faults.append(Fault(where, f"there is no group {name!r}"))
+        try:
+            durations.parse(spec["service_time"])
+        except durations.DurationInvalid as error:
+            faults.append(Fault("/spec/service_time", error.faults[0].what))
+        return faults
+
+    def fields(self, document: Json) -> Mapping[str, Any]:
+        return {"service_time": durations.parse(document["spec"]["service_time"])}
+
+    def apply(self, change: Change, *, actor: Actor, change_id: UUID) -> None:
+        """Write the row, and give its groups the rights that working on it needs (recorded as grants are).
+
+        Raises:
+            OwnRights: the author is in a group that would be added: nobody widens his own rights.
+        """
+        super().apply(change, actor=actor, change_id=change_id)
+        if change.new is None:
+            return
+        queue = ReviewQueue.objects.get(name=change.key.name)
+        wanted = list(Group.objects.filter(name__in=change.new["spec"]["groups"]))
+        before = set(queue.groups.all())
+        reason = f"review queue {queue.name}, change {change_id}"
+        for verb in _VERBS:
+            for group in wanted:
+                if group not in before:
+                    grants.grant(group, queue, verb, actor=actor, reason=reason)
+            for group in before.difference(wanted):
+                grants.revoke(group, queue, verb, actor=actor, reason=reason)
+        queue.groups.set(wanted)
+
+
+def _group_would_exist(name: str, overlay: Overlay) -> bool:
+    role = overlay.get("Role", name)
+    return Group.objects.filter(name=name).exists() or bool(role and role["spec"].get("people", False))
