@@ -48,11 +48,12 @@ _RULES: Final = {
 }
 _COMPILED: Final = {code: re.compile(pattern, re.IGNORECASE) for code, pattern in _RULES.items()}
 REASONS: Final = tuple(_RULES)
+WORDS_LENGTH: Final = 80  # a rationale that quotes them all stays short
 
 
 @dataclass(frozen=True, slots=True)
 class LegalReason:
-    """`code` is one of REASONS; `words` is what the customer wrote."""
+    """`code` is one of REASONS; `words` is what the customer wrote, at most WORDS_LENGTH characters of it."""
 
     code: str
     words: str
@@ -62,4 +63,4 @@ def find_legal_reasons(text: str) -> list[LegalReason]:
     """At most one finding per code, in the order of REASONS."""
     plain = text.replace("\u2019", "'")
     matches = ((code, pattern.search(plain)) for code, pattern in _COMPILED.items())
-    return [LegalReason(code, match.group()) for code, match in matches if match]
+    return [LegalReason(code, match.group()[:WORDS_LENGTH]) for code, match in matches if match]

@@ -213,6 +213,13 @@ def test_comply_reports_places_and_never_the_values() -> None:
     assert "5555" not in json.dumps(compliance)
 
 
+def test_the_rationale_stays_short_whatever_the_customer_wrote() -> None:
+    reply = ask(agents.comply, item(f"delete {'x' * 7900} data"))
+
+    assert reply.output["reasons"] == ["data_rights"]
+    assert len(reply.rationale) < 200
+
+
 def test_a_text_full_of_personal_data_goes_to_a_person_whole() -> None:
     assert isinstance(ask(agents.comply, item("a@example.com " * 60)), Abstain)
 
