@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import Q
 
@@ -73,7 +72,6 @@ def take(claimed: Claimed) -> Held:
             stream=stream,
             subject=str(claimed.subject_ref),
             requester=str(claimed.requester_id) if claimed.requester_id else "",
-            requester_roles=_roles(claimed),
             release=releases.load(claimed.release_id),
         ),
         state=state,
@@ -117,9 +115,3 @@ def _payloads(stream: str, outputs: Mapping[str, str]) -> dict[str, str]:
         where, _, seq = place.rpartition("/")
         wanted |= Q(stream=where, seq=int(seq), name="output")
     return {f"{row.stream}/{row.seq}": row.body for row in Payload.objects.filter(wanted)}
-
-
-def _roles(claimed: Claimed) -> tuple[str, ...]:
-    if claimed.requester_id is None:
-        return ()
-    return tuple(Group.objects.filter(user=claimed.requester_id).order_by("name").values_list("name", flat=True))

@@ -47,6 +47,9 @@ class World(Protocol):
 
     def matrix(self) -> Matrix: ...
 
+    def requester(self, ref: str) -> Mapping[str, Json]:
+        """{"id", "roles"} of the person a run acts for, as they are now; {} when AEGIS itself submitted."""
+
     def policy(self, name: str) -> Policy | None: ...
 
     def record(self, type_: str, key: str) -> RecordSnapshot: ...
@@ -72,7 +75,6 @@ class RunFacts:
     stream: str
     subject: str  # random id for the business key
     requester: str  # user ref; "" when AEGIS itself submitted
-    requester_roles: tuple[str, ...]
     release: Release
 
 

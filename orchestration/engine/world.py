@@ -30,6 +30,9 @@ class LiveWorld:
     def matrix(self) -> Matrix:
         return self._matrix
 
+    def requester(self, ref: str) -> Mapping[str, Json]:
+        return live.requester_fact(ref or None)
+
     def policy(self, name: str) -> Policy | None:
         if name not in self._policies:
             row = ApprovalPolicy.objects.filter(name=name).first()

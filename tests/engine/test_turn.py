@@ -48,7 +48,9 @@ def ask(step: str = "ask", **options: object) -> AgentStep:
     return AgentStep(common, agent="clerk", output="out@1", **options)
 
 
-def world_with(effect: str = "allow", *, safety: str = "idempotent", handler: str = "record.patch", **grant: object) -> MemoryWorld:
+def world_with(
+    effect: str = "allow", *, safety: str = "idempotent", handler: str = "record.patch", **grant: object
+) -> MemoryWorld:
     """ticket.reply for the clerk, as `effect` says, on an existing ticket."""
     document = {
         "capabilities": {
@@ -302,10 +304,14 @@ def test_the_fast_path_is_recorded_and_acts_at_once():
 def test_the_fast_path_is_impossible_under_a_lock():
     world = world_with("gate", policy="sign-off")
     world.policies["sign-off"] = policy(fast_path="true")
-    world.matrix_document["locks"] = {"law": {
-            "capability": "ticket.reply", "policy": "sign-off", "kind": "law",
+    world.matrix_document["locks"] = {
+        "law": {
+            "capability": "ticket.reply",
+            "policy": "sign-off",
+            "kind": "law",
             "floor": {"stages": [{"groups": ["Leads"], "quorum": 1}], "reason": "always"},
-        }}
+        }
+    }
     life = drafted(world)
 
     assert life.state.status == "waiting_decision"
