@@ -52,6 +52,9 @@ class MemoryWorld:
     def matrix(self) -> verdicts.Matrix:
         return verdicts.load(self.matrix_document, number=1)
 
+    def requester(self, ref: str) -> dict:
+        return {"id": ref, "roles": ["Desk"]}
+
     def policy(self, name: str) -> policies.Policy | None:
         return self.policies.get(name)
 
@@ -116,7 +119,7 @@ class Life:
 
         self.world = world
         self.run = RunFacts(
-            id=uuid.UUID(int=9), stream="run:9", subject="s", requester=REQUESTER_ID, requester_roles=("Desk",),
+            id=uuid.UUID(int=9), stream="run:9", subject="s", requester=REQUESTER_ID,
             release=release(definition, **pinned),
         )  # fmt: skip
         self.payload = payload if payload is not None else {}

@@ -38,7 +38,7 @@ def begin(scene: Scene, step: ActStep) -> None:
         _malformed(scene, step, agent, proposal, faults)
         return
     record = scene.world.record(proposal["resource"]["type"], proposal["resource"]["id"])
-    facts = condition_facts(scene.run.requester, scene.run.requester_roles, proposal, record)
+    facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
     verdict = ask(scene, agent, proposal, facts)
     digest = effect_digest(verdict, proposal, record)
     _record_verdict(scene, step, agent, proposal, facts, verdict)
@@ -203,13 +203,13 @@ def proposal_faults(proposal: Json) -> list[Fault]:
     return faults
 
 
-def condition_facts(requester: str, roles: tuple[str, ...], proposal: Proposal, record: RecordSnapshot) -> dict[str, Json]:
+def condition_facts(requester: Mapping[str, Json], proposal: Proposal, record: RecordSnapshot) -> dict[str, Json]:
     """What conditions of the matrix and of a policy's fast path may look at."""
     return {
         "capability": proposal["capability"],
         "parameters": dict(proposal["parameters"]),
         "record": dict(record.body) if record.body is not None else {},
-        "requester": {"id": requester, "roles": list(roles)},
+        "requester": dict(requester),
     }
 
 

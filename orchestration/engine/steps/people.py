@@ -29,7 +29,7 @@ def gate(scene: Scene, step: GateStep) -> None:
         "capability": "",
         "parameters": proposal if isinstance(proposal, dict) else {},
         "record": {},
-        "requester": {"id": scene.run.requester, "roles": list(scene.run.requester_roles)},
+        "requester": dict(scene.world.requester(scene.run.requester)),
         "risk": step.risk,
     }
     place = {"step": step.common.id, "visit": scene.state.visit, "policy": policy.name, "policy_digest": policy.digest,
