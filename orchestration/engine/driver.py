@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import InterfaceError, OperationalError, connections
 
 from aegis.core import clock
 from aegis.core.errors import Unavailable
@@ -44,6 +44,9 @@ log = structlog.get_logger(__name__)
 MAX_TRIES = 20  # of one turn against a world that keeps moving; then the run is given back and tried later
 IDLE_WAIT_SECONDS = 0.05
 GRACE_SECONDS = 5.0  # for calls in flight when asked to stop; then they are lost and made again by the next holder
+
+#: The database is away, not the run at fault: everything in hand is dropped and its leases run out.
+DATABASE_GONE = (OperationalError, InterfaceError, Unavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Driver:
         """Work until no run is runnable and no call is in flight. `stop` ends claiming; calls in flight get a grace.
 
         Raises:
-            DatabaseError, Unavailable: the database is not there; leases run out by themselves and nothing is lost.
+            OperationalError, InterfaceError, Unavailable: the database is not there; leases run out by themselves and nothing is lost.
         """
         try:
             while not self._is_over():
@@ -105,7 +108,7 @@ class Driver:
         for run in claimed:
             try:
                 held = hand.take(run)
-            except (DatabaseError, InterfaceError, Unavailable):
+            except DATABASE_GONE:
                 raise
             except Exception:
                 log.exception("run_cannot_be_taken", run=str(run.id))  # its lease runs out; counted by claims_since_commit
@@ -120,7 +123,7 @@ class Driver:
         for held in ready:
             try:
                 self._turn(held)
-            except (DatabaseError, InterfaceError, Unavailable):
+            except DATABASE_GONE:
                 raise
             except Exception:
                 self._fault(held, traceback.format_exc(limit=8))
@@ -236,7 +239,7 @@ class Driver:
             scene.review("fault", scene.run.release.definition.fallback_queue)
             held.news = None
             commit([self._transition(held, scene, world, None)])
-        except (DatabaseError, InterfaceError, Unavailable):
+        except DATABASE_GONE:
             raise
         except Exception:
             log.exception("fault_not_recorded", run=str(held.run.id))  # the lease runs out; quarantined after MAX_CLAIMS
@@ -296,7 +299,7 @@ class Driver:
         self.held.clear()
         try:
             lease.release(held)
-        except (DatabaseError, InterfaceError, Unavailable):
+        except DATABASE_GONE:
             log.warning("leases_not_released", runs=len(held))  # they run out
 
 

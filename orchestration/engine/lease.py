@@ -61,8 +61,11 @@ def claim(limit: int, *, lease: timedelta, among: Sequence[uuid.UUID] = ()) -> l
         lost = _take("lease_until < %s", [now], 1, now + lease, among, was_lost=True)
         if lost:
             return lost
-        ready = "lease_until IS NULL AND (wake > seen OR due_at <= %s)"
-        return _take(ready, [now], limit, now + lease, among, was_lost=False)
+        # Two questions, each answered by an index of its own (run_due, run_woken): an OR of them would read every run there is.
+        due = _take("lease_until IS NULL AND due_at <= %s", [now], limit, now + lease, among, was_lost=False)
+        room = limit - len(due)
+        woken = _take("lease_until IS NULL AND wake > seen", [], room, now + lease, among, was_lost=False) if room else []
+        return [*due, *woken]
 
     return in_transaction(work)
 
