@@ -27,8 +27,9 @@ ZERO = "0" * 64
 MAX_LINE_BYTES = 64 * 1024
 # fmt: off
 KEYS = frozenset({
-    "v", "stream", "seq", "prev", "type", "type_version", "at", "actor", "on_behalf", "cause", "trace", "scope", "scope_id", "run",
-    "subject", "def", "step", "agent", "agent_version", "capability", "matrix", "fence", "outcome", "duration_ms", "data", "payload",
+    "v", "stream", "seq", "prev", "type", "type_version", "at", "actor", "on_behalf", "cause", "trace", "scope", "scope_id",
+    "run", "subject", "def", "step", "agent", "agent_version", "capability", "matrix", "fence", "outcome", "duration_ms",
+    "data", "payload",
 })
 # fmt: on
 

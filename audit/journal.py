@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from audit.verify import Report
 
 
+# Every column but `id`, in the order of the model. A new one must be added to `_event_row` too (tests/audit/test_append.py).
+_EVENT_COLUMNS = [field.column for field in Event._meta.concrete_fields if not field.primary_key]
+_PAYLOAD_COLUMNS = ["stream", "seq", "name", "body", "salt"]
+_AT = Event._meta.get_field("at")
+_RUN_ID = Event._meta.get_field("run_id")
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
+
+
+_INSERT_EVENT = _insert("audit_event", _EVENT_COLUMNS)
+_INSERT_PAYLOAD = _insert("audit_payload", _PAYLOAD_COLUMNS)
+
+
 class HasHead(Protocol):
     """A row that carries the head of its own stream: a run, a request, a review item, `audit.Stream`."""
 
@@ -73,17 +88,20 @@ def append_to(row: HasHead, context: Context, drafts: Sequence[Draft], at: datet
 
 
 def write(lines: Sequence[Line]) -> None:
-    """Insert sealed lines of any number of streams: one INSERT for the events, one for the payloads.
+    """Insert sealed lines of any number of streams. The caller saves the heads. `UNIQUE(stream, seq)` refuses a lost race.
 
-    The caller saves the heads. `UNIQUE(stream, seq)` refuses a writer that lost a race.
+    The engine's hot path, so plain SQL: one statement for all events and one for all payloads, run as a batch (PostgreSQL: one
+    prepared statement in a pipeline, one round trip each). Measured for 60 lines with a payload of 400 bytes each, per line:
+    SQLite 20 us (bulk_create 67), PostgreSQL 114-156 us (bulk_create 220, INSERT ... SELECT unnest 180); sealing costs 37 us.
     """
     _require_transaction()
-    Event.objects.bulk_create([_event(line) for line in lines])
-    Payload.objects.bulk_create(
-        Payload(stream=line.stream, seq=line.seq, name=name, body=body.decode(), salt=salt)
-        for line in lines
-        for name, body, salt in line.payloads
-    )
+    if not lines:
+        return
+    payloads = [(line.stream, line.seq, name, body.decode(), salt) for line in lines for name, body, salt in line.payloads]
+    with connection.cursor() as cursor:
+        cursor.executemany(_INSERT_EVENT, [_event_row(line) for line in lines])
+        if payloads:
+            cursor.executemany(_INSERT_PAYLOAD, payloads)
 
 
 def read(stream: str, *, after: int = 0) -> list[Event]:
@@ -118,25 +136,26 @@ def new_salts() -> Iterator[str]:
         yield secrets.token_hex(16)
 
 
-def _event(line: Line) -> Event:
+def _event_row(line: Line) -> tuple[Any, ...]:
+    """The values of one event in the order of `_EVENT_COLUMNS`."""
     draft, context = line.draft, line.context
-    return Event(
-        stream=line.stream,
-        seq=line.seq,
-        line=line.text,
-        leaf=line.leaf,
-        type=draft.type,
-        at=line.at,
-        actor_kind=draft.actor.kind,
-        actor_ref=draft.actor.ref,
-        scope=context.scope,
-        scope_id=context.scope_id,
-        run_id=context.run_id,
-        step=draft.step,
-        agent=draft.agent,
-        capability=draft.capability,
-        outcome=draft.outcome,
-        duration_ms=draft.duration_ms,
+    return (
+        line.stream,
+        line.seq,
+        line.text,
+        line.leaf,
+        draft.type,
+        _AT.get_db_prep_value(line.at, connection),
+        draft.actor.kind,
+        draft.actor.ref,
+        context.scope,
+        context.scope_id,
+        _RUN_ID.get_db_prep_value(context.run_id, connection),
+        draft.step,
+        draft.agent,
+        draft.capability,
+        draft.outcome,
+        draft.duration_ms,
     )
 
 
