@@ -9,6 +9,12 @@ class PortalConfig(AppConfig):
     label = "portal"
     default = True
 
+    def ready(self) -> None:
+        from aegis.core import commands
+        from aegis.portal.demo import command
+
+        commands.register("demo", command.HELP, command.add_arguments, command.handle)
+
 
 class PortalAdminConfig(stock.AdminConfig):
     """django.contrib.admin with our site as the default: what is not restricted is not mounted (`portal.site`)."""
