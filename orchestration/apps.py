@@ -14,6 +14,7 @@ class OrchestrationConfig(AppConfig):
         from orchestration.engine import wiring as engine
         from orchestration.engine.queue_kind import ReviewQueueKind, visible_queues
         from orchestration.routing.kind import RoutingTableKind
+        from orchestration.workflows import wiring as workflows
 
         register_kind(ContractKind())
         register_kind(RoutingTableKind())
@@ -21,4 +22,5 @@ class OrchestrationConfig(AppConfig):
         agents.register()
         register_kind(ReviewQueueKind())
         register_scope("queue", visible_queues)
+        workflows.register()
         engine.register()

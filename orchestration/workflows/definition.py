@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, assert_never
 
 from aegis.core.canonical import Json
 
@@ -22,6 +22,9 @@ FAILURE_CODES = (
     "abstained", "low_confidence", "no_route", "expression", "max_visits", "requires", "payload_erased",
     "nobody_eligible", "*",
 )  # fmt: skip
+
+#: Codes any step can end with.
+COMMON_CODES = ("expression", "max_visits", "requires", "payload_erased", "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,24 @@ class Definition:
         ids = [other.common.id for other in self.steps]
         index = ids.index(step.common.id) + 1
         return ids[index] if index < len(ids) else ""
+
+
+def failure_codes_of(step: Step) -> tuple[str, ...]:
+    """The error codes this kind of step can give up with; another one in its `on_failure` would never be heard."""
+    match step:
+        case AgentStep():
+            own: tuple[str, ...] = ("agent_error", "timeout", "contract", "abstained", "low_confidence")
+        case ActStep():
+            own = (
+                "denied", "nobody_eligible", "rejected", "expired", "conflict", "effect_failed", "effect_unknown", "contract",
+            )  # fmt: skip
+        case GateStep():
+            own = ("nobody_eligible", "rejected", "expired")
+        case RouteStep() | ReviewStep() | SetStep() | FinishStep():
+            own = ()
+        case _:
+            assert_never(step)
+    return (*own, *COMMON_CODES)
 
 
 #: Every expression of a definition sees these two, and nothing else.

@@ -27,7 +27,7 @@ STEP_ID: Final[Json] = {
 NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 80}
 CONTRACT: Final[Json] = {
     "type": "string",
-    "pattern": "^[A-Za-z][A-Za-z0-9._-]{0,70}@[1-9][0-9]{0,4}$",
+    "pattern": "^[a-z][a-z0-9-]{0,60}@[1-9][0-9]{0,3}$",
     "description": "A contract version, such as classification@1.",
 }
 _EXPRESSION: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_SOURCE_CHARS}
