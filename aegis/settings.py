@@ -191,3 +191,4 @@ LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
 SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
 RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
 CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 16, minimum=1))
+AGENT_MODULES = env.names("AEGIS_AGENT_MODULES", "examples.support_intake.agents")  # they register python agents

@@ -79,7 +79,13 @@ class PolicyRules:
 
     name: str
     stages: tuple[tuple[frozenset[str], int], ...]
-    is_reason_always_asked: bool = False
+    is_reason_always_asked: bool
+
+    @classmethod
+    def read(cls, name: str, entry: Json) -> PolicyRules:
+        """From `{"stages": [{"groups", "quorum"}], "reason"}`, as `authority.rules` makes it."""
+        stages = tuple((frozenset(stage["groups"]), int(stage["quorum"])) for stage in entry["stages"])
+        return cls(name, stages, entry["reason"] == "always")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,11 @@ def load(document: Json, *, number: int = 0) -> Matrix:
     for name, entry in sorted(document["locks"].items()):
         floor = entry.get("floor")
         lock = Lock(
-            name, entry["capability"], entry["policy"], entry["kind"], _rules(entry["policy"], floor) if floor else None
+            name,
+            entry["capability"],
+            entry["policy"],
+            entry["kind"],
+            PolicyRules.read(entry["policy"], floor) if floor else None,
         )
         locks.setdefault(lock.capability, []).append(lock)
     return Matrix(
@@ -148,7 +158,7 @@ def load(document: Json, *, number: int = 0) -> Matrix:
         capabilities=capabilities,
         roles={name: _role(name, entry) for name, entry in document["roles"].items()},
         locks={capability: tuple(found) for capability, found in locks.items()},
-        policies={name: _rules(name, entry) for name, entry in document["policies"].items()},
+        policies={name: PolicyRules.read(name, entry) for name, entry in document["policies"].items()},
         agents={
             ref: AgentEntry(ref, entry["name"], frozenset(entry["roles"]), entry["enabled"])
             for ref, entry in document["agents"].items()
@@ -192,8 +202,3 @@ def _grant(role: str, entry: Json) -> Grant:
         ) as error:  # it passed lint once; until mended it is an error whenever asked, which never widens
             condition = Failed(error.detail)
     return Grant(role, entry["capability"], entry["effect"], when, entry.get("policy", ""), condition)
-
-
-def _rules(name: str, entry: Json) -> PolicyRules:
-    stages = tuple((frozenset(stage["groups"]), int(stage["quorum"])) for stage in entry["stages"])
-    return PolicyRules(name, stages, entry.get("reason", "always") == "always")

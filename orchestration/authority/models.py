@@ -20,9 +20,15 @@ class Role(Governed):
 
 
 class FloorLock(Governed):
-    """A floor under a capability's gate. Append-only by trigger: it ends by a successor row, never by an update."""
+    """A floor under a capability's gate. Append-only by trigger: it ends by a successor row, never by an update.
+
+    `floor` is what its policy demanded on the day the lock was set (canonical JSON of `authority.rules`): weakening the policy
+    later does not lower the floor. Empty for a row that only ends another one.
+    """
 
     area = "access"
+
+    floor = models.TextField(blank=True)
 
 
 class MatrixVersion(models.Model):

@@ -13,6 +13,7 @@ from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
+from aegis.core.visibility import Viewer
 from aegis.identity import grants
 from approvals.governed import DocumentKind
 from orchestration.engine.models import ReviewQueue
@@ -82,6 +83,11 @@ class ReviewQueueKind(DocumentKind):
             for group in before.difference(wanted):
                 grants.revoke(group, queue, verb, actor=actor, reason=reason)
         queue.groups.set(wanted)
+
+
+def visible_queues(user: Viewer) -> list[str]:
+    """Ids of the queues whose events a person may see (the audit scope `queue`)."""
+    return [str(pk) for pk in ReviewQueue.objects.visible_to(user).values_list("pk", flat=True)]
 
 
 def _group_would_exist(name: str, overlay: Overlay) -> bool:

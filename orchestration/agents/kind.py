@@ -1,0 +1,87 @@
+"""The kind `Agent`: a worker's owner, roles and connector. Its versions are pinned by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aegis.core import canonical
+from aegis.core.canonical import Json
+from aegis.core.errors import Fault
+from aegis.core.kinds import Change, Overlay, envelope
+from aegis.identity.models import User
+from approvals.governed import DocumentKind
+from orchestration.agents.models import Agent
+from orchestration.agents.protocol import registered, registered_names
+
+MAX_SETTINGS_BYTES: Final = 32 * 1024
+
+
+class AgentKind(DocumentKind):
+    name = "Agent"
+    title = "Agents"
+    area = "agents"
+    order = 60
+    model = Agent
+    schema = envelope(
+        "Agent",
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["owner", "roles", "connector"],
+            "properties": {
+                "owner": {
+                    "type": "string", "minLength": 1, "maxLength": 150,
+                    "description": "User name of the person who answers for it.",
+                },
+                "roles": {
+                    "type": "array", "uniqueItems": True, "maxItems": 20,
+                    "items": {"type": "string", "minLength": 1, "maxLength": 80},
+                },
+                "connector": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["python"],
+                    "properties": {
+                        "python": {
+                            "type": "string", "minLength": 1, "maxLength": 120,
+                            "description": "The name a callable was registered under; never a path.",
+                        }
+                    },
+                },
+                "settings": {"type": "object", "description": "Given to every call, frozen with the version. No secrets."},
+                "enabled": {
+                    "type": "boolean", "default": True,
+                    "description": "Whether a new agent starts enabled. Afterwards only disable and enable change it.",
+                },
+            },
+        },
+    )  # fmt: skip
+
+    def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
+        if change.new is None:
+            return self.removal_faults(change)
+        spec = change.new["spec"]
+        faults: list[Fault] = []
+        if not User.objects.filter(username=spec["owner"], is_active=True).exists():
+            faults.append(Fault("/spec/owner", f"there is no active person {spec['owner']!r}"))
+        for index, role in enumerate(spec["roles"]):
+            document = overlay.get("Role", role)
+            if document is None:
+                faults.append(Fault(f"/spec/roles/{index}", f"there is no role {role!r}"))
+            elif document["spec"].get("people", False):
+                faults.append(Fault(f"/spec/roles/{index}", f"{role!r} is a role of people"))
+        callable_ = spec["connector"]["python"]
+        if registered(callable_) is None:
+            known = ", ".join(registered_names()) or "none"
+            faults.append(Fault("/spec/connector/python", f"no python agent is registered as {callable_!r}", f"known: {known}"))
+        if len(canonical.dump(spec.get("settings", {}))) > MAX_SETTINGS_BYTES:
+            faults.append(Fault("/spec/settings", f"larger than {MAX_SETTINGS_BYTES:,} bytes"))
+        return faults
+
+    def fields(self, document: Json) -> Mapping[str, Any]:
+        spec = document["spec"]
+        columns: dict[str, Any] = {"owner": User.objects.get(username=spec["owner"])}
+        if not Agent.objects.filter(name=document["metadata"]["name"]).exists():
+            columns["is_enabled"] = spec.get("enabled", True)
+        return columns

@@ -1,0 +1,82 @@
+"""The kind `Capability`: a named action on a type of resource."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aegis.core.canonical import Json
+from aegis.core.errors import Fault
+from aegis.core.kinds import Change, Overlay, envelope
+from approvals.governed import DocumentKind
+from orchestration.authority import handlers
+from orchestration.authority.lookups import locks_on
+from orchestration.authority.models import Capability
+from orchestration.contracts.checker import schema_faults
+from orchestration.contracts.kind import root_faults
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
+_HANDLER: Json = {"type": "string", "pattern": "^[a-z][a-z0-9_.-]*$", "maxLength": 80}
+
+
+class CapabilityKind(DocumentKind):
+    name = "Capability"
+    title = "Capabilities"
+    area = "access"
+    order = 30
+    model = Capability
+    schema = envelope(
+        "Capability",
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["resource", "risk", "safety", "handler", "parameters"],
+            "properties": {
+                "resource": {"type": "string", "pattern": "^[a-z][a-z0-9_-]*$", "maxLength": 60},
+                "risk": {"enum": ["low", "medium", "high"]},
+                "safety": {
+                    "enum": ["idempotent", "keyed", "unsafe"],
+                    "description": "What a second try does. An unsafe effect whose outcome is unknown goes to a person.",
+                },
+                "handler": {**_HANDLER, "description": "Who carries it out: a record handler of ours, or a registered one."},
+                "parameters": {
+                    "type": "object",
+                    "description": "JSON Schema 2020-12 of the parameters; its root is an object.",
+                },
+                "compensation": {**_HANDLER, "description": "The handler that undoes it, if one can."},
+                "reveals": {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": 120},
+                    "maxItems": 50,
+                    "description": "Masked fields that holding this capability shows.",
+                },
+                "requester_too": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "The person who asked must hold it too; the stricter answer counts.",
+                },
+            },
+        },
+    )
+
+    def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
+        if change.new is None:
+            return self.removal_faults(change)
+        spec = change.new["spec"]
+        faults: list[Fault] = []
+        if not NAME.fullmatch(change.key.name):
+            faults.append(Fault("/metadata/name", "a capability is named <resource>.<action>, such as ticket.reply"))
+        elif change.key.name.split(".")[0] != spec["resource"]:
+            faults.append(Fault("/spec/resource", f"its name says it acts on {change.key.name.split('.')[0]}"))
+        for field in ("handler", "compensation"):
+            if field in spec and not handlers.is_known(spec[field]):
+                faults.append(Fault(f"/spec/{field}", f"there is no handler {spec[field]!r}"))
+        found = [
+            Fault(f"/spec/parameters{fault.where}", fault.what, fault.remedy) for fault in schema_faults(spec["parameters"])
+        ]
+        return [*faults, *(found or root_faults(spec["parameters"], "/spec/parameters"))]
+
+    def guards(self, change: Change, overlay: Overlay) -> list[str]:
+        if change.old == change.new:
+            return []
+        return [f"Floor lock {lock} holds {change.key.name}." for lock in locks_on(overlay, change.key.name)]

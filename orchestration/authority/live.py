@@ -1,0 +1,219 @@
+"""The live matrix: compiled from configuration rows when they change, stored as a numbered version, loaded once per process.
+
+Whatever changes roles, capabilities, locks, policies or agents calls `compile_and_store` in its own transaction, under the
+exclusive authority lock; an equal matrix makes no new version. Readers call `current`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.db.models import Subquery
+
+from aegis.core import canonical, clock
+from aegis.core.actors import SYSTEM, Actor
+from aegis.core.canonical import Json
+from aegis.core.db import in_transaction
+from aegis.identity.authority import hold_shared
+from aegis.identity.models import AuthorityEpoch, User
+from approvals.models import ApprovalPolicy, Governed
+from audit import journal
+from audit.drafts import Context, Draft
+from audit.problems import Problem
+from orchestration.agents.models import Agent
+from orchestration.authority.lookups import ended_locks
+from orchestration.authority.matrix import EMPTY, Matrix, load
+from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
+from orchestration.authority.rules import rules_of
+from orchestration.authority.verdicts import Principal
+
+#: Kinds whose change makes a new matrix.
+KINDS: Final = frozenset({"Capability", "Role", "FloorLock", "ApprovalPolicy", "Agent"})
+STREAM: Final = "config:Matrix"
+_CACHED = 8  # matrices a process keeps; two are in use while a change spreads
+
+
+class Current(NamedTuple):
+    """The matrix that stands, and the authority epoch it was read under."""
+
+    epoch: int
+    matrix: Matrix
+
+
+def current() -> Current:
+    """The live matrix. One query when this process has loaded it before, two when not; safe to call from any thread.
+
+    Epoch and version come from one statement, so they belong together; a commit that finds another epoch computes again.
+    """
+    newest = MatrixVersion.objects.order_by("-number")
+    row = (
+        AuthorityEpoch.objects.filter(id=1)
+        .annotate(number=Subquery(newest.values("number")[:1]), matrix=Subquery(newest.values("digest")[:1]))
+        .values_list("epoch", "number", "matrix")
+        .first()
+    )
+    if row is None:
+        return Current(0, EMPTY)
+    epoch, number, digest = row
+    return Current(epoch, EMPTY if number is None else _loaded(number, digest))
+
+
+def version(number: int) -> Matrix:
+    """A matrix as it stood: what a verifier computes a recorded verdict from.
+
+    Raises:
+        MatrixVersion.DoesNotExist
+    """
+    if number == 0:
+        return EMPTY
+    return _loaded(number, MatrixVersion.objects.values_list("digest", flat=True).get(number=number))
+
+
+def on_applied(kinds: set[str], change_id: UUID) -> None:
+    """Change control's hook: a change set was written."""
+    if kinds & KINDS:
+        compile_and_store(actor=SYSTEM, cause=f"change:{change_id}")
+
+
+def compile_and_store(*, actor: Actor, cause: str = "") -> MatrixVersion | None:
+    """Compile the rows as this transaction sees them; None if that is the matrix that stands already.
+
+    The caller holds the authority lock exclusively (`raise_epoch`), so numbers have no gaps and no doubles.
+
+    Args:
+        cause: what led to it ("change:<id>").
+    """
+    document = compile_document()
+    body = canonical.dump(document)
+    digest = canonical.digest(body)
+    newest = MatrixVersion.objects.order_by("-number").first()
+    if newest is not None and newest.digest == digest:
+        return None
+    _read(body.decode(), 0)  # a matrix that cannot be loaded must not be stored
+    row = MatrixVersion.objects.create(
+        number=newest.number + 1 if newest else 1, digest=digest, document=body.decode(), created_at=clock.db_now()
+    )
+    data: dict[str, Json] = {
+        "number": row.number,
+        "digest": digest,
+        **{name: len(document[name]) for name in ("capabilities", "roles", "locks", "agents")},
+    }
+    journal.append(
+        Context(stream=STREAM, scope="access"), [Draft("matrix.compiled", actor, data=data, cause=cause, matrix=row.number)]
+    )
+    return row
+
+
+def compile_document() -> Json:
+    """The matrix document of the rows as they are (shape: `orchestration.authority.matrix`). Six queries."""
+    locks = {row.name: (row, _spec(row)) for row in FloorLock.objects.all()}
+    ended = ended_locks({name: {"spec": spec} for name, (_, spec) in locks.items()})
+    return {
+        "v": 1,
+        "capabilities": {row.name: _capability(row) for row in Capability.objects.all()},
+        "roles": {row.name: _role(row) for row in Role.objects.all()},
+        "locks": {
+            name: {
+                "capability": spec["capability"],
+                "policy": spec["policy"],
+                "kind": spec["kind"],
+                "floor": canonical.parse(row.floor) if row.floor else None,
+            }
+            for name, (row, spec) in locks.items()
+            if "capability" in spec and name not in ended
+        },
+        "policies": {row.name: rules_of(canonical.parse(row.document)) for row in ApprovalPolicy.objects.all()},
+        "agents": {
+            str(row.pk): {"name": row.name, "roles": sorted(_spec(row)["roles"]), "enabled": row.is_enabled}
+            for row in Agent.objects.all()
+        },
+    }
+
+
+def person_principal(user_id: UUID | str | None) -> Principal:
+    """A person as the matrix knows one: the groups he is in now; none if he is disabled or unknown."""
+    if user_id is None:
+        return Principal("user", "")
+    person = User.objects.filter(pk=user_id, is_active=True).first()
+    groups = tuple(sorted(person.groups.values_list("name", flat=True))) if person else ()
+    return Principal("user", str(user_id), groups)
+
+
+def requester_fact(user_id: UUID | str | None) -> Mapping[str, Json]:
+    """The fact `requester` for conditions. Read it after the epoch, in the turn that asks: groups change under the epoch."""
+    if user_id is None:
+        return {}
+    principal = person_principal(user_id)
+    return {"id": principal.ref, "roles": list(principal.roles)}
+
+
+def problems(stream: str | None) -> list[Problem]:
+    """What `journal verify` asks: is the matrix that stands the one its rows make, and the one its digest says?"""
+    if stream not in (None, STREAM):
+        return []
+
+    def work() -> list[Problem]:
+        hold_shared()  # nobody changes rows while they are compared
+        newest = MatrixVersion.objects.order_by("-number").first()
+        if newest is None:
+            return []
+        found = []
+        if canonical.digest(newest.document.encode()) != newest.digest:
+            found.append(f"matrix version {newest.number} is not what its digest says")
+        if canonical.digest_of(compile_document()) != newest.digest:
+            found.append(f"matrix version {newest.number} is not what roles, capabilities, locks, policies and agents make")
+        return [Problem("matrix", STREAM, 0, why) for why in found]
+
+    return in_transaction(work)
+
+
+@lru_cache(maxsize=_CACHED)
+def _loaded(number: int, digest: str) -> Matrix:
+    # The digest is part of the key: after a restore, or a rolled-back change, the same number may stand for other rows.
+    row = MatrixVersion.objects.get(number=number, digest=digest)
+    return _read(row.document, number)
+
+
+def _read(text: str, number: int) -> Matrix:
+    return load(canonical.parse(text, max_bytes=len(text.encode())), number=number)
+
+
+def _capability(row: Capability) -> Json:
+    spec = _spec(row)
+    return {
+        "resource": spec["resource"],
+        "risk": spec["risk"],
+        "safety": spec["safety"],
+        "handler": spec["handler"],
+        "parameters": spec["parameters"],
+        "requester_too": spec.get("requester_too", False),
+        "compensation": spec.get("compensation", ""),
+        "digest": row.digest,
+    }
+
+
+def _role(row: Role) -> Json:
+    spec = _spec(row)
+    return {
+        "title": row.title,
+        "people": spec.get("people", False),
+        "grants": sorted(
+            (
+                {
+                    "capability": grant["capability"],
+                    "effect": grant["effect"],
+                    "when": grant.get("when", ""),
+                    "policy": grant.get("policy", ""),
+                }
+                for grant in spec["grants"]
+            ),
+            key=lambda grant: str(grant["capability"]),
+        ),
+    }
+
+
+def _spec(row: Governed) -> Json:
+    return canonical.parse(row.document)["spec"]

@@ -1,0 +1,139 @@
+"""The kind `Role`: a column of the access matrix, for agents or for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+from aegis.core.errors import Fault
+from aegis.core.expressions import ExpressionInvalid, compile_condition
+from aegis.core.kinds import Change, Overlay, envelope
+from aegis.identity import people
+from approvals.governed import DocumentKind
+from orchestration.authority.lookups import locks_on, policy_exists
+from orchestration.authority.matrix import CONDITION_VARIABLES
+from orchestration.authority.models import Role
+
+
+class RoleKind(DocumentKind):
+    name = "Role"
+    title = "Roles"
+    area = "access"
+    order = 40
+    model = Role
+    schema = envelope(
+        "Role",
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["grants"],
+            "properties": {
+                "people": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "A role of people is the group of the same name, made if there is none.",
+                },
+                "grants": {
+                    "type": "array",
+                    "maxItems": 500,
+                    "description": "One cell per capability. No cell is a deny.",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["capability", "effect"],
+                        "properties": {
+                            "capability": {"type": "string", "minLength": 1, "maxLength": 80},
+                            "effect": {"enum": ["allow", "gate", "deny"]},
+                            "when": {"type": "string", "minLength": 1, "maxLength": 2000, "description": "CEL; none = always."},
+                            "policy": {"type": "string", "minLength": 1, "maxLength": 80, "description": "Who must say yes."},
+                        },
+                    },
+                },
+            },
+        },
+    )  # fmt: skip
+
+    def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
+        if change.new is None:
+            return self.removal_faults(change)
+        faults: list[Fault] = []
+        seen: set[str] = set()
+        if change.key.name != change.key.name.strip():
+            faults.append(Fault("/metadata/name", "begins or ends with a blank"))
+        for index, grant in enumerate(change.new["spec"]["grants"]):
+            where = f"/spec/grants/{index}"
+            if grant["capability"] in seen:
+                faults.append(Fault(f"{where}/capability", f"{grant['capability']} has a cell already; one per capability"))
+            seen.add(grant["capability"])
+            faults += _grant_faults(grant, where, overlay)
+        return faults
+
+    def diff(self, change: Change) -> list[str]:
+        old, new = _cells(change.old), _cells(change.new)
+        name = change.key.name
+        sentences = [f"{name} {_may(capability, cell)}." for capability, cell in new.items() if capability not in old]
+        for capability, cell in old.items():
+            if capability not in new:
+                sentences.append(f"{name} no longer has a say on {capability}; it {_may(capability, cell)} until now.")
+            elif new[capability] != cell:
+                sentences.append(f"{name} {_may(capability, new[capability])}; until now it {_may(capability, cell)}.")
+        if _is_for_people(change.old) != _is_for_people(change.new) and change.new is not None:
+            whose = f"people in the group {name}" if _is_for_people(change.new) else "agents"
+            sentences.insert(0, f"{name} is a role of {whose}.")
+        if change.new is None:
+            return [f"Removes the role {name}.", *sentences]
+        return sentences or super().diff(change)
+
+    def guards(self, change: Change, overlay: Overlay) -> list[str]:
+        old, new = _cells(change.old), _cells(change.new)
+        touched = sorted(capability for capability in old.keys() | new.keys() if old.get(capability) != new.get(capability))
+        return [
+            f"Floor lock {lock} holds {capability}, which this role's cell is about."
+            for capability in touched
+            for lock in locks_on(overlay, capability)
+        ]
+
+    def apply(self, change: Change, *, actor: Actor, change_id: Any) -> None:
+        super().apply(change, actor=actor, change_id=change_id)
+        if _is_for_people(change.new):
+            people.create_group(change.key.name, actor=actor, reason=f"role {change.key.name}, change {change_id}")
+
+
+def _grant_faults(grant: Json, where: str, overlay: Overlay) -> list[Fault]:
+    faults: list[Fault] = []
+    if overlay.get("Capability", grant["capability"]) is None:
+        faults.append(Fault(f"{where}/capability", f"there is no capability {grant['capability']!r}"))
+    if grant["effect"] != "gate" and "policy" in grant:
+        faults.append(Fault(f"{where}/policy", "only a gate has a policy"))
+    elif grant["effect"] == "gate" and "policy" not in grant:
+        faults.append(Fault(f"{where}/policy", "a gate names its approval policy"))
+    elif "policy" in grant and not policy_exists(overlay, grant["policy"]):
+        faults.append(Fault(f"{where}/policy", f"there is no approval policy {grant['policy']!r}"))
+    if "when" in grant:
+        try:
+            compile_condition(grant["when"], CONDITION_VARIABLES)
+        except ExpressionInvalid as error:
+            found = error.faults or (Fault("", error.detail),)
+            faults += [Fault(f"{where}/when {fault.where}".rstrip(), fault.what) for fault in found]
+    return faults
+
+
+def _cells(document: Json | None) -> Mapping[str, Json]:
+    return {grant["capability"]: grant for grant in document["spec"]["grants"]} if document else {}
+
+
+def _is_for_people(document: Json | None) -> bool:
+    return bool(document and document["spec"].get("people", False))
+
+
+def _may(capability: str, cell: Json) -> str:
+    condition = f" if {cell['when']}" if cell.get("when") else ""
+    match cell["effect"]:
+        case "allow":
+            return f"may {capability} without asking{condition}"
+        case "gate":
+            return f"may {capability} with an approval under {cell.get('policy', '?')}{condition}"
+        case _:
+            return f"may not {capability}{condition}, whatever other roles say"

@@ -1,0 +1,27 @@
+"""What the room of authority registers at start-up."""
+
+from __future__ import annotations
+
+from aegis.core.kinds import register_kind
+from audit import catalogue, triggers
+from orchestration.authority import events, guards, handlers
+
+
+def register() -> None:
+    """Kinds, event types, append-only tables and the names of local handlers. Called from `AppConfig.ready()`."""
+    from approvals import changes
+    from audit import verify
+    from orchestration.authority import live
+    from orchestration.authority.capability_kind import CapabilityKind
+    from orchestration.authority.lock_kind import FloorLockKind
+    from orchestration.authority.role_kind import RoleKind
+    from orchestration.records.handlers import HANDLERS
+
+    catalogue.register(*events.TYPES)
+    changes.register_applied_hook(live.on_applied)
+    verify.register_state_check("matrix equals configuration", live.problems)
+    triggers.protect(*guards.ALL)
+    handlers.accept(HANDLERS.__contains__)
+    register_kind(CapabilityKind())
+    register_kind(RoleKind())
+    register_kind(FloorLockKind())
