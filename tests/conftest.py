@@ -6,7 +6,9 @@ group, who may therefore do nothing.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,22 @@ from aegis.identity.models import Area, User
 from tests.support import journal_guard
 
 PASSWORD = "correct horse battery staple"  # of every persona
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A plain `pytest` skips what this machine or this database cannot show; `.ci/run` allows none of it but shared data."""
+    from django.db import connection
+
+    missing = {
+        "postgres": connection.vendor != "postgresql" and "races are proved on PostgreSQL: make test-postgres",
+        "browser": not shutil.which("chromium") and "Chromium is not installed",
+        "shared_data": not SHARED.is_dir() and "../shared/data is absent",
+    }
+    for item in items:
+        for marker, why in missing.items():
+            if why and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture

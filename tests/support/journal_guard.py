@@ -1,7 +1,7 @@
 """Lets the test harness empty append-only tables between transactional tests. Lives here and not in the product on purpose.
 
 Django flushes with DELETE (SQLite) or TRUNCATE (PostgreSQL), which the triggers refuse. The flush alone goes around them: in
-one transaction the triggers are lifted, the tables emptied and the triggers put back. Everything a test does meets them standing.
+one transaction the triggers are lifted, the tables emptied, the triggers put back. Everything a test does meets them standing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,90 @@
+# AEGIS needs Python 3.11+, pip and make; the rest is installed here, from locked and hashed requirements.
+#
+#   make up      install, migrate, load the demo, start; Ctrl-C stops   (make up PORT=8001 for another port)
+#   make test    the tests, on SQLite
+#
+# Everything lands in .tools (uv), .venv (packages) and var (data). Nothing else on the machine is touched.
+
+PYTHON ?= python3
+PORT   ?= 8000
+JOBS   ?= 2
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+# pip refuses some system Pythons outright; into a folder of our own it may.
+export PIP_BREAK_SYSTEM_PACKAGES := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+UV      := .tools/bin/uv
+BIN     := .venv/bin
+PY      := $(BIN)/python
+PYTEST  := $(PY) -m pytest -n $(JOBS)
+COMPILE := $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet
+LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt requirements/dev.txt
+
+# Where `make test-postgres` goes: a server that lets this role create databases, and a Redis database of its own.
+TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/aegis
+TEST_REDIS_URL    ?= redis://127.0.0.1:6379/9
+
+.PHONY: up install test test-postgres test-browser test-faults shared-data lint locks clean help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
+
+up: .venv/.core ## install what is missing, load the demo, start AEGIS on PORT
+	@exec $(PY) manage.py serve --demo --port $(PORT)
+
+install: .venv/.core ## install only
+
+test: .venv/.dev ## the tests that need nothing but this folder
+	$(PYTEST) -m "not postgres and not browser and not faults" $(ARGS)
+
+test-postgres: .venv/.dev ## the same and the races, on PostgreSQL and Redis
+	AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TEST_REDIS_URL) $(PYTEST) -m "not browser and not faults" $(ARGS)
+
+test-browser: .venv/.dev ## the pages in Chromium (Debian: apt-get install chromium)
+	$(PY) -m pytest -m browser $(ARGS)
+
+test-faults: .venv/.dev ## kills real processes
+	$(PY) -m pytest -m "faults and not postgres and not browser" $(ARGS)
+
+shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
+	AEGIS_SHARED_DATA=all $(PY) -m pytest -m shared_data -s $(ARGS)
+
+lint: .venv/.dev ## everything that reads the code without running it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --lint --quiet
+	$(PY) manage.py makemigrations --check --dry-run
+
+locks: $(UV) ## renew requirements/*.txt; add ARGS=--upgrade for newer versions
+	$(COMPILE) $(ARGS) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) $(ARGS) requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/server.in -o requirements/server.txt
+	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/core.in -o requirements/core.txt
+
+clean: ## remove what was installed and built; the data in var stays
+	rm -rf .tools .venv build .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets stand on; a second run finds the stamps newer than the locks and does nothing ---
+
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "AEGIS needs Python 3.11 or newer; this is %d.%d. Try: make up PYTHON=python3.12" % v[:2])'
+	$(PYTHON) -m pip install --quiet --upgrade --target .tools --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(PY): | $(UV)
+	$(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
+
+.venv/.core: requirements/core.txt | $(PY)
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/core.txt
+	@touch $@
+
+# The development lock holds every version of the smaller ones.
+.venv/.dev: requirements/dev.txt | $(PY)
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@touch $@ .venv/.core
