@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from aegis.core import canonical, clock_text
 from aegis.core.actors import SYSTEM, Actor
@@ -21,6 +22,7 @@ from approvals.policies import Policy
 from approvals.questions import Outcome
 from audit import journal
 from audit.drafts import Context, Draft
+from audit.models import Payload
 
 Status = ApprovalRequest.Status
 
@@ -53,6 +55,13 @@ def open_(request: ApprovalRequest, actor: Actor, evidence: Mapping[str, bytes],
 def evidence_of(request: ApprovalRequest) -> dict[str, bytes]:
     """Name -> bytes of what was frozen when the request opened; erased pieces are left out."""
     return {name: body for (seq, name), body in journal.payloads(request.stream).items() if seq == 1}
+
+
+def evidence_of_all(requests: Sequence[ApprovalRequest], name: str) -> dict[UUID, bytes]:
+    """Request id -> one named piece of what was frozen when each opened, where it was not erased. One query for a whole list."""
+    by_stream = {request.stream: request.pk for request in requests}
+    rows = Payload.objects.filter(stream__in=list(by_stream), seq=1, name=name, erased_at__isnull=True)
+    return {by_stream[stream]: body.encode() for stream, body in rows.values_list("stream", "body")}
 
 
 def bind(request: ApprovalRequest, people: Collection[str]) -> None:

@@ -6,17 +6,19 @@ read again here, inside the deciding transaction, and must have the same digest 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
+
+from django.db.models import Q
 
 from aegis.core import canonical
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
-from approvals import policies
+from approvals import docket, policies
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.questions import Evidence, Live, Outcome, Question
-from audit import journal
 from audit.models import Payload
 from orchestration.agents.models import Agent
 from orchestration.authority import live as authority
@@ -85,6 +87,13 @@ class EffectQuestion(_RunQuestion):
             evidence=_evidence(shown["evidence"]),
         )
 
+    def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
+        """One query for all."""
+        found = docket.evidence_of_all(requests, "proposal")
+        proposals = {pk: canonical.parse(body) for pk, body in found.items()}
+        gone = "What was asked is erased"
+        return {row.pk: title_of(proposals[row.pk]) if row.pk in proposals else gone for row in requests}
+
 
 class StepQuestion(_RunQuestion):
     """Is this good enough to go on with?"""
@@ -97,7 +106,7 @@ class StepQuestion(_RunQuestion):
         step = request.subject.split("/")[1]
         digest = canonical.digest_of({"step": step, "proposal": shown["proposal"]})
         return Live(
-            title=f"Let {run.business_key} pass {step}?",
+            title=step_title(run.business_key, request.subject),
             digest=request_digest(digest, _policy_digest(request), shown["evidence"]),
             bound=frozenset(bound),
             bound_because=bound,
@@ -106,6 +115,15 @@ class StepQuestion(_RunQuestion):
             is_current=is_waiting,
             evidence=_evidence(shown["evidence"]),
         )
+
+    def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
+        """One query for all."""
+        keys = dict(Run.objects.filter(pk__in={_run_id(row.subject) for row in requests}).values_list("pk", "business_key"))
+        return {row.pk: step_title(keys.get(_run_id(row.subject), "it"), row.subject) for row in requests}
+
+
+def step_title(business_key: str, subject: str) -> str:
+    return f"Let {business_key} pass {subject.split('/')[1]}?"
 
 
 def title_of(proposal: Proposal) -> str:
@@ -121,28 +139,33 @@ def _run_id(subject: str) -> UUID:
 
 def _shown(request: ApprovalRequest) -> dict[str, Json]:
     """What the request opened with: proposal, record, evidence."""
-    found = {row.name: canonical.parse(row.body) for row in Payload.objects.filter(stream=request.stream, seq=1) if row.body}
+    found = {name: canonical.parse(body) for name, body in docket.evidence_of(request).items()}
     return {"proposal": found.get("proposal"), "record": found.get("record"), "evidence": found.get("evidence") or []}
 
 
 def _evidence(items: list[dict[str, Json]]) -> tuple[Evidence, ...]:
-    """The outputs of earlier steps, from where they stand in the journal."""
+    """The outputs of earlier steps, from where they stand in the journal. One query."""
+    bodies = _outputs([item["place"] for item in items])
     return tuple(
         Evidence(
             name=item["step"],
             title=f"Output of {item['step']}",
             digest=item["digest"],
             pointer=item["place"],
-            body=_output(item["place"]),
+            body=bodies.get(item["place"]),
         )
         for item in items
     )
 
 
-def _output(place: str) -> Json:
-    stream, _, seq = place.rpartition("/")
-    body = journal.payload(stream, int(seq), "output")
-    return canonical.parse(body) if body else None
+def _outputs(places: Sequence[str]) -> dict[str, Json]:
+    """Place -> output, of those that were not erased."""
+    wanted = Q(pk__in=[])
+    for place in places:
+        stream, _, seq = place.rpartition("/")
+        wanted |= Q(stream=stream, seq=int(seq))
+    rows = Payload.objects.filter(wanted, name="output", erased_at__isnull=True).values_list("stream", "seq", "body")
+    return {f"{stream}/{seq}": canonical.parse(body) for stream, seq, body in rows}
 
 
 def _policy_digest(request: ApprovalRequest) -> str:
