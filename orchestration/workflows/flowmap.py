@@ -146,8 +146,8 @@ class _Layout:
     def _ways_back(self) -> list[Link]:
         """Links that close a loop, found in document order from the first step."""
         following: dict[str, list[Link]] = {}
-        for link in self.flow:
-            following.setdefault(link.source, []).append(link)
+        for one in self.flow:
+            following.setdefault(one.source, []).append(one)
         back: list[Link] = []
         done: set[str] = set()
         for start in self.order:
@@ -156,7 +156,7 @@ class _Layout:
             path, stack = {start}, [(start, iter(following.get(start, ())))]
             while stack:
                 here, rest = stack[-1]
-                link = next(rest, None)
+                link: Link | None = next(rest, None)
                 if link is None:
                     stack.pop()
                     path.discard(here)

@@ -26,8 +26,6 @@ from orchestration.workflows.definition import (
 from orchestration.workflows.graph import after, links_of, successors
 from orchestration.workflows.paths import Path, paths_of
 
-_INPUT_ONLY: Final[Mapping[str, VariableType]] = {"input": "map"}
-
 #: What an effect leaves as the output of its `act` step: a local one the record's place, a remote one its answer.
 _ACT_OUTPUT: Final[Json] = {
     "type": "object",
@@ -58,7 +56,11 @@ class Mention:
     source: str
     step: Step | None = None
     is_condition: bool = False
-    variables: Mapping[str, VariableType] = VARIABLES  # type: ignore[assignment]  # Literal["map"] is a VariableType
+    sees_steps: bool = True
+
+    @property
+    def variables(self) -> Mapping[str, VariableType]:
+        return dict(VARIABLES) if self.sees_steps else {"input": "map"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class Schemas:
 
 def mentions_of(definition: Definition) -> Iterator[Mention]:
     """Every expression, in document order."""
-    yield Mention("/spec/business_key", definition.business_key, variables=_INPUT_ONLY)
-    yield Mention("/spec/priority", definition.priority, variables=_INPUT_ONLY)
+    yield Mention("/spec/business_key", definition.business_key, sees_steps=False)
+    yield Mention("/spec/priority", definition.priority, sees_steps=False)
     for index, step in enumerate(definition.steps):
         yield from _mentions_of_step(step, f"/spec/steps/{index}")
     if definition.success:
@@ -160,7 +162,7 @@ def _compile_faults(mention: Mention, definition: Definition) -> Iterator[Fault]
             compile_value(mention.source, mention.variables)
     except ExpressionInvalid as error:
         remedy = _bracket_remedy(mention.source, definition)
-        if not remedy and mention.variables is _INPUT_ONLY:
+        if not remedy and not mention.sees_steps:
             remedy = "only input is known here"
         elif not remedy and "undeclared reference" in str(error):
             remedy = "expressions see input and steps"
