@@ -43,6 +43,10 @@ def register(*, on_nudge: Callable[[], None], on_worker_start: Callable[[], None
     post_spawn.connect(_worker_started, dispatch_uid="aegis.core.wake")
 
 
+def is_answered() -> bool:
+    return _on_nudge is not None and _on_worker_start is not None
+
+
 def nudge() -> None:
     """Ring after the open transaction commits. Never fails its caller: a dead broker costs latency only."""
     transaction.on_commit(_ring, robust=True)

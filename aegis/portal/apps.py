@@ -11,6 +11,7 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         from aegis.core import commands
+        from aegis.portal import checks  # noqa: F401  (registers the system checks)
         from aegis.portal.demo import command
 
         commands.register("demo", command.HELP, command.add_arguments, command.handle)

@@ -13,11 +13,13 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from guardian.models import UserObjectPermission
 
-from aegis.core import checks
+from aegis.core import checks, kinds, wake
 from aegis.identity import checks as identity_checks
 from aegis.identity import people, recorder
 from aegis.identity.models import Area, User
+from aegis.portal import checks as portal_checks
 from aegis.portal import demo_people
+from approvals import questions
 from tests.support.serving import ROOT
 
 STRONG = "0123456789abcdefghijklmnopqrstuvwxyz" * 2
@@ -125,6 +127,20 @@ def test_e008_a_queue_that_would_decide_by_itself(settings: Any, name: str, valu
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, name: value}
 
     assert ids(checks.the_queue_decides_nothing()) == ["aegis.E008"]
+
+
+def test_e011_e012_e017_ports_without_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert portal_checks.questions_have_owners() == []
+    assert portal_checks.kinds_have_owners() == []
+    assert portal_checks.the_bell_is_answered() == []
+
+    monkeypatch.delitem(questions._questions, "effect")
+    monkeypatch.delitem(kinds._kinds, "Workflow")
+    monkeypatch.setattr(wake, "_on_nudge", None)
+
+    assert ids(portal_checks.questions_have_owners()) == ["aegis.E011"]
+    assert ids(portal_checks.kinds_have_owners()) == ["aegis.E012"]
+    assert ids(portal_checks.the_bell_is_answered()) == ["aegis.E017"]
 
 
 def test_e013_changes_of_rights_that_nobody_records(monkeypatch: pytest.MonkeyPatch) -> None:
