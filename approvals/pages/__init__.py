@@ -1,0 +1,1 @@
+"""Screens of the approvals inbox: list, request, decision form."""

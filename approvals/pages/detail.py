@@ -1,0 +1,324 @@
+"""One request for its page: everything a person needs to decide, in the order of the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db.models import Q
+
+from aegis.core import canonical, clock
+from aegis.core.canonical import Json
+from aegis.core.errors import Malformed
+from aegis.identity.models import User
+from approvals import gates, policies, questions
+from approvals.electors import Eligibility
+from approvals.models import ApprovalRequest, Decision
+from approvals.pages import words
+from approvals.pages.diffs import Diff, diff
+from approvals.pages.inbox import places_of
+from approvals.pages.standing import OPEN, Standing, standing
+from approvals.pages.words import Mark
+from approvals.questions import Evidence, Live
+from audit import catalogue, journal
+from audit.catalogue import Part
+from audit.models import Event, Payload
+from audit.scopes import scope_filter
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """One piece of evidence: what happened, in words, with what it says."""
+
+    title: str
+    sentence: tuple[Part, ...]
+    mark: Mark
+    anchor: str  # of its event on the run page
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Who proposed it, and why. Confidence is the agent's own figure."""
+
+    agent: str
+    justification: str
+    rationale: str
+    confidence: str
+    model: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    decision: Decision
+    mark: Mark
+    reason: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A banner: what moved while the reader looked away."""
+
+    tone: str
+    icon: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Everything the pane shows."""
+
+    request: ApprovalRequest
+    title: str
+    risk: Mark
+    status: Mark | None
+    left: Mark
+    age: str
+    place: str
+    sees_run: bool
+    notice: Notice | None
+    record_label: str
+    is_stale: bool
+    diff: Diff | None
+    sentences: Sequence[str]
+    parameters: str
+    because: Because
+    evidence: Sequence[EvidenceView]
+    policy: Sequence[str]
+    stands: Standing
+    votes: Sequence[Vote]
+    eligibility: Eligibility
+    may_approve: bool
+    may_reject: bool
+    must_type: str
+    needs_reason_to_approve: bool
+    shown_digest: str
+    at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        return self.request.status in OPEN
+
+
+def detail(user: User, request: ApprovalRequest) -> Detail:
+    """Read the question again, now, and say all about it. The number of queries does not depend on the evidence."""
+    now = clock.now()
+    live = questions.get(request.question).live(request.subject)
+    stands = standing(request)
+    shown = frozen_documents(request)
+    may = gates.eligibility(request, user, live=live)
+    is_open = request.status in OPEN
+    is_stale = is_open and (live.digest != request.digest or not live.is_current or _policy_moved(request))
+    proposal = shown.get("proposal")
+    return Detail(
+        request=request,
+        title=live.title,
+        risk=words.RISKS.get(request.risk, words.RISKS["high"]),
+        status=None if request.status == "open" else words.REQUEST_STATUSES[request.status],
+        left=words.left(request.deadline, now),
+        age=words.ago(request.opened_at, now),
+        place=places_of([request]).get((request.scope, request.scope_id), ""),
+        sees_run=_sees_scope(user, request),
+        notice=_notice(request, live, stands, is_stale=is_stale),
+        record_label=live.record_label,
+        is_stale=is_stale,
+        diff=_diff(request, live),
+        sentences=_sentences(shown),
+        parameters=words.pretty(proposal) if proposal is not None else "",
+        because=_because(request, live, proposal),
+        evidence=_evidence(live.evidence),
+        policy=policies.describe(stands.policy),
+        stands=stands,
+        votes=_votes(request, stands),
+        eligibility=may,
+        may_approve=may.may and not is_stale,
+        may_reject=may.may,
+        must_type=typed_subject(request, live),
+        needs_reason_to_approve=stands.policy.reason == "always",
+        shown_digest=live.digest,
+        at=now,
+    )
+
+
+def typed_subject(request: ApprovalRequest, live: Live) -> str:
+    """What a person types to approve a high risk: the record's name as the diff shows it, else the request's label."""
+    if request.risk != "high":
+        return ""
+    return live.record_label.rpartition(", version")[0] or live.record_label or request.label
+
+
+def frozen_documents(request: ApprovalRequest) -> dict[str, Json]:
+    """What was shown when the request opened, parsed; what was erased or cannot be read is left out."""
+    found: dict[str, Json] = {}
+    for name, body in gates.evidence_of(request).items():
+        try:
+            found[name] = canonical.parse(body)
+        except Malformed:
+            continue
+    return found
+
+
+def _policy_moved(request: ApprovalRequest) -> bool:
+    return policies.load_text(request.policy.document).digest != request.policy_digest
+
+
+def _sees_scope(user: User, request: ApprovalRequest) -> bool:
+    """Eligible people see the request and its evidence, not the run behind it (DESIGN section 6)."""
+    if request.run_id is None:
+        return False
+    return ApprovalRequest.objects.filter(scope_filter(user), pk=request.pk).exists()
+
+
+def _notice(request: ApprovalRequest, live: Live, stands: Standing, *, is_stale: bool) -> Notice | None:
+    if request.status == "frozen":
+        return Notice("blue", "pause", "Frozen by a halt", "Its deadline stands still until the halt ends.")
+    if request.status not in OPEN:
+        return _ended(request, stands)
+    if not is_stale:
+        return None
+    if not live.is_current:
+        return Notice("amber", "refresh", "What it would change is no longer there in that form", "It can only be rejected.")
+    what = "The policy changed after this was asked" if _policy_moved(request) else "The record changed after this was proposed"
+    return Notice("amber", "refresh", what, "Nobody can approve the old version; earlier votes do not count for the new one.")
+
+
+def _ended(request: ApprovalRequest, stands: Standing) -> Notice:
+    mark = words.REQUEST_STATUSES[request.status]
+    last = next((vote for vote in reversed(stands.decisions) if not vote.is_void), None)
+    at = f" at {words.clock(request.settled_at)}" if request.settled_at else ""
+    if last is not None and request.status in ("approved", "rejected"):
+        title = f"{last.person.display_name} {last.get_verdict_display()} this at {words.clock(last.at)}"
+        return Notice(mark.tone, mark.icon, title, "One gate has one outcome.")
+    if request.status == "expired":
+        return Notice(mark.tone, mark.icon, f"It expired{at}", "Nobody decided in time. Time never approves.")
+    return Notice(mark.tone, mark.icon, f"{mark.word}{at}", "Nothing can be decided here any more.")
+
+
+def _diff(request: ApprovalRequest, live: Live) -> Diff | None:
+    before, after = live.before, live.after
+    if not isinstance(after, Mapping) or not (before is None or isinstance(before, Mapping)):
+        return None
+    if request.question == "change":  # documents by name: one that is new or goes away is None on the other side
+        before = {name: document for name, document in (before or {}).items() if document is not None}
+        after = {name: document for name, document in after.items() if document is not None}
+    return diff(before, after)
+
+
+def _sentences(shown: Mapping[str, Json]) -> list[str]:
+    """A change of configuration told in sentences, as it was when it was asked."""
+    said = shown.get("diff")
+    return [str(line) for line in said] if isinstance(said, list) else []
+
+
+def _because(request: ApprovalRequest, live: Live, proposal: Json) -> Because:
+    about = _about(request, live.evidence)
+    justification = proposal.get("justification", "") if isinstance(proposal, Mapping) else ""
+    confidence = about.get("confidence")
+    sources = about.get("sources")
+    return Because(
+        agent=request.agent,
+        justification=str(justification or ""),
+        rationale=str(about.get("rationale") or ""),
+        confidence=f"{confidence:.2f}" if isinstance(confidence, int | float) else "",
+        model=str(about.get("model") or ""),
+        sources=tuple(str(source) for source in sources) if isinstance(sources, list) else (),
+    )
+
+
+def _about(request: ApprovalRequest, evidence: Sequence[Evidence]) -> Mapping[str, Any]:
+    """What the proposing agent said beside its output: the newest `about` payload of an event of that agent."""
+    if not request.agent:
+        return {}
+    found: Mapping[str, Any] = {}
+    newest = 0
+    places = _places(evidence)
+    if not places:
+        return found
+    bodies = Payload.objects.filter(_at(places), name="about", erased_at__isnull=True).values_list("stream", "seq", "body")
+    by_place = {(stream, seq): body for stream, seq, body in bodies}
+    for stream, seq, agent in Event.objects.filter(_at(places)).values_list("stream", "seq", "agent"):
+        if agent == request.agent and seq > newest and (stream, seq) in by_place:
+            value = orjson.loads(by_place[(stream, seq)])
+            found, newest = (value if isinstance(value, dict) else {}), seq
+    return found
+
+
+def _evidence(evidence: Sequence[Evidence]) -> list[EvidenceView]:
+    places = _places(evidence)
+    rows = list(Event.objects.filter(_at(places))) if places else []
+    events = {f"{event.stream}/{event.seq}": event for event in rows}
+    return [_evidence_view(item, events.get(item.pointer)) for item in evidence]
+
+
+def _evidence_view(item: Evidence, event: Event | None) -> EvidenceView:
+    text = words.pretty(item.body) if item.body is not None else ""
+    if event is None:
+        return EvidenceView(item.title, (), Mark("grey", "info", ""), "", text, item.digest)
+    line = orjson.loads(event.line)
+    try:
+        kind = catalogue.get(event.type)
+    except catalogue.UnknownEventType:
+        return EvidenceView(item.title, (), Mark("grey", "info", ""), f"e{event.seq}", text, item.digest)
+    names = {
+        "step": event.step,
+        "agent": event.agent,
+        "capability": event.capability,
+        "outcome": event.outcome,
+        "actor": event.agent or "AEGIS",
+        "subject": "it",
+    }
+    icon = {"routing": "route", "agents": "bot", "contracts": "contract", "effects": "effect"}.get(kind.lane, "info")
+    sentence = tuple(catalogue.parts(kind, names, line.get("data", {})))
+    return EvidenceView(item.title, sentence, Mark(kind.tone, icon, kind.lane), f"e{event.seq}", text, item.digest)
+
+
+def _votes(request: ApprovalRequest, stands: Standing) -> list[Vote]:
+    if not stands.decisions:
+        return []
+    reasons = {seq: body for (seq, name), body in journal.payloads(request.stream).items() if name == "reason"}
+    stages = stands.policy.stages
+    return [
+        Vote(
+            decision,
+            words.VERDICTS[decision.verdict],
+            _text(reasons.get(decision.seq)),
+            stages[decision.stage].label if decision.stage < len(stages) else "",
+        )
+        for decision in stands.decisions
+    ]
+
+
+def _text(body: bytes | None) -> str:
+    if body is None:
+        return ""
+    value = orjson.loads(body)
+    if isinstance(value, dict):
+        value = value.get("reason", "")
+    return str(value)
+
+
+def _places(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
+    places = []
+    for item in evidence:
+        stream, _, seq = item.pointer.rpartition("/")
+        if stream and seq.isdigit():
+            places.append((stream, int(seq)))
+    return places
+
+
+def _at(places: Sequence[tuple[str, int]]) -> Q:
+    """The condition for a few places of one or two streams."""
+    by_stream: dict[str, list[int]] = {}
+    for stream, seq in places:
+        by_stream.setdefault(stream, []).append(seq)
+    condition = Q(pk__in=[])
+    for stream, seqs in by_stream.items():
+        condition |= Q(stream=stream, seq__in=seqs)
+    return condition

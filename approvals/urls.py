@@ -1,0 +1,14 @@
+"""Addresses of the approvals inbox. Tab and filters live in the query string, so that a link reproduces the view."""
+
+from django.urls import path
+
+from approvals.pages import views
+
+app_name = "approvals"
+
+urlpatterns = [
+    path("approvals/", views.inbox_page, name="inbox"),
+    path("approvals/<uuid:request_id>/", views.request_page, name="request"),
+    path("approvals/<uuid:request_id>/pulse/", views.pulse, name="pulse"),
+    path("approvals/<uuid:request_id>/decide/", views.decide, name="decide"),
+]

@@ -1,0 +1,158 @@
+"""Pages of the review queues. Every act is a POST that calls a verb of `engine.reviews`; refused, what was typed comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from aegis.core.errors import AegisError, Conflict, Fault, Invalid
+from aegis.core.pages import etag_of, not_modified, partial
+from aegis.identity.models import User
+from orchestration.engine import reviews
+from orchestration.engine.models import ReviewItem
+from orchestration.pages import reviewpage
+from orchestration.pages.contractform import ContractForm
+from orchestration.pages.runs import person_of
+
+Simple = Callable[[UUID, User], ReviewItem]
+
+
+@require_safe
+def list_page(request: HttpRequest) -> HttpResponse:
+    user = person_of(request)
+    filters = reviewpage.Filters.of(request.GET)
+    found = reviewpage.board(user, filters)
+    query = filters.query()
+    context = {
+        "board": found,
+        "filters": filters,
+        "title": "Review queues",
+        "live_url": f"{reverse('review:list')}{query}{'&' if len(query) > 1 else ''}part=list",
+    }
+    if request.GET.get("part") != "list":
+        return render(request, "review/list.html", context)
+    etag = etag_of(user.pk, *found.etag_parts)
+    return not_modified(request, etag) or partial(request, "review/_board.html", context, etag=etag)
+
+
+@require_safe
+def item_page(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    user = person_of(request)
+    return _page(request, user, item_id)
+
+
+@require_POST
+def claim(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    return _simply(request, item_id, lambda pk, person: reviews.claim(pk, person=person, auth="session"), "It is yours.")
+
+
+@require_POST
+def release(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    return _simply(
+        request, item_id, lambda pk, person: reviews.release(pk, person=person, auth="session"), "Given back to the queue."
+    )
+
+
+@require_POST
+def complete(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    """The answer: an output made from the form, or one of the cases."""
+    user = person_of(request)
+    item = reviewpage.visible_item(user, item_id)
+    reason, case = request.POST.get("reason", ""), request.POST.get("case", "")
+    empty = reviewpage.empty_form(item) if item.status in reviewpage.OPEN else None
+    form = empty.posted(request.POST) if empty else None
+    try:
+        output = _output(form)
+        reviews.complete(item.pk, person=user, auth="session", reason=reason, output=output, case=case)
+    except (Invalid, Conflict) as error:
+        faulty = form.with_faults(error.faults) if form else None
+        return _page(request, user, item_id, form=faulty, error=error, act="complete", typed={"reason": reason, "case": case})
+    return _done(request, item, "Answered. The run goes on.")
+
+
+@require_POST
+def retry(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    return _with_reason(request, item_id, "retry", reviews.retry, "Sent back: the step is tried again.")
+
+
+@require_POST
+def cancel(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    return _with_reason(request, item_id, "cancel", reviews.cancel, "The run is being cancelled.")
+
+
+def _output(form: ContractForm | None) -> Any:
+    """The JSON the texts mean.
+
+    Raises:
+        Invalid: a text that cannot be read as what its field asks for.
+    """
+    if form is None:
+        return None
+    value, faults = form.value()
+    if faults:
+        raise Invalid("The answer cannot be read yet", faults=faults)
+    return value
+
+
+def _simply(request: HttpRequest, item_id: UUID, verb: Simple, said: str) -> HttpResponse:
+    user = person_of(request)
+    try:
+        verb(item_id, user)
+    except Conflict as error:
+        return _page(request, user, item_id, error=error)
+    messages.success(request, said)
+    return redirect("review:item", item_id)
+
+
+def _with_reason(request: HttpRequest, item_id: UUID, act: str, verb: Callable[..., ReviewItem], said: str) -> HttpResponse:
+    user = person_of(request)
+    item = reviewpage.visible_item(user, item_id)
+    reason = request.POST.get("reason", "")
+    try:
+        verb(item.pk, person=user, auth="session", reason=reason)
+    except (Invalid, Conflict) as error:
+        return _page(request, user, item_id, error=error, act=act, typed={"reason": reason})
+    return _done(request, item, said)
+
+
+def _done(request: HttpRequest, item: ReviewItem, said: str) -> HttpResponse:
+    messages.success(request, f"{item.label}: {said}")
+    return redirect(f"{reverse('review:list')}{reviewpage.Filters(queue=item.queue.name).query()}")
+
+
+def _page(
+    request: HttpRequest,
+    user: User,
+    item_id: UUID,
+    *,
+    form: ContractForm | None = None,
+    error: AegisError | None = None,
+    act: str = "",
+    typed: dict[str, str] | None = None,
+) -> HttpResponse:
+    item = reviewpage.visible_item(user, item_id)
+    shown = reviewpage.item_page(user, item, form)
+    context = {
+        "page": shown,
+        "item": item,
+        "title": f"{item.run.business_key}, {item.label}",
+        "error": error,
+        "act": act,
+        "typed": typed or {},
+        "reason_fault": _reason_fault(error),
+    }
+    return render(request, "review/item.html", context, status=error.http_status if error else 200)
+
+
+def _reason_fault(error: AegisError | None) -> str:
+    faults: tuple[Fault, ...] = error.faults if error else ()
+    if any(fault.where == "/reason" for fault in faults):
+        return "Say why: the reason goes on record"
+    return str(error) if error and not faults and "reason" in str(error).lower() else ""

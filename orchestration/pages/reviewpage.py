@@ -1,0 +1,325 @@
+"""Review items for their pages: the list by queue, and one item with what a person needs to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Q
+
+from aegis.core import canonical, clock
+from aegis.core.canonical import Json
+from aegis.core.errors import Malformed
+from aegis.identity.models import User
+from approvals.pages import words
+from approvals.pages.words import Mark
+from audit.models import Event, Payload
+from orchestration.engine import reviews
+from orchestration.engine import state as states
+from orchestration.engine.models import ReviewItem, ReviewQueue, Run
+from orchestration.pages import contractform, marks, timeline
+from orchestration.pages.contractform import ContractForm
+from orchestration.pages.runpage import definition_of
+
+OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
+TABS = {"open": "Open", "mine": "Claimed by me", "done": "Done"}
+MAX_ROWS = 100
+SHOWN_CHARS = 20_000  # of one payload on the item's page
+
+#: Events that say why an item was opened; the newest before it is told.
+_WHY = (
+    "step.failed", "step.abstained", "step.unsure", "contract.violated", "expression.failed", "verdict.given", "effect.failed",
+    "effect.unknown", "effect.conflicted", "route.chosen", "gate.settled", "step.lost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    tab: str = "open"
+    queue: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Filters:
+        tab = query.get("tab", "")
+        return cls(tab if tab in TABS else "open", query.get("queue", "")[:80])
+
+    def query(self, **changes: str) -> str:
+        values = {"tab": self.tab, "queue": self.queue, **changes}
+        kept = {key: value for key, value in values.items() if value and (key, value) != ("tab", "open")}
+        return f"?{urlencode(kept)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    item: ReviewItem
+    mark: Mark
+    left: Mark
+    why: str
+    claimed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """One queue with its items."""
+
+    queue: ReviewQueue
+    rows: Sequence[Row]
+    open: int
+    may_work: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The list page."""
+
+    filters: Filters
+    queues: Sequence[QueueView]
+    names: Sequence[tuple[str, str, str, bool]]  # name, title, query, is chosen
+    tabs: Sequence[tuple[str, str, bool]]  # label, query, is on
+    is_cut: bool
+
+    @property
+    def etag_parts(self) -> list[object]:
+        rows = [(row.item.pk, row.item.seq, row.item.status, row.left.word) for view in self.queues for row in view.rows]
+        return [self.filters, rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Something the run knew before this item: its input, or the output of an earlier step."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    value: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """One item."""
+
+    item: ReviewItem
+    mark: Mark
+    left: Mark
+    why: str
+    because: str
+    details: Sequence[tuple[str, str]]
+    step_title: str
+    form: ContractForm | None
+    is_prefilled: bool
+    cases: Sequence[Case]
+    before: Sequence[Before]
+    sees_run: bool
+    may_work: bool
+    workers: str
+    is_open: bool
+    claimed_by: str
+    is_mine: bool
+    is_taken: bool  # claimed by somebody else
+    answer: Sequence[tuple[str, str]]
+    settled_by: str
+    at: datetime
+
+
+def board(user: User, filters: Filters) -> Board:
+    """Items by queue: by service time, oldest first. The number of queries does not grow with items or queues."""
+    now = clock.now()
+    queues = {queue.pk: queue for queue in ReviewQueue.objects.visible_to(user).order_by("title", "name")}
+    workable = set(ReviewQueue.objects.visible_to(user, "operate").values_list("pk", flat=True))
+    items = ReviewItem.objects.filter(queue__in=list(queues)).select_related("run", "run__workflow", "claimed_by")
+    counts = dict(
+        ReviewItem.objects.filter(queue__in=list(queues), status__in=OPEN).values_list("queue").annotate(Count("pk")).order_by()
+    )
+    match filters.tab:
+        case "mine":
+            items = items.filter(status=ReviewItem.Status.CLAIMED, claimed_by=user).order_by("due_at", "opened_at", "pk")
+        case "done":
+            items = items.exclude(status__in=OPEN).order_by("-settled_at", "pk")
+        case _:
+            items = items.filter(status__in=OPEN).order_by("due_at", "opened_at", "pk")
+    if filters.queue:
+        items = items.filter(queue__name=filters.queue)
+    found = list(items.defer("run__state")[: MAX_ROWS + 1])
+    by_queue: dict[Any, list[Row]] = {}
+    for item in found[:MAX_ROWS]:
+        by_queue.setdefault(item.queue_id, []).append(_row(item, now))
+    views = [
+        QueueView(queue, by_queue.get(pk, []), counts.get(pk, 0), pk in workable)
+        for pk, queue in queues.items()
+        if filters.queue in ("", queue.name)
+    ]
+    return Board(
+        filters=filters,
+        queues=views,
+        names=[
+            (queue.name, str(queue), filters.query(queue=queue.name), queue.name == filters.queue) for queue in queues.values()
+        ],
+        tabs=[(label, filters.query(tab=key), key == filters.tab) for key, label in TABS.items()],
+        is_cut=len(found) > MAX_ROWS,
+    )
+
+
+def visible_item(user: User, item_id: Any) -> ReviewItem:
+    """The item with what its page names.
+
+    Raises:
+        NotFound
+    """
+    related = ("queue", "claimed_by", "run__workflow", "run__release", "run__requester")
+    return ReviewItem.objects.select_related(*related).get_visible(user, pk=item_id)
+
+
+def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) -> ItemPage:
+    """Everything the page of one item shows.
+
+    Args:
+        form: the form as it was sent, when it comes back with faults.
+    """
+    now = clock.now()
+    run, state = item.run, states.load(item.run.state)
+    why = _why(item)
+    payloads = _payloads(run, [*state.outputs.values(), *([f"{why.stream}/{why.seq}"] if why else [])])
+    details = _details(payloads.get((why.stream, why.seq), {})) if why else []
+    is_open = item.status in OPEN
+    fresh, is_prefilled = (form, False) if form else _form(item, payloads, why) if is_open else (None, False)
+    definition = definition_of(run)
+    titles = {step.common.id: step.common.title or step.common.id for step in definition.steps} if definition else {}
+    answer, settled_by = ([], "") if is_open else _answer(item)
+    return ItemPage(
+        item=item,
+        mark=marks.item_status(item.status),
+        left=words.left(item.due_at, now),
+        why=marks.code_words(item.code),
+        because=_sentence(why, run) if why else "",
+        details=details,
+        step_title=titles.get(item.step, item.step),
+        form=fresh,
+        is_prefilled=is_prefilled,
+        cases=[Case(name, titles.get(name, name)) for name in item.choices],
+        before=_before(run, state, payloads),
+        sees_run=Run.objects.visible_to(user).filter(pk=run.pk).exists(),
+        may_work=ReviewItem.objects.visible_to(user, "operate").filter(pk=item.pk).exists(),
+        workers=", ".join(item.queue.groups.order_by("name").values_list("name", flat=True)),
+        is_open=is_open,
+        claimed_by=item.claimed_by.display_name if item.claimed_by else "",
+        is_mine=item.claimed_by_id == user.pk,
+        is_taken=item.claimed_by_id not in (None, user.pk),
+        answer=answer,
+        settled_by=settled_by,
+        at=now,
+    )
+
+
+def empty_form(item: ReviewItem) -> ContractForm | None:
+    """The form of the item's contract; None where no output is asked for."""
+    schema = None if item.choices else reviews.form_schema(item)
+    return contractform.build(schema) if schema is not None else None
+
+
+def _row(item: ReviewItem, now: datetime) -> Row:
+    return Row(
+        item=item,
+        mark=marks.item_status(item.status),
+        left=words.left(item.due_at, now),
+        why=marks.code_words(item.code),
+        claimed_by=item.claimed_by.display_name if item.claimed_by else "",
+    )
+
+
+def _why(item: ReviewItem) -> Event | None:
+    """The event that led to the item: the newest telling one of its step before it was opened."""
+    events = Event.objects.filter(stream=item.run.stream, step=item.step, type__in=_WHY, at__lte=item.opened_at)
+    return events.order_by("-seq").first()
+
+
+def _payloads(run: Run, places: Sequence[str]) -> dict[tuple[str, int], dict[str, str]]:
+    """The payloads at some places, and the run's input. One query."""
+    wanted = Q(stream=run.stream, seq=1, name="input")
+    for place in places:
+        source, _, position = place.rpartition("/")
+        wanted |= Q(stream=source, seq=int(position))
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    for stream, seq, name, body in Payload.objects.filter(wanted, erased_at__isnull=True).values_list(
+        "stream", "seq", "name", "body"
+    ):
+        found.setdefault((stream, seq), {})[name] = body
+    return found
+
+
+def _details(bodies: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What the agent or AEGIS said about it: each payload as (name, text)."""
+    rows = []
+    for name in ("reason", "detail", "why", "about", "faults", "message", "output", "proposal"):
+        if name in bodies:
+            rows.append((name, _plain(name, bodies[name])))
+    return rows
+
+
+def _plain(name: str, body: str) -> str:
+    """A payload that is one sentence, as that sentence; everything else as JSON."""
+    value = _parsed(body)
+    if isinstance(value, dict) and isinstance(value.get(name), str):
+        return str(value[name])
+    return words.pretty_text(body)[:SHOWN_CHARS]
+
+
+def _form(
+    item: ReviewItem, payloads: Mapping[tuple[str, int], Mapping[str, str]], why: Event | None
+) -> tuple[ContractForm | None, bool]:
+    """The form, filled in with what the agent had answered if it had: the person judges it, nobody types it anew."""
+    form = empty_form(item)
+    if form is None or why is None:
+        return form, False
+    bodies = payloads.get((why.stream, why.seq), {})
+    body = bodies.get("output") if why.type == "step.unsure" else bodies.get("message")
+    value = _parsed(body) if body else None
+    if not isinstance(value, dict) and not (form.is_whole and value is not None):
+        return form, False
+    return form.filled(value), True
+
+
+def _before(run: Run, state: states.State, payloads: Mapping[tuple[str, int], Mapping[str, str]]) -> list[Before]:
+    rows = []
+    entered = payloads.get((run.stream, 1), {}).get("input")
+    if entered is not None:
+        rows.append(Before("What was submitted", words.pretty_text(entered)[:SHOWN_CHARS]))
+    for step, place in state.outputs.items():
+        stream, _, seq = place.rpartition("/")
+        body = payloads.get((stream, int(seq)), {}).get("output")
+        if body is not None:
+            rows.append(Before(f"Output of {step}", words.pretty_text(body)[:SHOWN_CHARS]))
+    return rows
+
+
+def _sentence(why: Event, run: Run) -> str:
+    raw = timeline.parse([why])[0]
+    names = timeline.Names({}, {}, run.business_key or run.label, run.label, str(run.workflow))
+    return timeline.sentence(raw, names)
+
+
+def _answer(item: ReviewItem) -> tuple[list[tuple[str, str]], str]:
+    """How it was answered, and by whom: from the item's own stream."""
+    event = Event.objects.filter(stream=item.stream, type="review.answered").order_by("-seq").first()
+    if event is None:
+        return [], ""
+    person = User.objects.filter(pk=event.actor_ref).first() if event.actor_kind == "user" else None
+    bodies = dict(Payload.objects.filter(stream=item.stream, seq=event.seq, erased_at__isnull=True).values_list("name", "body"))
+    rows: list[tuple[str, str]] = [(name, _plain(name, bodies[name])) for name in ("reason", "output") if name in bodies]
+    case = timeline.parse([event])[0].data.get("case")
+    if case:
+        rows.insert(0, ("case", str(case)))
+    return rows, person.display_name if person else "AEGIS"
+
+
+def _parsed(body: str) -> Json:
+    try:
+        return canonical.parse(body, max_bytes=max(len(body) * 4, 1))
+    except Malformed:
+        return None

@@ -1,0 +1,255 @@
+"""One run for its page: what is read, and how it is put together. The queries do not grow with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Sum
+from django.db.models.functions import Left, Length
+from django.urls import reverse
+
+from aegis.core import canonical, clock
+from aegis.core.canonical import Json
+from aegis.core.visibility import groups_with
+from aegis.identity.models import User
+from approvals import gates
+from approvals.models import ApprovalRequest
+from approvals.pages import standing as requests
+from approvals.pages.words import Mark
+from audit.models import Event, Payload
+from orchestration.agents.models import Agent
+from orchestration.engine import state as states
+from orchestration.engine.models import InboxItem, ReviewItem, Run
+from orchestration.engine.state import State
+from orchestration.pages import marks, standing, timeline
+from orchestration.pages.standing import Now, Queued, Situation, Waiting
+from orchestration.pages.timeline import Entry, Names, Raw, Stored
+from orchestration.workflows import parse
+from orchestration.workflows.definition import Definition
+from orchestration.workflows.drawing import Drawing, draw
+from orchestration.workflows.flowmap import layout
+from orchestration.workflows.models import Workflow
+
+MAX_EVENTS = 400  # rows on the page; the audit has them all
+INLINE_CHARS = 8_000  # of one payload; more is a page of its own
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Everything the templates of the run page show."""
+
+    run: Run
+    mark: Mark
+    priority: Mark
+    owner: str
+    requester: str
+    definition: Definition | None
+    sentence: str
+    changes: str
+    now: Sequence[Now]
+    drawing: Drawing | None
+    entries: Sequence[Entry]
+    shown: Sequence[Entry]
+    lanes: Mapping[str, int]
+    is_cut: bool
+    visible_items: frozenset[str]
+    may_operate: bool
+    operators: str
+    can_cancel: bool
+    can_retry: bool
+    retry_step: str
+    at: datetime
+
+
+def etag_parts(run: Run, user: User) -> list[object]:
+    """Cheap facts that decide what the live part shows. Two queries."""
+    requests_seq = ApprovalRequest.objects.filter(run_id=run.pk).aggregate(total=Sum("seq"))["total"]
+    items_seq = ReviewItem.objects.filter(run=run).aggregate(total=Sum("seq"))["total"]
+    return [user.pk, run.pk, run.seq, run.status, run.wake, run.seen, requests_seq, items_seq]
+
+
+def visible_run(user: User, run_id: UUID) -> Run:
+    """The run with what its header names.
+
+    Raises:
+        NotFound
+    """
+    return Run.objects.select_related("workflow__owner", "release", "requester").get_visible(user, pk=run_id)
+
+
+def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
+    """Read the journal and whatever waits, and say it."""
+    now = clock.now()
+    state = states.load(run.state)
+    definition = definition_of(run)
+    may_operate = Workflow.objects.visible_to(user, "operate").filter(pk=run.workflow_id).exists()
+    events = list(Event.objects.visible_to(user).filter(run_id=run.pk).order_by("-id")[: MAX_EVENTS + 1])
+    raws = timeline.parse(reversed(events[:MAX_EVENTS]))
+    entries = timeline.build(
+        raws,
+        _payloads(raws),
+        _names(run, raws),
+        run_stream=run.stream,
+        now=now,
+        started=run.submitted_at,
+        ended=run.ended_at,
+        pending=_pending(state),
+    )
+    operators = ", ".join(groups_with(run.workflow, "operate"))
+    situation = Situation(
+        state=state,
+        definition=definition,
+        now=now,
+        since=raws[-1].event.at if raws else run.submitted_at,
+        changes=[entry.capability for entry in entries if entry.type == "effect.done"],
+        operators=operators,
+        waiting=_waiting(user, state),
+        queued=_queued(user, run, state),
+        **_asked(run),
+    )
+    return RunPage(
+        run=run,
+        mark=marks.status(run.status),
+        priority=marks.priority(run.priority),
+        owner=run.workflow.owner.name,
+        requester=run.requester.display_name if run.requester else "AEGIS",
+        definition=definition,
+        sentence=standing.sentence(situation),
+        changes=standing.changes_sentence(situation),
+        now=standing.pinned(situation),
+        drawing=_drawing(situation, raws, entries),
+        entries=entries,
+        shown=[entry for entry in entries if not lanes or entry.lane in lanes],
+        lanes=timeline.lane_counts(entries),
+        is_cut=len(events) > MAX_EVENTS,
+        visible_items=_visible_items(user, run, entries),
+        may_operate=may_operate,
+        operators=operators,
+        can_cancel=run.status not in Run.TERMINAL,
+        can_retry=run.status in (Run.Status.FAILED, Run.Status.WAITING_RETRY, Run.Status.WAITING_REVIEW),
+        retry_step=situation.step_name,
+        at=now,
+    )
+
+
+def definition_of(run: Run) -> Definition | None:
+    """The definition the run is pinned to; None if this release cannot read it any more."""
+    try:
+        return parse.load(canonical.parse(run.release.document)["workflow"])
+    except Exception:  # an old document must not take the page of its runs with it
+        return None
+
+
+def _payloads(raws: Iterable[Raw]) -> list[Stored]:
+    """The payloads of all streams on the page, cut on the database's side. One query."""
+    streams = {raw.event.stream for raw in raws}
+    rows = (
+        Payload.objects.filter(stream__in=streams)
+        .annotate(size=Length("body"), head=Left("body", INLINE_CHARS))
+        .values_list("stream", "seq", "name", "size", "head", "erased_at")
+        .order_by("id")
+    )
+    return [
+        Stored(stream, seq, name, size, None if erased_at else head, erased_at)
+        for stream, seq, name, size, head, erased_at in rows
+    ]
+
+
+def _names(run: Run, raws: Sequence[Raw]) -> Names:
+    people = {raw.event.actor_ref for raw in raws if raw.event.actor_kind == "user"}
+    people |= {str(raw.line.get("on_behalf") or "") for raw in raws}
+    agents = {raw.event.actor_ref for raw in raws if raw.event.actor_kind == "agent"}
+    return Names(
+        people={str(user.pk): user.display_name for user in User.objects.filter(pk__in=_uuids(people))},
+        agents={str(pk): name for pk, name in Agent.objects.filter(pk__in=_uuids(agents)).values_list("pk", "name")},
+        subject=run.business_key or run.label,
+        run=run.label,
+        scope=str(run.workflow),
+    )
+
+
+def _uuids(texts: Iterable[str]) -> list[UUID]:
+    found = []
+    for text in texts:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found
+
+
+def _pending(state: State) -> Mapping[str, Json] | None:
+    if state.phase != "retrying" or not state.until:
+        return None
+    return {"step": state.step, "visit": state.visit, "attempt": state.attempt, "until": state.until}
+
+
+def _waiting(user: User, state: State) -> Waiting | None:
+    if state.phase != "deciding" or not state.request:
+        return None
+    request = ApprovalRequest.objects.select_related("policy", "requester").filter(pk=state.request).first()
+    if request is None or request.status not in (ApprovalRequest.Status.OPEN, ApprovalRequest.Status.FROZEN):
+        return None
+    stands = requests.standing(request)
+    return Waiting(
+        label=request.label,
+        url=reverse("approvals:request", args=[request.pk]),
+        sentence=stands.tally.sentence,
+        groups=stands.groups,
+        since=request.opened_at,
+        deadline=request.deadline,
+        may_decide=gates.eligibility(request, user).may,
+        progress=stands.progress,
+    )
+
+
+def _queued(user: User, run: Run, state: State) -> Queued | None:
+    if state.phase != "reviewing" or not state.item:
+        return None
+    item = ReviewItem.objects.select_related("queue", "claimed_by").filter(pk=state.item, run=run).first()
+    if item is None:
+        return None
+    return Queued(
+        label=item.label,
+        url=reverse("review:item", args=[item.pk]),
+        queue=str(item.queue),
+        name=item.queue.name,
+        groups=", ".join(item.queue.groups.order_by("name").values_list("name", flat=True)),
+        code=item.code,
+        claimed_by=item.claimed_by.display_name if item.claimed_by else "",
+        since=item.opened_at,
+        due=item.due_at,
+        may_work=ReviewItem.objects.visible_to(user, "operate").filter(pk=item.pk).exists(),
+    )
+
+
+def _visible_items(user: User, run: Run, entries: Iterable[Entry]) -> frozenset[str]:
+    """Ids of the review items whose page this reader may open: a link never leads to a 404."""
+    if not any(entry.item for entry in entries):
+        return frozenset()
+    return frozenset(str(pk) for pk in ReviewItem.objects.visible_to(user).filter(run=run).values_list("pk", flat=True))
+
+
+def _asked(run: Run) -> dict[str, str]:
+    """The newest message the run has not read yet, if it asks to cancel or retry."""
+    kinds = (InboxItem.Kind.CANCEL, InboxItem.Kind.RETRY)
+    rows = InboxItem.objects.filter(run=run, ordinal__gt=run.seen, kind__in=kinds).order_by("-ordinal")
+    message = rows.first()
+    if message is None:
+        return {}
+    person = User.objects.filter(pk=message.actor_ref).first() if message.actor_kind == "user" else None
+    return {"asked": message.kind, "asked_by": person.display_name if person else "AEGIS"}
+
+
+def _drawing(about: Situation, raws: Sequence[Raw], entries: Sequence[Entry]) -> Drawing | None:
+    """The graph, each node a link to the newest event of its step."""
+    if about.definition is None:
+        return None
+    hrefs = {entry.step: f"#{entry.anchor}" for entry in entries if entry.step}
+    taken = {(raw.event.step, str(raw.data["next"])) for raw in raws if raw.event.step and raw.data.get("next")}
+    if about.queued:
+        taken.add((about.state.step, f"queue:{about.queued.name}"))
+    return draw(layout(about.definition), standing.node_marks(about), hrefs, default_href="#timeline", taken=taken)

@@ -1,0 +1,151 @@
+"""Pages of runs: the list, one run, its events. Cancel and retry go through the engine's verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from aegis.core.actors import Actor, user_actor
+from aegis.core.errors import Conflict, Invalid, NotFound
+from aegis.core.pages import etag_of, not_modified, partial
+from aegis.identity.models import User
+from approvals.pages import words
+from audit.models import Event, Payload
+from orchestration.engine import verbs
+from orchestration.engine.models import Run
+from orchestration.pages import marks, runlist, runpage
+
+Verb = Callable[..., Run]
+
+
+@require_safe
+def list_page(request: HttpRequest) -> HttpResponse:
+    """Runs, newest first; the same address with `part=list` is what the page polls."""
+    user = person_of(request)
+    filters = runlist.Filters.of(request.GET)
+    found = runlist.page(user, filters)
+    context = {"page": found, "filters": filters, "title": "Runs", "live_url": _part_url(request, "list")}
+    if request.GET.get("part") != "list":
+        return render(request, "runs/list.html", context)
+    etag = etag_of(user.pk, filters, found.etag_parts)
+    return not_modified(request, etag) or partial(request, "runs/_rows.html", context, etag=etag)
+
+
+@require_safe
+def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """One run; with `part=live` what the page polls, answered 304 while the run stands still."""
+    user = person_of(request)
+    run = runpage.visible_run(user, run_id)
+    lanes = _lanes(request)
+    if request.GET.get("part") != "live":
+        return render(request, "runs/run.html", _context(request, user, run, lanes))
+    etag = etag_of(*runpage.etag_parts(run, user), lanes)
+    if response := not_modified(request, etag):
+        return response
+    return partial(request, "runs/_live.html", _context(request, user, run, lanes), etag=etag)
+
+
+@require_safe
+def event_page(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
+    """One event of the run's stream with its journal line and its whole payloads, which may not fit into the timeline."""
+    user = person_of(request)
+    run = runpage.visible_run(user, run_id)
+    event = Event.objects.visible_to(user).filter(stream=run.stream, seq=seq).first()
+    if event is None:
+        raise NotFound
+    payloads = [
+        {"name": row.name, "text": words.pretty_text(row.body), "size": len(row.body), "erased_at": row.erased_at}
+        for row in Payload.objects.filter(stream=run.stream, seq=seq).order_by("id")
+    ]
+    context = {
+        "run": run,
+        "event": event,
+        "line": words.pretty_text(event.line),
+        "payloads": payloads,
+        "title": f"{run.label}, event {seq}",
+    }
+    return render(request, "runs/event.html", context)
+
+
+@require_POST
+def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    return _tell(request, run_id, "cancel", verbs.cancel_run, "The run is being cancelled.")
+
+
+@require_POST
+def retry(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    return _tell(request, run_id, "retry", verbs.retry_run, "The step is being tried again.")
+
+
+def _tell(request: HttpRequest, run_id: UUID, name: str, verb: Verb, said: str) -> HttpResponse:
+    """Ask the run for something; refused for its input or state, the page comes back with what was typed."""
+    user = person_of(request)
+    reason = request.POST.get("reason", "")
+    try:
+        verb(run_id, person=user, actor=actor_of(user), reason=reason)
+    except (Invalid, Conflict) as error:
+        run = runpage.visible_run(user, run_id)
+        context = _context(request, user, run, ()) | {"error": error, "open_form": name, "typed_reason": reason}
+        return render(request, "runs/run.html", context, status=error.http_status)
+    messages.success(request, said)
+    return redirect("runs:run", run_id)
+
+
+def _context(request: HttpRequest, user: User, run: Run, lanes: tuple[str, ...]) -> dict[str, Any]:
+    shown = runpage.gather(user, run, lanes)
+    here = reverse("runs:run", args=[run.pk])
+    chips = [
+        {
+            "lane": lane,
+            "icon": marks.LANES.get(lane, "info"),
+            "count": count,
+            "is_on": lane in lanes,
+            "url": f"{here}{_lane_query(lanes, lane)}#timeline",
+        }
+        for lane, count in shown.lanes.items()
+    ]
+    return {
+        "page": shown,
+        "run": run,
+        "title": f"{run.business_key}, {run.label}",
+        "chips": chips,
+        "lanes": lanes,
+        "here": here,
+        "link": request.build_absolute_uri(here),
+        "live_url": f"{here}?part=live{'&lane=' + ','.join(lanes) if lanes else ''}",
+        "open_form": "",
+        "typed_reason": "",
+    }
+
+
+def _lanes(request: HttpRequest) -> tuple[str, ...]:
+    asked = request.GET.get("lane", "").split(",")
+    return tuple(lane for lane in marks.LANES if lane in asked)
+
+
+def _lane_query(lanes: tuple[str, ...], toggled: str) -> str:
+    """The address with one lane switched on or off."""
+    chosen = [lane for lane in marks.LANES if (lane in lanes) != (lane == toggled)]
+    return f"?lane={','.join(chosen)}" if chosen else ""
+
+
+def _part_url(request: HttpRequest, part: str) -> str:
+    query = request.GET.copy()
+    query["part"] = part
+    return f"{request.path}?{query.urlencode()}"
+
+
+def person_of(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # LoginRequiredMiddleware lets nobody else through
+    return request.user
+
+
+def actor_of(user: User) -> Actor:
+    return user_actor(user.pk, auth="session")

@@ -1,0 +1,28 @@
+"""Addresses of runs and review queues. Filters and lanes live in the query string, so that a link reproduces the view."""
+
+from django.urls import include, path
+
+from orchestration.pages import review, runs
+
+_runs = [
+    path("", runs.list_page, name="list"),
+    path("<uuid:run_id>/", runs.run_page, name="run"),
+    path("<uuid:run_id>/events/<int:seq>/", runs.event_page, name="event"),
+    path("<uuid:run_id>/cancel/", runs.cancel, name="cancel"),
+    path("<uuid:run_id>/retry/", runs.retry, name="retry"),
+]
+
+_review = [
+    path("", review.list_page, name="list"),
+    path("<uuid:item_id>/", review.item_page, name="item"),
+    path("<uuid:item_id>/claim/", review.claim, name="claim"),
+    path("<uuid:item_id>/release/", review.release, name="release"),
+    path("<uuid:item_id>/complete/", review.complete, name="complete"),
+    path("<uuid:item_id>/retry/", review.retry, name="retry"),
+    path("<uuid:item_id>/cancel/", review.cancel, name="cancel"),
+]
+
+urlpatterns = [
+    path("runs/", include((_runs, "runs"))),
+    path("review/", include((_review, "review"))),
+]
