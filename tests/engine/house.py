@@ -65,12 +65,17 @@ def documents(*, effect: str = "allow", steps: object = None, fast_path: str = "
             "Capability",
             "note.write",
             {
-                "resource": "note", "risk": "low", "safety": "idempotent", "handler": "record.create",
+                "resource": "note",
+                "risk": "low",
+                "safety": "idempotent",
+                "handler": "record.create",
                 "parameters": {
-                    "type": "object", "additionalProperties": False, "properties": {"text": {"type": "string"}},
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"text": {"type": "string"}},
                 },
             },
-        ),  # fmt: skip
+        ),
         document("Role", "clerk", {"people": False, "grants": [grant]}),
         document(
             "Agent", "clerk", {"owner": "ada", "roles": ["clerk"], "connector": {"python": "test.scripted"}, "settings": {}}
@@ -91,7 +96,7 @@ def documents(*, effect: str = "allow", steps: object = None, fast_path: str = "
             title="Notes",
             owner="Support leads",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def bootstrap(docs: Iterable[dict]) -> None:

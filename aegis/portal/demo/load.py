@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.models import Group
 
-from aegis.core import canonical
+from aegis.core import canonical, manifests
 from aegis.core.actors import Actor, user_actor
 from aegis.identity import grants, people
 from aegis.identity.models import User
@@ -30,9 +30,7 @@ def configuration() -> bool:
     """Apply the reference workflow if nothing was ever applied. True if this call did it."""
     if ChangeSet.objects.filter(status=ChangeSet.Status.APPLIED).exists():
         return False
-    from aegis.core import manifests
-
-    changes.bootstrap(manifests.read_folder(EXAMPLE / "manifests"))
+    changes.bootstrap([(found.key, found.document) for found in manifests.read_paths([EXAMPLE / "manifests"])])
     return True
 
 
