@@ -192,3 +192,13 @@ SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
 RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
 CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 16, minimum=1))
 AGENT_MODULES = env.names("AEGIS_AGENT_MODULES", "examples.support_intake.agents")  # they register python agents
+
+# One line per entry on stderr; `serve` and any service manager collect it. Request bodies and payloads are never logged.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING")},
+    "loggers": {"django": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING"), "propagate": False}},
+}

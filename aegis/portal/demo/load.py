@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth.models import Group
 
 from aegis.core import canonical, manifests
 from aegis.core.actors import Actor, user_actor
@@ -20,6 +19,7 @@ EXAMPLE = settings.BASE_DIR / "examples" / "support_intake"
 WORKFLOW = "support-intake"
 MAILBOX = "support-mailbox"
 CHANNELS = "Intake channels"
+OPERATORS = "Support operators"
 BATCH = 200
 
 BY_COMMAND = Actor(kind="system", auth="cli")
@@ -43,8 +43,10 @@ def mailbox() -> User:
             MAILBOX, name="Support mailbox", groups=[CHANNELS], is_demo=True, actor=BY_COMMAND, reason=REASON
         )
     workflow = Workflow.objects.get(name=WORKFLOW)
-    for verb in ("view", "start"):
-        grants.grant(Group.objects.get(pk=group.pk), workflow, verb, actor=BY_COMMAND, reason=REASON)
+    operators = people.create_group(OPERATORS, actor=BY_COMMAND, reason=REASON)
+    for who, verbs_ in ((group, ("view", "start")), (operators, ("view", "start", "operate"))):
+        for verb in verbs_:
+            grants.grant(who, workflow, verb, actor=BY_COMMAND, reason=REASON)
     return person
 
 
