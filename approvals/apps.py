@@ -6,9 +6,19 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from approvals import events, scopes
-        from audit import catalogue
+        from aegis.core import kinds
+        from approvals import commands, events, questions, scopes
+        from approvals.change_question import ChangeQuestion
+        from approvals.integrity import request_head, request_heads
+        from approvals.policy_kind import ApprovalPolicyKind
+        from approvals.protected import VERSIONS
+        from audit import catalogue, triggers, verify
         from audit.scopes import register_scope
 
         catalogue.register(*events.TYPES)
         register_scope(scopes.POLICY, scopes.visible_policies)
+        questions.register(ChangeQuestion())
+        kinds.register_kind(ApprovalPolicyKind())
+        verify.register_head_source("request:", request_heads, request_head)
+        commands.register()
+        triggers.protect(VERSIONS)

@@ -58,7 +58,7 @@ def evidence_of(request: ApprovalRequest) -> dict[str, bytes]:
 
 
 def evidence_of_all(requests: Sequence[ApprovalRequest], name: str) -> dict[UUID, bytes]:
-    """Request id -> one named piece of what was frozen when each opened, where it was not erased. One query for a whole list."""
+    """Request id -> one named piece of what was frozen when each opened, unless it was erased. One query for a whole list."""
     by_stream = {request.stream: request.pk for request in requests}
     rows = Payload.objects.filter(stream__in=list(by_stream), seq=1, name=name, erased_at__isnull=True)
     return {by_stream[stream]: body.encode() for stream, body in rows.values_list("stream", "body")}

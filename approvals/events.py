@@ -108,12 +108,4 @@ TYPES = (
         fields=_DOCUMENT,
         payloads={"reason": "personal"},
     ),
-    EventType(
-        "config.refused",
-        "{actor} was refused a change of configuration: {data.code}",
-        "governance",
-        fields=("code", "documents"),
-        payloads={"detail": "personal"},
-        tone="red",
-    ),
 )

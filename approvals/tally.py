@@ -71,7 +71,12 @@ def tally(policy: Policy, votes: Iterable[Vote], stage: int) -> Tally:
 def progress(policy: Policy, stage: int, has: int) -> str:
     """ "1 of 2" over all stages: approvals so far of approvals needed."""
     done = sum(part.quorum for part in policy.stages[:stage])
-    return f"{done + has} of {sum(part.quorum for part in policy.stages)}"
+    return f"{done + has} of {people_needed(policy)}"
+
+
+def people_needed(policy: Policy) -> int:
+    """How many different people must approve, over all stages."""
+    return sum(stage.quorum for stage in policy.stages)
 
 
 def shortfall(stages: Sequence[Stage], people: Mapping[str, Collection[str]]) -> str:
