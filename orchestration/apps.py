@@ -9,8 +9,10 @@ class OrchestrationConfig(AppConfig):
         from aegis.core.kinds import register_kind
         from audit.scopes import register_scope
         from orchestration.agents import wiring as agents
+        from orchestration.authority import handlers
         from orchestration.authority import wiring as authority
         from orchestration.contracts.kind import ContractKind
+        from orchestration.engine import effects
         from orchestration.engine import wiring as engine
         from orchestration.engine.queue_kind import ReviewQueueKind, visible_queues
         from orchestration.routing.kind import RoutingTableKind
@@ -23,4 +25,5 @@ class OrchestrationConfig(AppConfig):
         register_kind(ReviewQueueKind())
         register_scope("queue", visible_queues)
         workflows.register()
+        handlers.accept(lambda name: effects.registered(name) is not None)
         engine.register()

@@ -47,6 +47,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """Facts made ready once for many expressions over the same variables. Build with `bind`."""
+
+    _activation: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Expression:
     """A checked expression over declared variables. Build with `compile_condition` or `compile_value`."""
 
@@ -54,22 +61,34 @@ class Expression:
     _compiled: Any
     _env: Any
 
-    def value(self, facts: Mapping[str, Json]) -> Json | Failed:
+    def value(self, facts: Mapping[str, Json] | Bound) -> Json | Failed:
         """Evaluate to plain JSON, or `Failed`. Never raises for any facts."""
         try:
-            result = self._compiled.eval(self._env.Activation(dict(facts)))
+            activation = facts._activation if isinstance(facts, Bound) else self._env.Activation(dict(facts))
+            result = self._compiled.eval(activation)
             if result.type() == cel.Type.ERROR:
                 return Failed(str(result.plain_value()))
             return _plain(result.plain_value())
         except Exception as error:  # the binding raises assorted types for facts it cannot convert
             return Failed(f"{type(error).__name__}: {error}")
 
-    def test(self, facts: Mapping[str, Json]) -> bool | Failed:
+    def test(self, facts: Mapping[str, Json] | Bound) -> bool | Failed:
         """Evaluate a condition. Anything but a true boolean result is False or `Failed`."""
         result = self.value(facts)
         if isinstance(result, bool | Failed):
             return result
         return Failed(f"not a truth value but {type(result).__name__}")
+
+
+def bind(facts: Mapping[str, Json], variables: Mapping[str, VariableType]) -> Bound:
+    """Make facts ready for expressions compiled with the same `variables`: several times faster than giving each the facts.
+
+    Never raises; facts that cannot be made ready are an error of every expression that gets them.
+    """
+    try:
+        return Bound(_environment(tuple(sorted(variables.items()))).Activation(dict(facts)))
+    except Exception:  # as in `Expression.value`; evaluating over None then ends in `Failed`
+        return Bound(None)
 
 
 @lru_cache(maxsize=256)

@@ -12,8 +12,9 @@ from typing import Final, Literal
 
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
-from aegis.core.expressions import Failed
+from aegis.core.expressions import Bound, Failed, bind
 from orchestration.authority.matrix import (
+    CONDITION_VARIABLES,
     EMPTY,
     AgentEntry,
     Capability,
@@ -193,12 +194,13 @@ def _asked(
 ) -> Verdict:
     """Deny over gate over allow, over the cells of these roles. Roles of agents give people nothing."""
     considered: list[Considered] = []
+    facts = bind(visible, CONDITION_VARIABLES)
     for role_name in sorted(set(roles)):
         role = matrix.roles.get(role_name)
         if role is None or (is_person and not role.is_for_people):
             continue
         if grant := role.grants.get(asked.name):
-            considered.append(_judged(grant, visible, whom))
+            considered.append(_judged(grant, facts, whom))
     errors = tuple(f"{_cell(one.grant)}: {one.error}" for one in considered if one.holds is None)
     verdict = replace(blank, errors=errors, considered=tuple(considered))
 
@@ -213,10 +215,10 @@ def _asked(
     return verdict
 
 
-def _judged(grant: Grant, visible: Mapping[str, Json], whom: Literal["principal", "requester"]) -> Considered:
+def _judged(grant: Grant, facts: Bound, whom: Literal["principal", "requester"]) -> Considered:
     if grant.condition is None:
         return Considered(grant, True, asked=whom)
-    outcome = grant.condition if isinstance(grant.condition, Failed) else grant.condition.test(visible)
+    outcome = grant.condition if isinstance(grant.condition, Failed) else grant.condition.test(facts)
     if isinstance(outcome, Failed):
         return Considered(grant, None, outcome.reason, whom)
     return Considered(grant, outcome, asked=whom)

@@ -20,7 +20,7 @@ import orjson
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
-from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, compile_condition
+from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, bind, compile_condition
 
 MAX_RULES: Final = 1_000
 CASE: Final = "case"
@@ -118,7 +118,7 @@ def choose(table: RoutingTable, facts: Mapping[str, Json]) -> Route:
         facts: input name -> value. A missing fact, or one of another type than declared, is an error of the conditions that
             need it; facts the table does not declare are not seen by it.
     """
-    known = _usable(table.inputs, facts)
+    known = bind(_usable(table.inputs, facts), table.inputs)
     trace: list[tuple[str, bool | None]] = []
     for rule in table.rules:
         outcome = rule.condition.test(known)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from aegis.core import canonical, clock
 from orchestration.records import store
@@ -73,3 +75,31 @@ def test_records_of_one_key_and_two_types_are_two():
 def test_outside_a_transaction_nothing_is_written():
     with pytest.raises(transaction.TransactionManagementError):
         apply({"a": 1}, expected=0, effect="1")
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets one writer in at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("expected", [0, 1])
+def test_of_two_writers_at_once_one_wins(expected: int):
+    with transaction.atomic():
+        if expected:
+            apply({"n": 0}, expected=0, effect="first")
+
+    for round_ in range(20):
+        start = Barrier(2)
+        key = "T-1" if expected else f"T-{round_}"
+
+        def write(who: int, round_: int = round_, start: Barrier = start, key: str = key) -> bool:
+            try:
+                start.wait(timeout=10)
+                with transaction.atomic():
+                    return apply({"n": who}, expected=expected + round_ if expected else 0, effect=f"{round_}/{who}", key=key)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(2) as pool:
+            won = list(pool.map(write, (1, 2)))
+
+        assert sorted(won) == [False, True]
+        assert store.read("ticket", key) == (expected + round_ + 1 if expected else 1, {"n": 1 if won[0] else 2})
