@@ -75,7 +75,7 @@ class Driver:
         """Work until no run is runnable and no call is in flight. `stop` ends claiming; calls in flight get a grace.
 
         Raises:
-            OperationalError, InterfaceError, Unavailable: the database is not there; leases run out by themselves and nothing is lost.
+            DATABASE_GONE: the database is not there; leases run out by themselves and nothing is lost.
         """
         try:
             while not self._is_over():

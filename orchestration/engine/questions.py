@@ -22,6 +22,7 @@ from approvals.questions import Evidence, Live, Outcome, Question
 from audit.models import Payload
 from orchestration.agents.models import Agent
 from orchestration.authority import live as authority
+from orchestration.authority.models import Capability
 from orchestration.engine import inbox
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, Run
@@ -76,7 +77,7 @@ class EffectQuestion(_RunQuestion):
                 after = None
         digest = bound_digest(capability.digest if capability else "", proposal, version)
         return Live(
-            title=title_of(proposal),
+            title=title_of(proposal, _capability_titles([proposal]).get(proposal["capability"], "")),
             digest=request_digest(digest, _policy_digest(request), shown["evidence"]),
             bound=frozenset(bound),
             bound_because=bound,
@@ -88,11 +89,12 @@ class EffectQuestion(_RunQuestion):
         )
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
-        """One query for all."""
+        """Two queries for all."""
         found = docket.evidence_of_all(requests, "proposal")
         proposals = {pk: canonical.parse(body) for pk, body in found.items()}
-        gone = "What was asked is erased"
-        return {row.pk: title_of(proposals[row.pk]) if row.pk in proposals else gone for row in requests}
+        named = _capability_titles(list(proposals.values()))
+        told = {pk: title_of(proposal, named.get(proposal["capability"], "")) for pk, proposal in proposals.items()}
+        return {row.pk: told.get(row.pk, "What was asked is erased") for row in requests}
 
 
 class StepQuestion(_RunQuestion):
@@ -126,11 +128,16 @@ def step_title(business_key: str, subject: str) -> str:
     return f"Let {business_key} pass {subject.split('/')[1]}?"
 
 
-def title_of(proposal: Proposal) -> str:
-    """The question in one sentence, from configuration words and the resource's id."""
+def title_of(proposal: Proposal, capability: str = "") -> str:
+    """The question in one sentence, from configuration words (the capability's title) and the resource's id."""
     resource = proposal["resource"]
-    verb = proposal["capability"].rpartition(".")[2].replace("_", " ")
-    return f"{verb.capitalize()} {resource['type']} {resource['id']}?"
+    verb = capability or proposal["capability"].rpartition(".")[2].replace("_", " ").capitalize()
+    return f"{verb}: {resource['type']} {resource['id']}?"
+
+
+def _capability_titles(proposals: Sequence[Proposal]) -> dict[str, str]:
+    names = {proposal["capability"] for proposal in proposals}
+    return dict(Capability.objects.filter(name__in=names).values_list("name", "title"))
 
 
 def _run_id(subject: str) -> UUID:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from aegis.core import wake
 from approvals import questions
 from audit import catalogue
-from orchestration.engine import events
+from orchestration.authority import handlers
+from orchestration.engine import effects, events
 
 
 def register() -> None:
@@ -20,4 +21,5 @@ def register() -> None:
     verify.register_head_source("run:", integrity.run_heads)
     verify.register_head_source("review:", integrity.review_heads)
     verify.register_state_check("state equals fold", integrity.state_problems)
+    handlers.accept(lambda name: effects.registered(name) is not None)
     wake.register(on_nudge=worker.drive, on_worker_start=worker.start_sweep)
