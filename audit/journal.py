@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Every column but `id`, in the order of the model. A new one must be added to `_event_row` too (tests/audit/test_append.py).
-_EVENT_COLUMNS = [field.column for field in Event._meta.concrete_fields if not field.primary_key]
+_EVENT_COLUMNS = [str(field.column) for field in Event._meta.concrete_fields if not field.primary_key]
 _PAYLOAD_COLUMNS = ["stream", "seq", "name", "body", "salt"]
 _AT = Event._meta.get_field("at")
 _RUN_ID = Event._meta.get_field("run_id")

@@ -41,6 +41,14 @@ def missing_scopes() -> list[str]:
     return [name for name in SCOPES if name not in _owners]
 
 
+def visible_ids(user: Viewer, scope: str) -> list[str] | None:
+    """The ids of one scope that `user` may see; None means all of them."""
+    if scope not in _owners or not (user.is_authenticated and user.is_active):
+        return []
+    ids = _owners[scope](user)
+    return None if ids is None else list(ids)
+
+
 def scope_filter(user: Viewer) -> Q:
     """The condition on (`scope`, `scope_id`) columns that keeps what `user` may see; nothing for strangers."""
     condition = Q(pk__in=[])

@@ -38,6 +38,10 @@ def latest() -> Verification | None:
     return Verification.objects.filter(stream="").order_by("-id").first()
 
 
+def newest(count: int) -> list[Verification]:
+    return list(Verification.objects.order_by("-id")[:count])
+
+
 def _record(actor: Actor, report: Report) -> None:
     at = clock.db_now()
     first_bad = report.first_bad.place if report.first_bad else ""

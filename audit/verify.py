@@ -93,7 +93,7 @@ def register_head_source(prefix: str, heads: Heads, head_of: HeadOf | None = Non
         heads: every head; use `.iterator()`, there may be millions.
         head_of: one head, for verifying a single stream; without it `heads` is searched through.
     """
-    _head_sources[prefix] = _HeadSource(heads, head_of)
+    _head_sources[prefix.removesuffix(":")] = _HeadSource(heads, head_of)
 
 
 def register_state_check(name: str, check: StateCheck) -> None:

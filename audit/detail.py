@@ -1,0 +1,133 @@
+"""Everything there is to say about one event: facts, payloads, what led to it, its neighbours, its place in the chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+from django.urls import reverse
+
+from aegis.core.visibility import Viewer
+from audit import chain, names, telling
+from audit.models import Event, Payload
+from audit.telling import Told
+
+MAX_CAUSES = 6
+SHOWN_CHARS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One payload. `text` is None if it was erased: its place, name and commitment stay."""
+
+    name: str
+    commitment: str
+    size: int
+    text: str | None
+    is_cut: bool
+    erased_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A step of what led to an event; without an address where the reader may not look."""
+
+    text: str
+    note: str
+    icon: str
+    url: str = ""
+    is_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    told: Told
+    payloads: tuple[Shown, ...]
+    causes: tuple[Link, ...]
+    before: str
+    after: str
+    thing: str
+    thing_url: str
+    all_of_stream: str
+    all_of_run: str
+    previous: str
+    line: str
+    url: str
+
+    @property
+    def leaf(self) -> str:
+        return self.told.event.leaf
+
+
+def show(event: Event, user: Viewer) -> Detail:
+    """A constant number of queries, plus one per step of its causes (at most six)."""
+    (told,) = telling.tell([event])
+    neighbours = Event.objects.visible_to(user).filter(
+        Q(stream=event.stream, seq=event.seq - 1) | Q(stream=event.stream, seq=event.seq + 1)
+    )
+    seqs = set(neighbours.values_list("seq", flat=True))
+    here = reverse("audit:list")
+    return Detail(
+        told=told,
+        payloads=_payloads(told),
+        causes=(*_causes(told, user), Link(told.sentence, told.place, told.mark.icon, is_here=True)),
+        before=url_of(event.stream, event.seq - 1) if event.seq - 1 in seqs else "",
+        after=url_of(event.stream, event.seq + 1) if event.seq + 1 in seqs else "",
+        thing=names.stream_label(event.stream),
+        thing_url=names.url_of(event.stream),
+        all_of_stream=f"{here}?stream={event.stream}",
+        all_of_run=f"{here}?run={event.run_id}" if event.run_id else "",
+        previous=told.content["prev"] if event.seq > 1 else "",
+        line=event.line,
+        url=url_of(event.stream, event.seq),
+    )
+
+
+def url_of(stream: str, seq: int) -> str:
+    return reverse("audit:event", args=[stream, seq])
+
+
+def _payloads(told: Told) -> tuple[Shown, ...]:
+    committed = {entry["name"]: entry["c"] for entry in told.content["payload"]}
+    if not committed:
+        return ()
+    rows = Payload.objects.filter(stream=told.event.stream, seq=told.event.seq)
+    return tuple(_shown(row, committed.get(row.name, "")) for row in rows.order_by("name"))
+
+
+def _shown(row: Payload, commitment: str) -> Shown:
+    if row.erased_at is not None:
+        return Shown(row.name, commitment, 0, None, False, row.erased_at)
+    text = telling.as_text(row.body)
+    return Shown(row.name, commitment, len(row.body.encode()), text[:SHOWN_CHARS], len(text) > SHOWN_CHARS, None)
+
+
+def _causes(told: Told, user: Viewer) -> list[Link]:
+    """Back from cause to cause, oldest first, as far as lines name them and the reader may see."""
+    links: list[Link] = []
+    cause = told.content["cause"]
+    while cause and len(links) < MAX_CAUSES:
+        stream, _, seq = cause.rpartition("/")
+        if not stream or not seq.isdigit():
+            links.append(_other(cause))
+            break
+        event = Event.objects.visible_to(user).filter(stream=stream, seq=int(seq)).first()
+        if event is None:
+            links.append(Link("An event you may not see", names.stream_label(stream), "lock"))
+            break
+        (earlier,) = telling.tell([event])
+        links.append(Link(earlier.sentence, earlier.place, earlier.mark.icon, url_of(stream, event.seq)))
+        cause = chain.read_line(event.line)["cause"]
+    return links[::-1]
+
+
+def _other(cause: str) -> Link:
+    kind, _, ref = cause.partition(":")
+    match kind:
+        case "inbox":
+            return Link("A message to the run", f"number {ref} in its inbox", "queue")
+        case "change":
+            return Link("A change of configuration", f"change set {ref[:8]}", "policy")
+        case _:
+            return Link(cause, "", "flag")

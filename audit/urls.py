@@ -1,0 +1,14 @@
+"""The pages of audit."""
+
+from django.urls import path
+
+from audit import pages
+
+app_name = "audit"
+
+urlpatterns = [
+    path("audit/", pages.list_page, name="list"),
+    path("audit/verify/", pages.verify_page, name="verify"),
+    path("audit/events/<str:stream>/<int:seq>/", pages.event_page, name="event"),
+    path("audit/events/<str:stream>/<int:seq>/panel/", pages.panel, name="panel"),
+]
