@@ -1,10 +1,194 @@
-"""Home."""
+"""Home: what needs this person now, the last day's runs, the state of the record. Every figure is a link."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from aegis.core import clock
+from aegis.core.pages import etag_of, not_modified, partial
+from aegis.identity.authority import current_epoch
+from aegis.identity.models import User
+from aegis.portal import counts, integrity
+from approvals.models import ApprovalRequest
+from approvals.pages.inbox import titles_of
+from approvals.pages.standing import standings
+from audit import telling
+from audit.models import Event
+from orchestration.engine.models import ReviewItem, Run
+from orchestration.pages import marks
+
+DAY = timedelta(hours=24)
+SOON = timedelta(hours=1)
+SHOWN = 6
+EVENTS = 8
+_ENDED = ("completed", "failed", "cancelled")
+_WAITING = ("waiting_decision", "waiting_review")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A request or review item with its deadline."""
+
+    title: str
+    url: str
+    deadline: datetime
+    detail: str
+    risk: str = ""
+
+    @property
+    def is_soon(self) -> bool:
+        return self.deadline - clock.now() < SOON
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A count that is a link to the rows it counts."""
+
+    count: int
+    label: str
+    url: str
+    tone: str = ""
+    icon: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowDay:
+    """One workflow over the last 24 hours."""
+
+    title: str
+    figures: tuple[Figure, ...]
+    verdict: tuple[str, str, str]  # tone, icon, words
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    decisions: list[Due] = field(default_factory=list)
+    decisions_count: int = 0
+    items: list[Due] = field(default_factory=list)
+    items_count: int = 0
+    figures: list[Figure] = field(default_factory=list)
+    workflows: list[WorkflowDay] = field(default_factory=list)
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "portal/home.html", {"title": "Home"})
+    """The page; called by the admin site's index, which has checked that somebody is signed in."""
+    return render(request, "portal/home.html", {"title": "Home", "etag": _etag(request), **_context(request)})
+
+
+@require_safe
+def part(request: HttpRequest) -> HttpResponse:
+    """What `live.js` polls. Nothing on it can change without an event or a change of rights, so those make the ETag."""
+    etag = _etag(request)
+    return not_modified(request, etag) or partial(request, "portal/_home.html", _context(request), etag=etag)
+
+
+def _etag(request: HttpRequest) -> str:
+    newest = Event.objects.order_by("-id").values_list("id", flat=True).first()
+    return etag_of(request.user.pk, newest, current_epoch(), clock.now().strftime("%Y-%m-%dT%H"))
+
+
+def _context(request: HttpRequest) -> dict[str, Any]:
+    user = cast(User, request.user)
+    return {
+        "home": _gather(user, counts.counts_of(request)),
+        "badge": integrity.badge(),
+        "events": telling.tell(list(Event.objects.visible_to(user).order_by("-id")[:EVENTS])),
+    }
+
+
+def _gather(user: User, counted: dict[str, int]) -> Home:
+    decisions = list(counts.my_decisions(user).select_related("policy").order_by("deadline", "opened_at")[:SHOWN])
+    items = list(counts.my_review_items(user).select_related("queue", "run").order_by("due_at")[:SHOWN])
+    since = clock.now() - DAY
+    return Home(
+        decisions=_due_decisions(decisions),
+        decisions_count=counted["approvals"],
+        items=[_due_item(item) for item in items],
+        items_count=counted["queues"],
+        figures=_figures(user, since),
+        workflows=_workflows(user, since),
+    )
+
+
+def _due_decisions(requests: list[ApprovalRequest]) -> list[Due]:
+    titles, stands = titles_of(requests), standings(requests)
+    return [
+        Due(
+            title=titles[request.pk],
+            url=reverse("approvals:request", args=[request.pk]),
+            deadline=request.deadline,
+            detail=" · ".join(part for part in (request.agent, str(request.policy), stands[request.pk].progress) if part),
+            risk=request.risk,
+        )
+        for request in requests
+    ]
+
+
+def _due_item(item: ReviewItem) -> Due:
+    return Due(
+        f"{item.run.business_key}: {marks.code_words(item.code)}",
+        reverse("review:item", args=[item.pk]),
+        item.due_at,
+        str(item.queue),
+    )
+
+
+def _figures(user: User, since: datetime) -> list[Figure]:
+    """Runs by status: those still open whenever they began, those that ended in the last day. One query."""
+    rows = Run.objects.visible_to(user).filter(Q(ended_at__isnull=True) | Q(ended_at__gte=since))
+    found = dict(rows.order_by().values_list("status").annotate(n=Count("pk")))
+    figures = []
+    for status, mark in marks.RUN_STATUSES.items():
+        label = f"{mark.word} in the last 24 h" if status in _ENDED else mark.word
+        figures.append(Figure(found.get(status, 0), label, _runs(status=status), mark.tone, mark.icon))
+    return figures
+
+
+def _workflows(user: User, since: datetime) -> list[WorkflowDay]:
+    """One query over the runs of the last day and those still open."""
+    rows = Run.objects.visible_to(user).filter(Q(submitted_at__gte=since) | Q(ended_at__isnull=True) | Q(ended_at__gte=since))
+    grouped = (
+        rows.order_by()
+        .values("workflow__name", "workflow__title")
+        .annotate(
+            started=Count("pk", filter=Q(submitted_at__gte=since)),
+            completed=Count("pk", filter=Q(status="completed", ended_at__gte=since)),
+            failed=Count("pk", filter=Q(status="failed", ended_at__gte=since)),
+            waiting=Count("pk", filter=Q(status__in=_WAITING)),
+        )
+        .order_by("workflow__name")
+    )
+    return [_workflow_day(row) for row in grouped]
+
+
+def _workflow_day(row: dict[str, Any]) -> WorkflowDay:
+    name = row["workflow__name"]
+    figures = (
+        Figure(row["started"], "Started", _runs(workflow=name)),
+        Figure(row["completed"], "Completed", _runs(workflow=name, status="completed")),
+        Figure(row["failed"], "Failed", _runs(workflow=name, status="failed")),
+        Figure(row["waiting"], "Waiting for a person", _runs(workflow=name, status="open")),
+    )
+    return WorkflowDay(row["workflow__title"] or name, figures, _judged(row["completed"], row["failed"]))
+
+
+def _judged(completed: int, failed: int) -> tuple[str, str, str]:
+    """Words for the day. No history is compared yet, so it says only what the two counts say."""
+    if not completed and not failed:
+        return "grey", "dot", "nothing ended yet"
+    if not failed:
+        return "green", "check-circle", "all that ended is well"
+    return "red" if failed > completed else "amber", "alert", f"{failed} of {completed + failed} failed"
+
+
+def _runs(**query: str) -> str:
+    return f"{reverse('runs:list')}?{urlencode(query)}"

@@ -1,23 +1,45 @@
-"""The integrity badge: what the last verification of the journal said."""
+"""The integrity badge: what the last verification of the journal said. It never turns green by itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from aegis.core.visibility import Viewer
+from django.urls import reverse
+
+from aegis.core import clock
+from aegis.portal.templatetags.aegis import relative
+from audit import verifications
+
+FRESH = timedelta(hours=24)  # older than this is amber: a good result says nothing about what was written since
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A badge never turns green by itself: "never verified" is amber, a failed verification red."""
+    """Amber until somebody has verified, and again when that is long ago; red on the first contradiction."""
 
     tone: str
     icon: str
     short: str
     sentence: str
     url: str
+    at: datetime | None = None
+    checked: int = 0
+    first_bad: str = ""
 
 
-def badge(user: Viewer) -> Badge | None:
-    """The badge for a reader; None where there is nothing to show."""
-    return None
+def badge() -> Badge:
+    """One query. Everybody may see it: it tells a number of events and a place, never content."""
+    latest = verifications.latest()
+    url = reverse("audit:list")
+    if latest is None:
+        return Badge("amber", "shield", "Not verified yet", "the journal has not been verified yet", url)
+    when = relative((clock.now() - latest.at).total_seconds())
+    if not latest.is_good:
+        place = f", first at {latest.first_bad}" if latest.first_bad else ""
+        sentence = f"verification failed {when}{place}"
+        return Badge("red", "alert", "Verification failed", sentence, url, latest.at, latest.checked, latest.first_bad)
+    sentence = f"{latest.checked:,} events verified {when}"
+    if clock.now() - latest.at > FRESH:
+        return Badge("amber", "shield", f"Verified {when}", sentence, url, latest.at, latest.checked)
+    return Badge("green", "shield-check", f"Verified {when}", sentence, url, latest.at, latest.checked)

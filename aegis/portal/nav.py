@@ -1,27 +1,120 @@
-"""The sidebar: sections, links and counts of what this person can act on."""
+"""The sidebar: sections, links, and counts of what this person can act on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from guardian.models import GroupObjectPermission
+
+from aegis.identity.models import Area
+from aegis.portal import counts
+from aegis.portal.governed.kinds import all_pages
 
 
-def _link(name: str) -> str | None:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return None
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A link. `badge` names a count of `counts_of`; `badge_label` is what screen readers hear after the number."""
+
+    key: str
+    title: str
+    icon: str
+    link: str
+    badge: str = ""
+    badge_label: str = ""
+    is_calm: bool = False
+    needs: Callable[[Rights], bool] | None = None  # None: everybody
 
 
-def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    home = reverse("admin:index")
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a person may read, as coarse as a sidebar needs it. Two queries per page."""
+
+    areas: frozenset[str]
+    models: frozenset[str]  # names of models of which at least one row is granted
+
+    def sees(self, model: str, area: str) -> bool:
+        return area in self.areas or model in self.models
+
+
+def rights_of(request: HttpRequest) -> Rights:
+    areas = frozenset(Area.objects.visible_to(request.user).values_list("name", flat=True))
+    rows = GroupObjectPermission.objects.filter(
+        group__in=Group.objects.filter(user=request.user.pk), permission__codename__startswith="view_"
+    )
+    return Rights(areas, frozenset(rows.values_list("content_type__model", flat=True).distinct()))
+
+
+def sidebar(request: HttpRequest) -> Any:
+    """Unfold's shape, computed when a template first asks for it: polled partials never do."""
+    return SimpleLazyObject(lambda: _sidebar(request))
+
+
+def _sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    rights = rights_of(request)
+    sections = {
+        title: [item for item in items if item.needs is None or item.needs(rights)]
+        for title, items in (("Operate", _operate()), ("Govern", _govern()))
+    }
+    here = _current(request.path, [item.link for items in sections.values() for item in items])
     return [
-        {
-            "title": "Operate",
-            "items": [
-                {"key": "home", "title": "Home", "link": home, "icon": "home", "active": request.path == home, "has_permission": True},
-            ],
-        }
+        {"title": title, "items": [_drawn(request, item, item.link == here) for item in items]}
+        for title, items in sections.items()
+        if items
     ]
+
+
+def _current(path: str, links: list[str]) -> str:
+    """The link a page lies under; the longest wins ("/approvals/approvalpolicy/" before "/approvals/"). Home is home alone."""
+    home = reverse("admin:index")
+    return max((link for link in links if path == link or (link != home and path.startswith(link))), key=len, default="")
+
+
+def _operate() -> list[Item]:
+    return [
+        Item("home", "Home", "home", reverse("admin:index")),
+        Item("approvals", "Approvals", "stamp", reverse("approvals:inbox"), "approvals", "you can decide"),
+        Item("runs", "Runs", "runs", reverse("runs:list"), needs=lambda rights: rights.sees("workflow", "workflows")),
+        Item(
+            "queues", "Review queues", "queue", reverse("review:list"), "queues", "you can take", is_calm=True,
+            needs=lambda rights: rights.sees("reviewqueue", "queues"),
+        ),
+        Item("audit", "Audit", "audit", reverse("audit:list")),
+    ]  # fmt: skip
+
+
+def _govern() -> list[Item]:
+    matrix = Item("matrix", "Access matrix", "matrix", reverse("portal:matrix"), needs=lambda rights: "access" in rights.areas)
+    kinds = [
+        Item(pages.kind, pages.plural_title, pages.icon, reverse(f"{pages.prefix}_changelist"), needs=_sees(pages.model))
+        for pages in all_pages()
+    ]
+    people = Item(
+        "people", "People", "people", reverse("admin:identity_user_changelist"), needs=lambda rights: "people" in rights.areas
+    )
+    return [matrix, *kinds, people]
+
+
+def _sees(model: Any) -> Callable[[Rights], bool]:
+    name, area = model._meta.model_name, model.area
+    return lambda rights: rights.sees(name, area)
+
+
+def _drawn(request: HttpRequest, item: Item, is_here: bool) -> dict[str, Any]:
+    count = counts.counts_of(request)[item.badge] if item.badge else 0
+    return {
+        "key": item.key,
+        "title": item.title,
+        "icon": item.icon,
+        "link": item.link,
+        "active": is_here,
+        "has_permission": True,
+        "badge_callback": count,
+        "badge_label": item.badge_label,
+        "badge_class": "ag-count--calm" if item.is_calm else "",
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
 from django.contrib.auth.forms import AuthenticationForm
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -33,9 +32,7 @@ class AegisSite(UnfoldAdminSite):
 
     def unregister(self, model_or_iterable: Any) -> None:
         """Forgiving, because libraries unregister each other's admins that were never mounted."""
-        models: Iterable[type[Model]] = (
-            [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
-        )
+        models: Iterable[type[Model]] = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in models:
             if self.is_registered(model):
                 super().unregister(model)

@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from aegis.portal import account, health, search
+from aegis.portal import account, health, home, search
+from aegis.portal.governed import pages
+from aegis.portal.matrix import views as matrix
 
 app_name = "portal"
 
@@ -10,5 +12,9 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("csp-report/", health.csp_report, name="csp-report"),
     path("search/", search.find, name="search"),
+    path("open/<str:kind>/", pages.open_by_name, name="open"),
+    path("home/part/", home.part, name="home-part"),
+    path("matrix/", matrix.matrix_page, name="matrix"),
+    path("matrix/why/", matrix.why_page, name="matrix-why"),
     path("account/shortcuts/", account.set_shortcuts, name="shortcuts"),
 ]

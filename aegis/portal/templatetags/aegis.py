@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.contrib.messages import constants
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -44,7 +46,11 @@ def icon(name: str, size: str = "") -> SafeString:
 def tag(tone: str, icon_name: str, text: object, plain: bool = False) -> SafeString:
     """State as icon and word; the tone only repeats what they say."""
     return format_html(
-        '<span class="ag-tag{}" data-tone="{}">{}{}</span>', " ag-tag--plain" if plain else "", tone, icon(icon_name, "sm"), text
+        '<span class="ag-tag{}" data-tone="{}">{}{}</span>',
+        " ag-tag--plain" if plain else "",
+        tone,
+        icon(icon_name, "sm"),
+        text,
     )
 
 
@@ -98,6 +104,33 @@ def span(seconds: float) -> str:
         minutes = seconds % 3600 // 60
         return f"{seconds // 3600:.0f} h" + (f" {minutes:02.0f} min" if minutes else "")
     return f"{seconds // 86400:.0f} d"
+
+
+_RISKS = {"low": ("grey", "low", "Low"), "medium": ("amber", "medium", "Medium"), "high": ("red", "high", "High")}
+
+
+@register.simple_tag
+def risk_tag(risk: str) -> SafeString:
+    """A risk tier by sign and word; an unknown word counts as high, as in the verdict."""
+    return tag(*_RISKS.get(risk, _RISKS["high"]))
+
+
+@register.simple_tag
+def document_url(kind: str, name: str) -> str:
+    """Address of a governed document by kind and name ("Role", "support-desk"). Costs no query; hidden ones answer 404."""
+    return f"{reverse('portal:open', kwargs={'kind': kind})}?{urlencode({'name': name})}"
+
+
+@register.simple_tag
+def query(**parameters: object) -> str:
+    """A query string: {% query role=cell.role capability=cell.capability %}."""
+    return urlencode(parameters)
+
+
+@register.filter
+def at(items: Any, index: int) -> Any:
+    """items[index], for two lists walked together."""
+    return items[index]
 
 
 @register.filter

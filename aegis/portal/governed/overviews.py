@@ -1,0 +1,200 @@
+"""What the overview of each kind shows, computed from the document, the live matrix and rows the reader may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import Group
+
+from aegis.core import canonical
+from aegis.core.canonical import Json
+from aegis.core.errors import AegisError, Fault
+from aegis.core.visibility import Viewer
+from aegis.identity.models import User
+from aegis.portal.governed import texts
+from aegis.portal.matrix import cells
+from aegis.portal.templatetags.aegis import document_url
+from approvals import policies
+from approvals.models import ApprovalPolicy, ApprovalRequest
+from orchestration.agents.models import Agent
+from orchestration.authority.models import Capability, FloorLock, Role
+from orchestration.contracts.models import Contract
+from orchestration.engine.models import ReviewItem, ReviewQueue, Run
+from orchestration.routing import tables
+from orchestration.routing.models import RoutingTable
+from orchestration.workflows import drawing, flowmap, parse
+from orchestration.workflows.definition import Definition
+from orchestration.workflows.drawing import Drawing
+from orchestration.workflows.models import Workflow
+
+#: Kind of a flow map's node -> kind of the document it names.
+_DOCUMENT_OF = {
+    "agent": "Agent", "route": "RoutingTable", "gate": "ApprovalPolicy", "review": "ReviewQueue", "queue": "ReviewQueue",
+}  # fmt: skip
+
+
+def as_text(value: Json) -> str:
+    return texts.to_text(value) if value not in (None, {}, []) else ""
+
+
+def agent(row: Agent, document: Json, reader: Viewer) -> dict[str, Any]:
+    spec = document.get("spec", {})
+    roles = list(spec.get("roles", []))
+    matrix = cells.current()
+    connector = spec.get("connector", {})
+    return {
+        "owner": row.owner,
+        "roles": roles,
+        "connector": next(iter(connector.items()), ("", "")) if isinstance(connector, dict) else (connector, ""),
+        "settings_text": as_text(spec.get("settings")),
+        "powers": cells.powers(matrix, roles),
+        "matrix_number": matrix.number,
+    }
+
+
+def policy(row: ApprovalPolicy, document: Json, reader: Viewer) -> dict[str, Any]:
+    loaded = policies.load(document)
+    people = _people_in(loaded.groups)
+    return {
+        "sentences": policies.describe(loaded),
+        "stages": [(stage, [(name, people.get(name, 0)) for name in stage.groups]) for stage in loaded.stages],
+        "policy": loaded,
+        "open_requests": ApprovalRequest.objects.visible_to(reader).filter(policy=row, status="open").count(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """A stored example and whether the table fulfils it."""
+
+    name: str
+    given: str
+    expect: str
+    failure: str
+
+
+def table(row: RoutingTable, document: Json, reader: Viewer) -> dict[str, Any]:
+    try:
+        loaded = tables.load(document)
+        failed = {fault.where: fault.what for fault in tables.failing_tests(loaded)}
+    except AegisError as error:  # stored by an older release: shown as text, with what is wrong
+        return {"faults": error.faults or (Fault("", error.detail),)}
+    outputs = list(dict.fromkeys([tables.CASE, *loaded.outputs]))
+    tests = [
+        TestResult(test.name, _short(test.given), _short(test.expect), failed.get(f"/spec/tests/{index}", ""))
+        for index, test in enumerate(loaded.tests)
+    ]
+    return {
+        "table": loaded,
+        "outputs": outputs,
+        "rules": [(rule, [_short(rule.then.get(name)) for name in outputs]) for rule in loaded.rules],
+        "default": [_short(loaded.default.get(name)) for name in outputs],
+        "tests": tests,
+        "failed_tests": len(failed),
+    }
+
+
+def workflow(row: Workflow, document: Json, reader: Viewer) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "releases": row.releases.order_by("-version")[:10],
+        "runs": Run.objects.visible_to(reader).filter(workflow=row).order_by("-submitted_at")[:5],
+    }
+    try:
+        definition = parse.load(document)
+    except AegisError as error:
+        return {**context, "faults": error.faults or (Fault("", error.detail),)}
+    return {**context, "definition": definition, "drawing": _drawn(definition)}
+
+
+def role(row: Role, document: Json, reader: Viewer) -> dict[str, Any]:
+    spec = document.get("spec", {})
+    matrix = cells.current()
+    agents = [one for one in Agent.objects.visible_to(reader) if row.name in _roles_of(one)]
+    return {
+        "is_for_people": bool(spec.get("people")),
+        "powers": cells.powers(matrix, [row.name]),
+        "agents": agents,
+        "people_count": _people_in([row.name]).get(row.name, 0),
+    }
+
+
+def capability(row: Capability, document: Json, reader: Viewer) -> dict[str, Any]:
+    spec = document.get("spec", {})
+    matrix = cells.current()
+    return {
+        "holders": cells.holders(matrix, row.name),
+        "locks": matrix.locks.get(row.name, ()),
+        "parameters_text": as_text(spec.get("parameters")),
+        "risk": spec.get("risk", ""),
+    }
+
+
+def lock(row: FloorLock, document: Json, reader: Viewer) -> dict[str, Any]:
+    return {"affected": cells.holders(cells.current(), document.get("spec", {}).get("capability", ""))}
+
+
+def contract(row: Contract, document: Json, reader: Viewer) -> dict[str, Any]:
+    spec = document.get("spec", {})
+    schema = spec.get("schema", spec)
+    return {"fields": list(_fields(schema)), "schema_text": as_text(schema)}
+
+
+def queue(row: ReviewQueue, document: Json, reader: Viewer) -> dict[str, Any]:
+    waiting = ReviewItem.objects.visible_to(reader).filter(queue=row, status__in=["open", "claimed"])
+    groups = list(row.groups.order_by("name").values_list("name", flat=True))
+    people = _people_in(groups)
+    return {"groups": [(name, people.get(name, 0)) for name in groups], "waiting": waiting.count()}
+
+
+def _drawn(definition: Definition) -> Drawing:
+    """The flow map, each node a link to the document it names."""
+    graph = flowmap.layout(definition)
+    hrefs = {
+        node.id: document_url(_DOCUMENT_OF[node.kind], node.id.removeprefix("queue:") if node.kind == "queue" else node.about)
+        for node in graph.nodes
+        if node.kind in _DOCUMENT_OF
+    }
+    return drawing.draw(graph, hrefs=hrefs)
+
+
+def _people_in(groups: Iterable[str]) -> dict[str, int]:
+    """Group -> how many active people are in it: a number, not names."""
+    rows = Group.objects.filter(name__in=list(groups), user__in=User.objects.filter(is_active=True))
+    found: dict[str, int] = {}
+    for name in rows.values_list("name", flat=True):
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _roles_of(one: Agent) -> list[str]:
+    roles: list[str] = canonical.parse(one.document).get("spec", {}).get("roles", [])
+    return roles
+
+
+def _fields(schema: Json, path: str = "", depth: int = 0) -> Iterable[tuple[str, str, bool, str]]:
+    """(path, type, must be there, description) of what a schema names; nested objects are followed."""
+    if not isinstance(schema, Mapping) or depth > 6:
+        return
+    required = set(schema.get("required", []))
+    for name, inner in schema.get("properties", {}).items():
+        if not isinstance(inner, Mapping):
+            continue
+        yield f"{path}{name}", _type_of(inner), name in required, str(inner.get("description", ""))
+        yield from _fields(inner, f"{path}{name}.", depth + 1)
+        if isinstance(inner.get("items"), Mapping):
+            yield from _fields(inner["items"], f"{path}{name}[].", depth + 1)
+
+
+def _type_of(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return f"always {schema['const']}"
+    kind = schema.get("type", "any")
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _short(value: Json) -> str:
+    return value if isinstance(value, str) else canonical.dump(value).decode()

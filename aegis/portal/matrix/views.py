@@ -1,0 +1,136 @@
+"""Pages of the access matrix. Read-only: a cell is changed in its role's document, through change control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from aegis.core import canonical
+from aegis.core.canonical import Json
+from aegis.core.errors import Forbidden, NotFound
+from aegis.core.visibility import groups_with
+from aegis.identity.models import Area
+from aegis.portal.governed.pages import may, url_of
+from aegis.portal.matrix import cells, grid, question
+from approvals.models import DocumentVersion
+from orchestration.authority.models import FloorLock, MatrixVersion, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The document a cell comes from."""
+
+    name: str
+    version: int
+    at: datetime
+    author: str
+    url: str
+    edit_url: str
+    history_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockView:
+    name: str
+    kind: str
+    policy: str
+    basis: str
+    owner: str
+    review: str
+
+
+@require_safe
+def matrix_page(request: HttpRequest) -> HttpResponse:
+    _require_access(request)
+    matrix = cells.current()
+    asked = question.read(request)
+    drawn = grid.build(matrix)
+    names = [column.role.name for column in drawn.columns]
+    picked = request.GET.get("role", "")
+    context: dict[str, Any] = {
+        "title": "Access matrix",
+        "matrix": matrix,
+        "grid": drawn,
+        "version": MatrixVersion.objects.filter(number=matrix.number).first(),
+        "picked": picked if picked in names else next(iter(names), ""),
+        "asked": asked,
+        "answer": question.answer(matrix, asked, request.user) if asked.is_asked else None,
+        "principals": question.choices(matrix, request.user),
+        "capabilities": sorted(matrix.capabilities),
+        "find": request.GET.get("find", "")[:100],
+        "new_role_url": reverse("admin:orchestration_role_add"),
+    }
+    return render(request, "portal/matrix.html", context)
+
+
+@require_safe
+def why_page(request: HttpRequest) -> HttpResponse:
+    """Why one cell says what it says: a popover for the grid, and a page of its own without JavaScript."""
+    _require_access(request)
+    matrix = cells.current()
+    role_name, capability = request.GET.get("role", ""), request.GET.get("capability", "")
+    if role_name not in matrix.roles or capability not in matrix.capabilities:
+        raise NotFound
+    context = {
+        "title": f"{role_name} × {capability}",
+        "cell": cells.cell(matrix, role_name, capability),
+        "role": matrix.roles[role_name],
+        "capability": matrix.capabilities[capability],
+        "grant": matrix.roles[role_name].grants.get(capability),
+        "source": _source(request, role_name),
+        "locks": [_lock_view(name.name) for name in matrix.locks.get(capability, ())],
+        "matrix": matrix,
+    }
+    template = "portal/_why.html" if request.headers.get("X-Requested-With") == "fetch" else "portal/why.html"
+    return render(request, template, context)
+
+
+def _require_access(request: HttpRequest) -> None:
+    """
+    Raises:
+        Forbidden: names the groups that may read the area "access".
+    """
+    if Area.objects.visible_to(request.user).filter(name="access").exists():
+        return
+    area = Area.objects.filter(name="access").first()
+    givers = ", ".join(groups_with(area, "view")) if area else ""
+    raise Forbidden(
+        f"You may not read the access matrix; the right “view” on it is granted to: {givers or 'nobody yet'}",
+        right="view (access)",
+        granted_by=givers,
+    )
+
+
+def _source(request: HttpRequest, name: str) -> Source | None:
+    row = Role.objects.visible_to(request.user).filter(name=name).first()
+    if row is None:
+        return None
+    version = (
+        DocumentVersion.objects.filter(kind="Role", name=name, digest=row.digest).select_related("change_set__author").last()
+    )
+    author = version.change_set.author if version else None
+    return Source(
+        name=name,
+        version=row.version,
+        at=version.created_at if version else row.updated_at,
+        author=author.display_name if author else "AEGIS (bootstrap)",
+        url=url_of(row),
+        edit_url=url_of(row, "edit") if may(request.user, row, "edit") else "",
+        history_url=url_of(row, "history"),
+    )
+
+
+def _lock_view(name: str) -> LockView:
+    row = FloorLock.objects.filter(name=name).first()
+    spec: Json = canonical.parse(row.document).get("spec", {}) if row else {}
+
+    def text(key: str) -> str:
+        return str(spec.get(key) or "—")
+
+    return LockView(name, text("kind"), text("policy"), text("basis"), text("owner"), text("review_date"))
