@@ -5,6 +5,7 @@ Lock order everywhere: authority, runs, requests, records, counters (by key), st
 
 from __future__ import annotations
 
+from django.db import connection
 from django.db.models import F
 
 from aegis.core.db import advisory_lock
@@ -32,4 +33,8 @@ def raise_epoch() -> int:
 
 def current_epoch() -> int:
     """The epoch as this transaction sees it; 0 on an empty database."""
-    return AuthorityEpoch.objects.filter(id=1).values_list("epoch", flat=True).first() or 0
+    # Raw, because every commit asks: building this query with the ORM costs five times what the database takes for it.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT epoch FROM identity_authorityepoch WHERE id = 1")
+        row = cursor.fetchone()
+    return row[0] if row else 0

@@ -37,6 +37,7 @@ class Transition:
 
     Attributes:
         seen: inbox ordinal up to which everything is consumed.
+        has_read: messages were consumed; what people typed in them is now in the events' payloads.
         keeps_lease: a call was intended, its answer belongs to this worker.
         epoch: authority epoch the verdicts and intents were computed under; None if there are none.
     """
@@ -53,6 +54,7 @@ class Transition:
     at: datetime
     due_at: datetime | None
     keeps_lease: bool
+    has_read: bool
     lease: timedelta
     epoch: int | None = None
     openings: Sequence[Opening] = ()
@@ -172,7 +174,7 @@ def _move_run(transition: Transition, head: Head) -> int:
         row = cursor.fetchone()
     if row is None:
         raise _Drop(LeaseLost())
-    if transition.seen:
+    if transition.has_read:
         InboxItem.objects.filter(run_id=transition.run_id, ordinal__lte=transition.seen).exclude(reason="").update(reason="")
     wake: int = row[0]
     return wake

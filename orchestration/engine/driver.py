@@ -206,6 +206,7 @@ class Driver:
             at=world.now,
             due_at=due_at,
             keeps_lease=in_flight,
+            has_read=bool(scene.consumed),
             lease=self.lease,
             epoch=world.epoch if scene.asked_authority else None,
             openings=scene.openings,

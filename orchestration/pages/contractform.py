@@ -242,7 +242,7 @@ def _limits(spec: Mapping[str, Json]) -> str:
         ("minimum", "at least {}"), ("maximum", "at most {}"),
         ("exclusiveMinimum", "above {}"), ("exclusiveMaximum", "below {}"),
         ("minLength", "at least {} characters"), ("maxLength", "at most {:,} characters"),
-        ("minItems", "at least {} entries"), ("maxItems", "at most {} entries"), ("pattern", "of the form {}"),
+        ("minItems", "at least {} entries"), ("maxItems", "at most {} entries"),
     ):  # fmt: skip
         if word in spec and not (word == "minLength" and spec[word] <= 1):
             said.append(form.format(spec[word]))

@@ -15,6 +15,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Malformed
 from aegis.identity.models import User
 from approvals.pages import words
+from approvals.pages.facts import Fact, facts
 from approvals.pages.words import Mark
 from audit.models import Event, Payload
 from orchestration.engine import reviews
@@ -27,7 +28,8 @@ from orchestration.pages.runpage import definition_of
 OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
 TABS = {"open": "Open", "mine": "Claimed by me", "done": "Done"}
 MAX_ROWS = 100
-SHOWN_CHARS = 20_000  # of one payload on the item's page
+
+_TITLES = {"about": "What the agent said about it", "faults": "What is wrong", "message": "What it sent", "why": "Why"}
 
 #: Events that say why an item was opened; the newest before it is told.
 _WHY = (
@@ -92,7 +94,7 @@ class Before:
     """Something the run knew before this item: its input, or the output of an earlier step."""
 
     title: str
-    text: str
+    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class ItemPage:
     left: Mark
     why: str
     because: str
-    details: Sequence[tuple[str, str]]
+    details: Sequence[Before]
     step_title: str
     form: ContractForm | None
     is_prefilled: bool
@@ -123,7 +125,7 @@ class ItemPage:
     claimed_by: str
     is_mine: bool
     is_taken: bool  # claimed by somebody else
-    answer: Sequence[tuple[str, str]]
+    answer: Sequence[Before]
     settled_by: str
     at: datetime
 
@@ -186,9 +188,9 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
     run, state = item.run, states.load(item.run.state)
     why = _why(item)
     payloads = _payloads(run, [*state.outputs.values(), *([f"{why.stream}/{why.seq}"] if why else [])])
-    details = _details(payloads.get((why.stream, why.seq), {})) if why else []
     is_open = item.status in OPEN
     fresh, is_prefilled = (form, False) if form else _form(item, payloads, why) if is_open else (None, False)
+    details = _details(payloads.get((why.stream, why.seq), {}), is_prefilled=is_prefilled) if why else []
     definition = definition_of(run)
     titles = {step.common.id: step.common.title or step.common.id for step in definition.steps} if definition else {}
     answer, settled_by = ([], "") if is_open else _answer(item)
@@ -253,21 +255,21 @@ def _payloads(run: Run, places: Sequence[str]) -> dict[tuple[str, int], dict[str
     return found
 
 
-def _details(bodies: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What the agent or AEGIS said about it: each payload as (name, text)."""
-    rows = []
-    for name in ("reason", "detail", "why", "about", "faults", "message", "output", "proposal"):
-        if name in bodies:
-            rows.append((name, _plain(name, bodies[name])))
-    return rows
+def _details(bodies: Mapping[str, str], *, is_prefilled: bool) -> list[Before]:
+    """What the agent or AEGIS said about it. An output that fills the form already is not said twice."""
+    names = ("reason", "detail", "why", "about", "faults", "message", "output", "proposal")
+    shown = [name for name in names if name in bodies and not (is_prefilled and name in ("output", "message"))]
+    return [_told(_TITLES.get(name, name.capitalize()), name, bodies[name]) for name in shown]
 
 
-def _plain(name: str, body: str) -> str:
-    """A payload that is one sentence, as that sentence; everything else as JSON."""
+def _told(title: str, name: str, body: str) -> Before:
+    """A payload as facts; one that is a single sentence loses its name."""
     value = _parsed(body)
-    if isinstance(value, dict) and isinstance(value.get(name), str):
-        return str(value[name])
-    return words.pretty_text(body)[:SHOWN_CHARS]
+    if isinstance(value, dict) and set(value) == {name}:
+        value = value[name]
+    if isinstance(value, dict):
+        value = {key: item for key, item in value.items() if item not in ("", None, [], {})}
+    return Before(title, facts(value))
 
 
 def _form(
@@ -289,12 +291,12 @@ def _before(run: Run, state: states.State, payloads: Mapping[tuple[str, int], Ma
     rows = []
     entered = payloads.get((run.stream, 1), {}).get("input")
     if entered is not None:
-        rows.append(Before("What was submitted", words.pretty_text(entered)[:SHOWN_CHARS]))
+        rows.append(_told("What was submitted", "input", entered))
     for step, place in state.outputs.items():
         stream, _, seq = place.rpartition("/")
         body = payloads.get((stream, int(seq)), {}).get("output")
         if body is not None:
-            rows.append(Before(f"Output of {step}", words.pretty_text(body)[:SHOWN_CHARS]))
+            rows.append(_told(f"Output of {step}", "output", body))
     return rows
 
 
@@ -304,18 +306,19 @@ def _sentence(why: Event, run: Run) -> str:
     return timeline.sentence(raw, names)
 
 
-def _answer(item: ReviewItem) -> tuple[list[tuple[str, str]], str]:
+def _answer(item: ReviewItem) -> tuple[list[Before], str]:
     """How it was answered, and by whom: from the item's own stream."""
     event = Event.objects.filter(stream=item.stream, type="review.answered").order_by("-seq").first()
     if event is None:
         return [], ""
     person = User.objects.filter(pk=event.actor_ref).first() if event.actor_kind == "user" else None
-    bodies = dict(Payload.objects.filter(stream=item.stream, seq=event.seq, erased_at__isnull=True).values_list("name", "body"))
-    rows: list[tuple[str, str]] = [(name, _plain(name, bodies[name])) for name in ("reason", "output") if name in bodies]
+    rows = Payload.objects.filter(stream=item.stream, seq=event.seq, erased_at__isnull=True)
+    bodies = dict(rows.values_list("name", "body"))
+    told = [_told(name.capitalize(), name, bodies[name]) for name in ("reason", "output") if name in bodies]
     case = timeline.parse([event])[0].data.get("case")
     if case:
-        rows.insert(0, ("case", str(case)))
-    return rows, person.display_name if person else "AEGIS"
+        told.insert(0, Before("Case", facts(case)))
+    return told, person.display_name if person else "AEGIS"
 
 
 def _parsed(body: str) -> Json:

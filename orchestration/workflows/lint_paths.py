@@ -111,7 +111,7 @@ def expression_faults(definition: Definition, schemas: Schemas) -> Iterator[Faul
     following = successors(links_of(definition))
     reach = {step.common.id: after([step.common.id], following) for step in definition.steps}
     for mention in mentions_of(definition):
-        faults = list(_compile_faults(mention, definition))
+        faults = list(_compile_faults(mention, definition)) or list(_type_faults(mention, schemas))
         yield from faults
         if not faults:
             for path in paths_of(mention.source):
@@ -168,15 +168,13 @@ def _compile_faults(mention: Mention, definition: Definition) -> Iterator[Fault]
             remedy = "expressions see input and steps"
         for fault in error.faults or (Fault("", error.detail),):
             yield Fault(f"{mention.where} {fault.where}".rstrip(), fault.what, remedy)
-        return
-    yield from _type_faults(mention)
 
 
-def _type_faults(mention: Mention) -> Iterator[Fault]:
-    """The business key is text and the priority a whole number, as far as CEL can tell before any run."""
-    for where, against, what in (
-        ("/spec/business_key", '""', "the business key must be text"),
-        ("/spec/priority", "1", "the priority must be a whole number"),
+def _type_faults(mention: Mention, schemas: Schemas) -> Iterator[Fault]:
+    """The business key is text and the priority a whole number, as far as CEL and the contract can tell before any run."""
+    for where, against, fitting, what in (
+        ("/spec/business_key", '""', {"string"}, "the business key must be text"),
+        ("/spec/priority", "1", {"integer", "number"}, "the priority must be a whole number"),
     ):
         if mention.where != where:
             continue
@@ -184,6 +182,10 @@ def _type_faults(mention: Mention) -> Iterator[Fault]:
             compile_value(f"({mention.source}) == {against}", mention.variables)
         except ExpressionInvalid:
             yield Fault(f"{where} 1:1", what)
+            return
+        types = types_of(mention.source, schemas)
+        if types and not types & fitting:
+            yield Fault(f"{where} 1:1", f"{what}, and the contract says {' or '.join(sorted(types))}")
 
 
 def _bracket_remedy(source: str, definition: Definition) -> str:

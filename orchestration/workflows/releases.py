@@ -160,14 +160,18 @@ def _pinned_documents(pins: Mapping[str, str]) -> dict[str, Json]:
         kind, _, name = pin.partition("/")
         condition |= Q(kind=kind, name=name, digest=digest)
     found: dict[str, Json] = {}
-    for version in DocumentVersion.objects.filter(condition):
-        if canonical.digest(version.document.encode()) != version.digest:
-            raise IntegrityBroken(f"{version.kind} {version.name}, version {version.number}, is not what its digest says")
-        document = canonical.parse(version.document, max_bytes=4 * canonical.MAX_PAYLOAD_BYTES)
-        found[f"{version.kind}/{version.name}"] = document
+    rows = DocumentVersion.objects.filter(condition).values_list("kind", "name", "number", "digest", "document")
+    for kind, name, number, digest, text in rows:
+        found[f"{kind}/{name}"] = _checked(kind, name, number, digest, text)
     if missing := sorted(pins.keys() - found.keys()):
         raise IntegrityBroken(f"Nothing is stored under the pin of {', '.join(missing)}")
     return found
+
+
+def _checked(kind: str, name: str, number: int, digest: str, text: str) -> Json:
+    if canonical.digest(text.encode()) != digest:
+        raise IntegrityBroken(f"{kind} {name}, version {number}, is not what its digest says")
+    return canonical.parse(text, max_bytes=4 * canonical.MAX_PAYLOAD_BYTES)
 
 
 def _agent_versions(documents: Mapping[str, Json], pins: Mapping[str, str]) -> dict[str, AgentVersion]:
