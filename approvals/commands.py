@@ -107,12 +107,14 @@ def _show(judged: Preview, found: dict[Key, Manifest], terminal: Terminal) -> in
             terminal.line(f"    {sentence}")
     for guard in judged.guards:
         terminal.line(f"! {guard} Two others must approve.")
-    faults = [found[item.key].locate(fault) if item.key in found else fault for item in judged.items for fault in item.faults]
-    _faults([*faults, *judged.elsewhere], terminal)
+    own = [found[item.key].locate(fault) if item.key in found else fault for item in judged.items for fault in item.faults]
+    faults = [*own, *judged.elsewhere]
+    _faults(faults, terminal)
     for missing in judged.missing:
         terminal.note(f"forbidden: {missing}")
-    terminal.line(f"{_count(judged)}{'' if not faults else f', {len(faults)} faults'}.")
-    return REFUSED if faults or judged.elsewhere or judged.missing else GOOD
+    spoken = f", {len(faults)} {'fault' if len(faults) == 1 else 'faults'}" if faults else ""
+    terminal.line(f"{_count(judged)}{spoken}.")
+    return REFUSED if faults or judged.missing else GOOD
 
 
 def _faults(faults: Iterable[object], terminal: Terminal) -> None:
@@ -134,7 +136,7 @@ def _documents(options: dict[str, Any]) -> tuple[dict[Key, Manifest], Documents]
             raise Invalid(f"{found[key].at('/kind')}: {error.detail}") from None
     removed = [_key(text) for text in options["remove"]]
     if not found and not removed:
-        raise Invalid("Name at least one file or folder")
+        raise Invalid("These files hold no document" if options["paths"] else "Name at least one file or folder")
     return found, [*((key, manifest.document) for key, manifest in found.items()), *((key, None) for key in removed)]
 
 
