@@ -1,7 +1,7 @@
 """Names for the opaque ids in lines. Lines keep ids only; names live elsewhere, may change, and may be erased.
 
-Audit knows people. Titles of workflows, agents, policies and queues, and the business key of a run, come from the apps above
-through the ports below; what nobody names is shown by its short id.
+Audit knows people. What a scope's ids stand for comes from its owner (`scopes.register_names`), the business key of a run
+through `register_runs`; what nobody names is shown by its short id.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db import models
 from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
 
 from aegis.identity.models import User
+from audit import scopes
 
-Titles = Callable[[Iterable[str]], Mapping[str, str]]
 RunKeys = Callable[[Iterable[UUID]], Mapping[UUID, str]]
 RunFinder = Callable[[str], Iterable[UUID]]
 
-_titles: dict[str, Titles] = {}
 _run_keys: RunKeys | None = None
 _run_finder: RunFinder | None = None
 
@@ -29,30 +27,15 @@ _PAGES = {"run": "runs:run", "request": "approvals:request", "review": "review:i
 _LABELS = {"run": "RUN", "request": "APR", "review": "REV"}
 
 
-def register_titles(scope: str, titles: Titles) -> None:
-    """Say how things of a scope are called. Called at start-up by the owner of the scope; `titles_of(Model)` does for most."""
-    _titles[scope] = titles
-
-
 def register_runs(keys: RunKeys, finder: RunFinder) -> None:
     """Called at start-up by the engine.
 
     Args:
         keys: run ids -> business keys.
-        finder: a piece of text -> ids of runs whose business key holds it, at most a few hundred.
+        finder: text -> ids of runs whose business key begins with it, at most a few hundred.
     """
     global _run_keys, _run_finder
     _run_keys, _run_finder = keys, finder
-
-
-def titles_of(model: type[models.Model]) -> Titles:
-    """Titles from a model with `title` and `name`."""
-
-    def titles(ids: Iterable[str]) -> dict[str, str]:
-        rows = model._default_manager.filter(pk__in=list(ids)).values_list("pk", "title", "name")
-        return {str(pk): title or name for pk, title, name in rows}
-
-    return titles
 
 
 @dataclass(slots=True)
@@ -79,24 +62,19 @@ class Names:
         return self.keys.get(run_id) or label("run", str(run_id))
 
 
-def load(people: set[str], scopes: set[tuple[str, str]], runs: set[UUID]) -> Names:
+def load(people: set[str], things: set[tuple[str, str]], runs: set[UUID]) -> Names:
     """Look everything up: one query for people, one per scope that occurs, one for runs."""
     ids = [ref for ref in people if _is_uuid(ref)]
     found = User.objects.filter(pk__in=ids) if ids else ()
     titles: dict[tuple[str, str], str] = {}
-    for scope in sorted({scope for scope, _ in scopes} & _titles.keys()):
-        wanted = [ref for kind, ref in scopes if kind == scope and _is_uuid(ref)]
-        titles.update({(scope, ref): title for ref, title in _titles[scope](wanted).items()} if wanted else {})
+    for scope in sorted({scope for scope, _ in things}):
+        wanted = sorted({ref for kind, ref in things if kind == scope and _is_uuid(ref)})
+        titles.update({(scope, ref): title for ref, title in scopes.names_of(scope, wanted).items()})
     return Names(
         people={str(person.pk): person.display_name for person in found},
         scopes=titles,
         keys=_run_keys(runs) if _run_keys is not None and runs else {},
     )
-
-
-def titles(scope: str, ids: Iterable[str]) -> Mapping[str, str]:
-    """Titles of the given ids of one scope."""
-    return _titles[scope](ids) if scope in _titles else {}
 
 
 def people_called(text: str, limit: int = 50) -> list[str]:
@@ -106,7 +84,7 @@ def people_called(text: str, limit: int = 50) -> list[str]:
 
 
 def runs_called(text: str) -> list[UUID]:
-    """Ids of runs whose business key holds `text`. What of them may be seen is decided by `Event.visible_to`, not here."""
+    """Ids of runs whose business key begins with `text`. What of them may be seen is for `Event.visible_to` to say."""
     return list(_run_finder(text)) if _run_finder is not None else []
 
 

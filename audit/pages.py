@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from aegis.core.actors import user_actor
 from aegis.core.visibility import Viewer
 from aegis.identity.models import Area
-from audit import detail, rail, search, telling, verifications
+from audit import detail, rail, scopes, search, telling, verifications
 from audit.models import Event
 
 
@@ -20,21 +18,22 @@ from audit.models import Event
 def list_page(request: HttpRequest) -> HttpResponse:
     """What happened, newest first, filtered by the address. `event=<stream>/<seq>` opens the side panel."""
     asked = search.from_params(request.GET)
-    found = search.find(asked, request.user)
+    seen = scopes.reach(request.user)
+    found = search.find(asked, request.user, seen=seen)
     if asked.before is None and asked.narrows:
         search.record_search(asked, user_id=request.user.pk, auth="session")
-    opened = _opened(request)
+    opened = _opened(request, seen)
     context = {
         "title": "Audit",
         "asked": asked,
-        "rail": rail.draw(asked, request.GET, request.user),
+        "rail": rail.draw(asked, request.GET, seen),
         "rows": [rail.Row(told, rail.with_event(request.GET, told.event)) for told in telling.tell(found.events)],
         "older": rail.older(request.GET, found.older),
         "newest": rail.newest(request.GET) if asked.before is not None else "",
         "detail": detail.show(opened, request.user) if opened else None,
         "closed": rail.without_event(request.GET),
         "badge": verifications.latest(),
-        "may_verify": may_verify(request.user),
+        "may_verify": seen.ids.get("system") is None and "system" in seen.ids,  # the right to view the area "audit"
     }
     return render(request, "audit/list.html", context)
 
@@ -68,20 +67,14 @@ def verify_page(request: HttpRequest) -> HttpResponse:
     return render(request, "audit/verify.html", {"title": "Verify the journal", "runs": verifications.newest(10)})
 
 
-def may_verify(user: Viewer) -> bool:
-    return Area.objects.visible_to(user).filter(name="audit").exists()
-
-
 def _event(user: Viewer, stream: str, seq: int) -> Event:
     event: Event = Event.objects.get_visible(user, stream=stream, seq=seq)
     return event
 
 
-def _opened(request: HttpRequest) -> Event | None:
+def _opened(request: HttpRequest, seen: scopes.Reach) -> Event | None:
     """The event named by `event=<stream>/<seq>`; an unknown or hidden one opens nothing."""
     stream, _, seq = request.GET.get("event", "").rpartition("/")
     if not stream or not (seq.isascii() and seq.isdigit() and len(seq) < 10) or "\x00" in stream:
         return None
-    rows: Any = Event.objects.visible_to(request.user)
-    event: Event | None = rows.filter(stream=stream, seq=int(seq)).first()
-    return event
+    return Event.objects.within(seen).filter(stream=stream, seq=int(seq)).first()

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from aegis.core.visibility import Viewer
 from audit import catalogue, names, outcomes, scopes
 from audit.models import Event
+from audit.scopes import Reach
 from audit.search import DEFAULT_SPAN, Search
 from audit.telling import Told
 
@@ -67,10 +67,10 @@ class Rail:
     kept: tuple[tuple[str, str], ...]  # what the form carries along unseen
 
 
-def draw(asked: Search, params: QueryDict, user: Viewer) -> Rail:
+def draw(asked: Search, params: QueryDict, seen: Reach) -> Rail:
     facets = (
         _facet("outcome", "Outcome", asked.outcome, _outcomes(asked.outcome), True),
-        _facet("workflow", "Workflow", asked.workflow, _workflows(user), True),
+        _facet("workflow", "Workflow", asked.workflow, _workflows(seen), True),
         _facet(
             "lane", "Kind", asked.lane, ((lane, lane.capitalize(), outcomes.LANE_ICONS[lane]) for lane in catalogue.LANES), True
         ),
@@ -119,10 +119,9 @@ def _outcomes(on: tuple[str, ...]) -> Iterable[tuple[str, str, str]]:
         yield value, shown.word, shown.icon
 
 
-def _workflows(user: Viewer) -> Iterable[tuple[str, str, str]]:
+def _workflows(seen: Reach) -> Iterable[tuple[str, str, str]]:
     """Only those whose events the reader may see."""
-    ids = scopes.visible_ids(user, "workflow") or []
-    titles = names.titles("workflow", ids[:MAX_WORKFLOWS])
+    titles = scopes.names_of("workflow", sorted(seen.ids.get("workflow") or ())[:MAX_WORKFLOWS])
     return sorted(((ref, title, "") for ref, title in titles.items()), key=lambda choice: choice[1].lower())
 
 

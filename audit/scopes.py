@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from django.db.models import Q
 
@@ -41,24 +42,31 @@ def missing_scopes() -> list[str]:
     return [name for name in SCOPES if name not in _owners]
 
 
-def visible_ids(user: Viewer, scope: str) -> list[str] | None:
-    """The ids of one scope that `user` may see; None means all of them."""
-    if scope not in _owners or not (user.is_authenticated and user.is_active):
-        return []
-    ids = _owners[scope](user)
-    return None if ids is None else list(ids)
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one person may see of every scope, asked of its owner once. Good for one request, never kept."""
+
+    ids: Mapping[str, frozenset[str] | None]  # None: every id of the scope
+
+    def condition(self) -> Q:
+        """On (`scope`, `scope_id`) columns; nothing for strangers."""
+        condition = Q(pk__in=[])
+        for name, ids in self.ids.items():
+            if ids is None:
+                condition |= Q(scope=name)
+            elif ids:
+                condition |= Q(scope=name, scope_id__in=sorted(ids))
+        return condition
+
+
+def reach(user: Viewer) -> Reach:
+    """What `user` may see. The queries of the owners; an owner of two scopes is asked once."""
+    if not (user.is_authenticated and user.is_active):
+        return Reach({})
+    answers = {owner: owner(user) for owner in dict.fromkeys(_owners.values())}
+    return Reach({name: None if (ids := answers[owner]) is None else frozenset(ids) for name, owner in _owners.items()})
 
 
 def scope_filter(user: Viewer) -> Q:
     """The condition on (`scope`, `scope_id`) columns that keeps what `user` may see; nothing for strangers."""
-    condition = Q(pk__in=[])
-    if not (user.is_authenticated and user.is_active):
-        return condition
-    answers = {owner: owner(user) for owner in set(_owners.values())}  # an owner of two scopes is asked once
-    for name, owner in _owners.items():
-        ids = answers[owner]
-        if ids is None:
-            condition |= Q(scope=name)
-        elif found := list(ids):
-            condition |= Q(scope=name, scope_id__in=found)
-    return condition
+    return reach(user).condition()

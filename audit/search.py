@@ -27,6 +27,7 @@ from audit import catalogue, chain, journal, names
 from audit.access import stream_of
 from audit.drafts import Context, Draft
 from audit.models import Event, Payload
+from audit.scopes import Reach, reach
 
 PAGE = 50
 MAX_TEXT = 200
@@ -114,9 +115,15 @@ def from_params(params: QueryDict) -> Search:
     )
 
 
-def find(search: Search, user: Viewer, *, limit: int = PAGE, text_index: TextIndex | None = None) -> Found:
-    """The newest events that fit and that `user` may see. A constant number of queries, whatever is found."""
-    rows = Event.objects.visible_to(user).filter(_condition(search, text_index or _scan))
+def find(
+    search: Search, user: Viewer, *, limit: int = PAGE, text_index: TextIndex | None = None, seen: Reach | None = None
+) -> Found:
+    """The newest events that fit and that `user` may see. A constant number of queries, whatever is found.
+
+    Args:
+        seen: what `user` may see, if the caller has asked already.
+    """
+    rows = Event.objects.within(seen or reach(user)).filter(_condition(search, text_index or _scan))
     if search.before is not None:
         rows = rows.filter(pk__lt=search.before)
     events = list(rows.order_by("-id")[: limit + 1])
@@ -200,7 +207,7 @@ def _run(text: str) -> Q:
         return Q(run_id=UUID(text))
     except ValueError:
         label = _LABEL.fullmatch(text.lower())
-        return _labelled(label[1], label[2]) if label else Q(run_id__in=names.runs_called(text))
+        return _labelled(label[1], label[2]) if label else _keyed(names.runs_called(text))
 
 
 def _shown(word: str) -> Q:
@@ -213,7 +220,7 @@ def _shown(word: str) -> Q:
     if people := names.people_called(word):
         condition |= Q(actor_ref__in=people)
     if runs := names.runs_called(word):
-        condition |= Q(run_id__in=runs)
+        condition |= _keyed(runs)
     if label := _LABEL.fullmatch(low):
         condition |= _labelled(label[1], label[2])
     if _HEX.fullmatch(low):
@@ -224,6 +231,11 @@ def _shown(word: str) -> Q:
     with suppress(ValueError):
         condition |= Q(run_id=UUID(word))
     return condition
+
+
+def _keyed(runs: list[UUID]) -> Q:
+    """Events of runs found by business key, under the run's own scope only: whoever sees a policy does not see the key."""
+    return Q(run_id__in=runs, scope="workflow")
 
 
 def _labelled(prefix: str, digits: str) -> Q:

@@ -61,7 +61,8 @@ def tell(events: Sequence[Event]) -> list[Told]:
             *((event.scope, event.scope_id) for event in events),
             *(("agent", event.actor_ref) for event in events if event.actor_kind == "agent"),
         },
-        {event.run_id for event in events if event.run_id is not None},
+        # Seeing the events of a policy is not seeing the run: its key is shown under the run's own scope only.
+        {event.run_id for event in events if event.run_id is not None and event.scope == "workflow"},
     )
     reasons = _reasons(events, contents)
     return [

@@ -11,13 +11,14 @@ from orchestration.engine import effects, events
 
 def register() -> None:
     """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
-    from audit import verify
-    from orchestration.engine import integrity, worker
+    from audit import names, verify
+    from orchestration.engine import integrity, lookup, worker
     from orchestration.engine.questions import EffectQuestion, StepQuestion
 
     catalogue.register(*events.TYPES)
     questions.register(EffectQuestion())
     questions.register(StepQuestion())
+    names.register_runs(lookup.business_keys, lookup.runs_called)
     verify.register_head_source("run:", integrity.run_heads)
     verify.register_head_source("review:", integrity.review_heads)
     verify.register_state_check("state equals fold", integrity.state_problems)

@@ -217,7 +217,9 @@ def test_another_index_answers_the_text(sent: Callable[..., Event], quinn: User)
 
 def test_runs_are_found_by_their_business_key(sent: Callable[..., Event], quinn: User, monkeypatch: Any) -> None:
     monkeypatch.setattr(names, "_run_finder", lambda text: [RUN] if text == "INV-7" else [])
-    wanted = sent(run_id=RUN)
+    monkeypatch.setitem(scopes._owners, "workflow", lambda user: None)
+    wanted = sent(run_id=RUN, scope="workflow")
+    sent(run_id=RUN, scope="policy")  # who sees only the policy must not learn keys by asking
 
     assert found(quinn, text="INV-7") == found(quinn, run="INV-7") == [wanted]
 
