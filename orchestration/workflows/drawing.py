@@ -193,7 +193,7 @@ def mermaid(graph: Graph) -> str:
 def _box(node: Node, marks: Mapping[str, Mark] | None, href: str) -> Box:
     about = _about(node)
     mark = marks.get(node.id, _NOT_TAKEN) if marks is not None else None
-    says = mark.word if mark else about
+    says = mark.word if mark else f"from {node.about}" if node.kind == "act" else node.about  # the icon says the kind
     return Box(
         id=node.id,
         x=node.x,
@@ -205,7 +205,7 @@ def _box(node: Node, marks: Mapping[str, Mark] | None, href: str) -> Box:
         status=_cut(says, STATUS_CHARS),
         status_icon=mark.icon if mark else "",
         tone=mark.tone if mark else "",
-        name=f"{node.title}, {about}: {says}" if mark else f"{node.title}, {about}",
+        name=f"{node.title}, {about}: {mark.word}" if mark else f"{node.title}, {about}",
         href=href,
         full_title=node.title,
         about=about,
@@ -240,6 +240,8 @@ def _edge_state(edge: Edge, marks: Mapping[str, Mark] | None, taken: Collection[
 
 def _about(node: Node) -> str:
     word = KIND_WORDS[node.kind]
+    if node.kind == "act":
+        return f"{word} proposed by {node.about}"
     return word if node.kind == "queue" else f"{word} {node.about}"
 
 

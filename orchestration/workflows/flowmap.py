@@ -26,7 +26,7 @@ from orchestration.workflows.definition import (
 )
 from orchestration.workflows.graph import Link, LinkKind, links_of
 
-NODE_WIDTH: Final = 132
+NODE_WIDTH: Final = 148
 NODE_HEIGHT: Final = 58
 LINE_HEIGHT: Final = 16  # of a row in which lines pass but no node stands
 ROW_GAP: Final = 22
@@ -44,7 +44,7 @@ class Node:
 
     Attributes:
         kind: kind word of the step, or "queue".
-        about: the agent, table, policy or queue it names.
+        about: the agent, table, policy or queue it names; of an `act`, the step whose proposal it carries out.
         x, y: upper left corner.
     """
 
@@ -98,7 +98,7 @@ def kind_and_subject(step: Step) -> tuple[str, str]:
         case AgentStep():
             return "agent", step.agent
         case ActStep():
-            return "act", f"proposed by {step.source}"
+            return "act", step.source
         case RouteStep():
             return "route", step.table
         case GateStep():
@@ -258,8 +258,10 @@ class _Layout:
         last = max(column for column, _ in self.cells)
         labels: dict[int, int] = {}
         for route in self.routes:
-            column = route.cells[0][0]
-            labels[column] = max(labels.get(column, 0), len(_shortened(route.link.labels)))
+            column, next_column = route.cells[0][0], route.cells[1][0]
+            # Only a line to the next column needs its label inside the gutter; another one has a row to write it along.
+            if next_column == column + 1 and (len(route.cells) == 2):
+                labels[column] = max(labels.get(column, 0), len(_shortened(route.link.labels)))
         gutter_lefts: dict[int, int] = {}
         lefts: list[int] = []
         x = MARGIN
