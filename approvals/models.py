@@ -109,7 +109,7 @@ class ApprovalRequest(models.Model):
 
     id = models.UUIDField(primary_key=True, editable=False)  # made by whoever asks, so asking twice is asking once
     question = models.CharField(max_length=16)  # which Question port answers: effect, step, change
-    subject = models.CharField(max_length=200)  # that port's reference ("<run>/<step>/<visit>/<ordinal>", change set id)
+    subject = models.CharField(max_length=200)  # that port's reference ("<run>/<step>/<visit>/<request>", change set id)
     run_id = models.UUIDField(null=True)
     scope = models.CharField(max_length=16)
     scope_id = models.CharField(max_length=36, blank=True)

@@ -187,7 +187,7 @@ TYPES = (
         "gate.settled",
         "The decision of {step} is {data.outcome}",
         "gates",
-        fields=("step", "request", "about", "outcome", "next"),
+        fields=("step", "request", "about", "outcome", "digest", "next"),
         tone="violet",
     ),
     EventType(

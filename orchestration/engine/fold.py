@@ -109,7 +109,7 @@ def _settle_gate(state: State, data: Data) -> State:
         return replace(state, phase="ready", request="", digest="", policy="")
     if data["about"] == "step":  # a `gate` step: the question was the step
         return _enter(state, data["next"])
-    approval = Approval(request=data["request"], digest=state.digest, policy=state.policy)
+    approval = Approval(request=data["request"], digest=data["digest"], policy=state.policy)
     return replace(state, phase="ready", request="", digest="", policy="", approval=approval)
 
 

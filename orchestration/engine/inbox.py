@@ -64,6 +64,9 @@ def unread(run_id: UUID, *, seen: int, wake: int) -> list[Message]:
 
 def _message(row: InboxItem) -> Message:
     actor = Actor(kind=row.actor_kind, ref=row.actor_ref, auth=row.actor_auth)  # type: ignore[arg-type]
+    if row.kind == InboxItem.Kind.GATE_SETTLED:  # "<request id>#<digest of the effect>"
+        ref, _, digest = row.ref.partition("#")
+        return Message(ordinal=row.ordinal, kind=row.kind, ref=ref, outcome=row.outcome, actor=actor, reason="", digest=digest)
     plain = Message(ordinal=row.ordinal, kind=row.kind, ref=row.ref, outcome=row.outcome, actor=actor, reason=row.reason)
     if row.kind != InboxItem.Kind.REVIEW_SETTLED or row.outcome != "completed":
         return plain

@@ -57,6 +57,7 @@ class Message:
     output: str = ""  # review: "<stream>/<seq>" of the event that carries the output
     value: Json = None  # review: that output
     case: str = ""
+    digest: str = ""  # gate: of the effect as it was approved; it may have moved since the gate opened, and votes with it
 
 
 @dataclass(frozen=True, slots=True)

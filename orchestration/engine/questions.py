@@ -1,6 +1,6 @@
 """The two questions the engine asks people: about an effect, and about a step's output.
 
-A subject is "<run>/<step>/<visit>/<ordinal>". What was shown is frozen in the payloads of `request.opened`; what stands now is
+A subject is "<run>/<step>/<visit>/<request>". What was shown is frozen in the payloads of `request.opened`; what stands now is
 read again here, inside the deciding transaction, and must have the same digest (DESIGN promise 7).
 """
 
@@ -37,11 +37,18 @@ class _RunQuestion(Question):
         inbox.lock_run(_run_id(subject))
 
     def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
-        inbox.post(_run_id(request.subject), InboxItem.Kind.GATE_SETTLED, actor=actor, ref=str(request.pk), outcome=outcome)
+        signed = self._signed(request, _shown(request)) if outcome == "approved" else ""
+        inbox.post(
+            _run_id(request.subject), InboxItem.Kind.GATE_SETTLED, actor=actor, ref=f"{request.pk}#{signed}", outcome=outcome
+        )
+
+    def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
+        """The digest of what was approved, as it stands in the deciding transaction: the one an effect must have."""
+        raise NotImplementedError
 
     def live(self, subject: str) -> Live:
         run = Run.objects.select_related("workflow").get(pk=_run_id(subject))
-        request = ApprovalRequest.objects.filter(question=self.kind, subject=subject).order_by("-opened_at").first()
+        request = ApprovalRequest.objects.filter(pk=subject.rpartition("/")[2]).first()
         if request is None:
             return Live(title="The question is gone", digest="", is_current=False)
         shown = _shown(request)
@@ -75,10 +82,9 @@ class EffectQuestion(_RunQuestion):
                 after = handlers.get(capability.handler)(dict(body) if body is not None else None, proposal["parameters"])
             except Invalid:
                 after = None
-        digest = bound_digest(capability.digest if capability else "", proposal, version)
         return Live(
             title=title_of(proposal, _capability_titles([proposal]).get(proposal["capability"], "")),
-            digest=request_digest(digest, _policy_digest(request), shown["evidence"]),
+            digest=request_digest(self._signed(request, shown), _policy_digest(request), shown["evidence"]),
             bound=frozenset(bound),
             bound_because=bound,
             before=dict(body) if body is not None else None,
@@ -87,6 +93,13 @@ class EffectQuestion(_RunQuestion):
             is_current=is_waiting,
             evidence=_evidence(shown["evidence"]),
         )
+
+    def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
+        proposal: Proposal = shown["proposal"]
+        resource = proposal["resource"]
+        capability = authority.current()[1].capabilities.get(proposal["capability"])
+        version, _ = store.read(resource["type"], resource["id"]) or (0, None)
+        return bound_digest(capability.digest if capability else "", proposal, version)
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """Two queries for all."""
@@ -105,11 +118,9 @@ class StepQuestion(_RunQuestion):
     def _live(
         self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
     ) -> Live:
-        step = request.subject.split("/")[1]
-        digest = canonical.digest_of({"step": step, "proposal": shown["proposal"]})
         return Live(
             title=step_title(run.business_key, request.subject),
-            digest=request_digest(digest, _policy_digest(request), shown["evidence"]),
+            digest=request_digest(self._signed(request, shown), _policy_digest(request), shown["evidence"]),
             bound=frozenset(bound),
             bound_because=bound,
             before=None,
@@ -117,6 +128,9 @@ class StepQuestion(_RunQuestion):
             is_current=is_waiting,
             evidence=_evidence(shown["evidence"]),
         )
+
+    def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
+        return canonical.digest_of({"step": request.subject.split("/")[1], "proposal": shown["proposal"]})
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """One query for all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aegis.core import canonical
-from aegis.core.errors import Forbidden, IdempotencyMismatch, NotFound
+from aegis.core.errors import Forbidden, IdempotencyMismatch, NotFound, Stale
 from approvals import gates, questions
 from approvals.errors import NotEligible
 from audit import journal
@@ -128,6 +128,29 @@ def test_a_record_that_moved_after_the_decision_opens_a_new_gate(gated, sam):
 
     assert store.read("note", "N-2") == (1, other)
     assert house.request_of(run).pk != first.pk
+    assert verified()
+
+
+def test_who_approves_what_the_record_has_become_is_not_asked_again(gated, sam):
+    run = house.submit(gated)
+    house.drive(run)
+    request = house.request_of(run)
+    seen = questions.get(request.question).live(request.subject).digest
+    from django.db import transaction
+
+    from aegis.core import clock
+
+    with transaction.atomic():
+        moved = canonical.dump({"text": "moved"})
+        store.compare_and_set("note", "N-1", expected_version=0, body=moved, effect_key="x", run_id=run.pk, at=clock.now())
+    with pytest.raises(Stale):
+        gates.decide(request.pk, person=sam, auth="test", verdict="approve", reason="yes", seen_digest=seen)
+
+    decide(sam, run)
+    house.drive(run)
+
+    assert house.types_of(run).count("gate.opened") == 1
+    assert house.types_of(run)[-2:] == ["effect.failed", "review.opened"]  # record.create on a record that exists by now
     assert verified()
 
 

@@ -81,6 +81,8 @@ def drafted(world: MemoryWorld, **proposal: object) -> Life:
 
 def message(life: Life, kind: str, outcome: str = "", **fields: object) -> Message:
     ref = life.state.request if kind == "gate_settled" else life.state.item
+    if kind == "gate_settled":
+        fields.setdefault("digest", life.state.digest)
     return Message(ordinal=2, kind=kind, ref=fields.pop("ref", ref), outcome=outcome, actor=PERSON, reason="because", **fields)
 
 

@@ -285,7 +285,7 @@ def _gate(
         Opening(
             id=request,
             question="effect",
-            subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/0",
+            subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/{request}",
             policy=policy.name,
             digest=request_digest(digest, policy.digest, shown),
             risk=risk,

@@ -38,7 +38,14 @@ def gate(scene: Scene, step: GateStep) -> None:
         scene.emit("gate.passed_fast", place, outcome="fast_path")
         scene.emit(
             "gate.settled",
-            {"step": step.common.id, "request": "", "about": "step", "outcome": "approved", "next": scene.next_of(step)},
+            {
+                "step": step.common.id,
+                "request": "",
+                "about": "step",
+                "outcome": "approved",
+                "digest": digest,
+                "next": scene.next_of(step),
+            },
             outcome="approved",
         )
         return
@@ -51,7 +58,7 @@ def gate(scene: Scene, step: GateStep) -> None:
         Opening(
             id=request,
             question="step",
-            subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/0",
+            subject=f"{scene.run.id}/{step.common.id}/{scene.state.visit}/{request}",
             policy=policy.name,
             digest=request_digest(digest, policy.digest, shown),
             risk=step.risk,
@@ -79,6 +86,7 @@ def settle_gate(scene: Scene, message: Message) -> None:
             "request": message.ref,
             "about": about,
             "outcome": message.outcome,
+            "digest": message.digest,
             "next": scene.next_of(step) if about == "step" and message.outcome == "approved" else "",
         },
         actor=message.actor,
