@@ -126,7 +126,7 @@ STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # read where they lie: a start needs no collectstatic
 STATICFILES_DIRS = [BASE_DIR / "aegis" / "portal" / "assets"]
 
-# What a page may load and do (docs/adr/0007): our own files, no inline script, no inline style, no eval, no frames.
+# What a page may load and do (docs/adr/0008): our own files, no inline script, no inline style, no eval, no frames.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

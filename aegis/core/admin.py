@@ -9,7 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
 if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin as _Base
+    from django.contrib.admin import ModelAdmin
+
+    _Base = ModelAdmin[Any]
 else:
     _Base = UnfoldModelAdmin
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -170,7 +171,7 @@ def _workflows(user: User, since: datetime) -> list[WorkflowDay]:
     return [_workflow_day(row) for row in grouped]
 
 
-def _workflow_day(row: dict[str, Any]) -> WorkflowDay:
+def _workflow_day(row: Mapping[str, Any]) -> WorkflowDay:
     name = row["workflow__name"]
     figures = (
         Figure(row["started"], "Started", _runs(workflow=name)),

@@ -13,7 +13,7 @@ from unfold.sites import UnfoldAdminSite
 from aegis.core.admin import RestrictedAdmin
 
 
-class AegisSite(UnfoldAdminSite):
+class AegisSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme ships no types
     """Served at `/`. Who may see what is decided by `visible_to` alone; `is_staff` and `is_superuser` decide nothing here."""
 
     site_title = site_header = "AEGIS"
@@ -48,7 +48,7 @@ class AegisSite(UnfoldAdminSite):
             request._aegis_shell = known  # type: ignore[attr-defined]
         return dict(known)
 
-    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+    def get_sidebar_list(self, request: HttpRequest) -> Any:
         from aegis.portal import nav
 
         return nav.sidebar(request)

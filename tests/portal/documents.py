@@ -44,7 +44,9 @@ def everything(owner: str = "ada") -> list[dict[str, Any]]:
                 "outputs": {},
                 "rules": [{"id": "urgent", "tier": 1, "when": "urgency == 'high'", "then": {"case": "l2"}}],
                 "default": {"case": "l1"},
-                "tests": [{"name": "high goes to L2", "given": {"urgency": "high"}, "expect": {"case": "l2"}, "rule": "urgent"}],
+                "tests": [
+                    {"name": "high goes to L2", "given": {"urgency": "high"}, "expect": {"case": "l2"}, "rule": "urgent"}
+                ],
             },
             title="Which desk",
         ),
@@ -86,7 +88,12 @@ def everything(owner: str = "ada") -> list[dict[str, Any]]:
         document(
             "Agent",
             "reply-writer",
-            {"owner": owner, "roles": ["support-desk"], "connector": {"python": "portal-test-agent"}, "settings": {"tone": "calm"}},
+            {
+                "owner": owner,
+                "roles": ["support-desk"],
+                "connector": {"python": "portal-test-agent"},
+                "settings": {"tone": "calm"},
+            },
             title="Reply writer",
         ),
         document("ReviewQueue", "intake-review", {"groups": ["Support leads"], "service_time": "4h", "owner": "Admins"}),

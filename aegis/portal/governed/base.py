@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -54,7 +55,7 @@ class GovernedAdmin(RestrictedAdmin):
             "new_url": reverse(f"admin:{self._prefix}_add") if pages.may_create(request.user, self.kind_pages) else "",
             **(extra_context or {}),
         }
-        return cast(HttpResponse, super().changelist_view(request, context))
+        return super().changelist_view(request, context)
 
     @property
     def _prefix(self) -> str:
@@ -65,9 +66,9 @@ class GovernedAdmin(RestrictedAdmin):
         kind = self.kind_pages
         view = self.admin_site.admin_view
 
-        def bind(page: Any) -> Any:
+        def bind(page: Callable[..., HttpResponse]) -> Any:
             def bound(request: HttpRequest, **arguments: Any) -> HttpResponse:
-                return cast(HttpResponse, page(request, kind, **arguments))
+                return page(request, kind, **arguments)
 
             return view(bound)
 

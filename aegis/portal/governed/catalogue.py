@@ -20,58 +20,129 @@ def _document(spec: Json, name: str = "new-name") -> Json:
 
 AGENT = register(
     KindPages(
-        "Agent", Agent, "agent", "agents", "Agents", "bot", "Principals beside people: they propose, AEGIS decides",
-        overviews.agent, _document({"owner": "", "roles": [], "connector": {"python": ""}}),
+        kind="Agent",
+        model=Agent,
+        singular="agent",
+        plural="agents",
+        plural_title="Agents",
+        icon="bot",
+        intro="Principals beside people: they propose, AEGIS decides",
+        overview=overviews.agent,
+        skeleton=_document({"owner": "", "roles": [], "connector": {"python": ""}}),
     )
-)  # fmt: skip
+)
 WORKFLOW = register(
     KindPages(
-        "Workflow", Workflow, "workflow", "workflows", "Workflows", "flow", "Applying a definition publishes its next version",
-        overviews.workflow, _document({"input": "", "business_key": "", "fallback": {"queue": ""}, "steps": []}),
+        kind="Workflow",
+        model=Workflow,
+        singular="workflow",
+        plural="workflows",
+        plural_title="Workflows",
+        icon="flow",
+        intro="Applying a definition publishes its next version",
+        overview=overviews.workflow,
+        skeleton=_document({"input": "", "business_key": "", "fallback": {"queue": ""}, "steps": []}),
     )
-)  # fmt: skip
+)
 TABLE = register(
     KindPages(
-        "RoutingTable", RoutingTable, "routing table", "routing tables", "Routing tables", "table",
-        "Deterministic rules; the first that is true wins", overviews.table,
-        _document({"inputs": {}, "outputs": {}, "rules": [], "default": {"case": ""}, "tests": []}),
+        kind="RoutingTable",
+        model=RoutingTable,
+        singular="routing table",
+        plural="routing tables",
+        plural_title="Routing tables",
+        icon="table",
+        intro="Deterministic rules; the first that is true wins",
+        overview=overviews.table,
+        skeleton=_document({"inputs": {}, "outputs": {}, "rules": [], "default": {"case": ""}, "tests": []}),
     )
-)  # fmt: skip
+)
 POLICY = register(
     KindPages(
-        "ApprovalPolicy", ApprovalPolicy, "policy", "policies", "Policies", "policy", "Who must say yes, how many, until when",
-        overviews.policy, _document({"stages": [{"groups": [], "quorum": 1}], "deadline": "24h"}),
+        kind="ApprovalPolicy",
+        model=ApprovalPolicy,
+        singular="policy",
+        plural="policies",
+        plural_title="Policies",
+        icon="policy",
+        intro="Who must say yes, how many, until when",
+        overview=overviews.policy,
+        skeleton=_document({"stages": [{"groups": [], "quorum": 1}], "deadline": "24h"}),
     )
-)  # fmt: skip
+)
 CONTRACT = register(
     KindPages(
-        "Contract", Contract, "contract", "contracts", "Contracts", "contract", "What a message must look like at a handoff",
-        overviews.contract, _document({"schema": {"type": "object", "additionalProperties": False, "properties": {}}}, "message@1"),
+        kind="Contract",
+        model=Contract,
+        singular="contract",
+        plural="contracts",
+        plural_title="Contracts",
+        icon="contract",
+        intro="What a message must look like at a handoff",
+        overview=overviews.contract,
+        skeleton=_document({"schema": {"type": "object", "additionalProperties": False, "properties": {}}}, "message@1"),
         successor="New version",
     )
-)  # fmt: skip
+)
 CAPABILITY = register(
     KindPages(
-        "Capability", Capability, "capability", "capabilities", "Capabilities", "effect", "Named actions on a type of resource",
-        overviews.capability, _document({"resource": "", "risk": "medium", "safety": "keyed", "handler": "", "parameters": {"type": "object"}}),
+        kind="Capability",
+        model=Capability,
+        singular="capability",
+        plural="capabilities",
+        plural_title="Capabilities",
+        icon="effect",
+        intro="Named actions on a type of resource",
+        overview=overviews.capability,
+        skeleton=_document(
+            {
+                "resource": "",
+                "risk": "medium",
+                "safety": "keyed",
+                "handler": "",
+                "parameters": {"type": "object", "additionalProperties": False},
+            }
+        ),
     )
-)  # fmt: skip
+)
 ROLE = register(
     KindPages(
-        "Role", Role, "role", "roles", "Roles", "key", "Columns of the access matrix, for agents and for people",
-        overviews.role, _document({"people": False, "grants": []}),
+        kind="Role",
+        model=Role,
+        singular="role",
+        plural="roles",
+        plural_title="Roles",
+        icon="key",
+        intro="Columns of the access matrix, for agents and for people",
+        overview=overviews.role,
+        skeleton=_document({"people": False, "grants": []}),
     )
-)  # fmt: skip
+)
 LOCK = register(
     KindPages(
-        "FloorLock", FloorLock, "floor lock", "floor locks", "Floor locks", "lock", "Floors that no role or superuser removes",
-        overviews.lock, _document({"capability": "", "policy": "", "kind": "business", "basis": "", "owner": ""}),
-        successor="End this lock", is_ended_by_another=True,
+        kind="FloorLock",
+        model=FloorLock,
+        singular="floor lock",
+        plural="floor locks",
+        plural_title="Floor locks",
+        icon="lock",
+        intro="Floors that no role or superuser removes",
+        overview=overviews.lock,
+        skeleton=_document({"capability": "", "policy": "", "kind": "business", "basis": "", "owner": ""}),
+        successor="End this lock",
+        is_ended_by_another=True,
     )
-)  # fmt: skip
+)
 QUEUE = register(
     KindPages(
-        "ReviewQueue", ReviewQueue, "review queue", "review queues", "Queues", "queue", "Who works on what a run could not finish",
-        overviews.queue, _document({"groups": [], "service_time": "4h", "owner": ""}),
+        kind="ReviewQueue",
+        model=ReviewQueue,
+        singular="review queue",
+        plural="review queues",
+        plural_title="Queues",
+        icon="queue",
+        intro="Who works on what a run could not finish",
+        overview=overviews.queue,
+        skeleton=_document({"groups": [], "service_time": "4h", "owner": ""}),
     )
-)  # fmt: skip
+)

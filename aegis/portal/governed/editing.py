@@ -1,7 +1,7 @@
-"""Editing one document: the text, a check that shows faults with their lines and the change in words, and change control.
+"""Editing one document: its text, a check that shows faults with lines and the change in words, and change control.
 
-The form writes nothing by itself: its text becomes the new document of a change set (`approvals.changes`). Whatever goes wrong, the
-text comes back as it was typed.
+The form writes nothing by itself: its text becomes the new document of a change set (`approvals.changes`). Whatever goes
+wrong, the text comes back as it was typed.
 """
 
 from __future__ import annotations

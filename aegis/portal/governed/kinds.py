@@ -45,6 +45,12 @@ class KindPages:
         return f"governed/_{self.kind.lower()}.html"
 
     @property
+    def area(self) -> str:
+        """The area whose rights count for a new document of this kind."""
+        name: str = getattr(self.model, "area", "")
+        return name
+
+    @property
     def prefix(self) -> str:
         meta = self.model._meta
         return f"admin:{meta.app_label}_{meta.model_name}"

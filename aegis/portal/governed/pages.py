@@ -34,7 +34,7 @@ def open_by_name(request: HttpRequest, kind: str) -> HttpResponse:
 def who_may(row: Governed | None, kind: KindPages, action: str) -> list[str]:
     """Names of the groups that hold `action` on a row or on its whole area."""
     named = set(groups_with(row, action)) if row is not None else set()
-    area = Area.objects.filter(name=getattr(kind.model, "area", "")).first()
+    area = Area.objects.filter(name=kind.area).first()
     return sorted(named | set(groups_with(area, action) if area else ()))
 
 
@@ -44,7 +44,7 @@ def may(user: Viewer, row: Governed, action: str) -> bool:
 
 def may_create(user: Viewer, kind: KindPages) -> bool:
     """A new document needs the right on the whole area: there is no row yet to hold one."""
-    return Area.objects.visible_to(user, "edit").filter(name=getattr(kind.model, "area", "")).exists()
+    return Area.objects.visible_to(user, "edit").filter(name=kind.area).exists()
 
 
 def visible_row(request: HttpRequest, kind: KindPages, pk: UUID) -> Governed:
@@ -71,7 +71,7 @@ def forbidden(row: Governed | None, kind: KindPages) -> Forbidden:
     givers = ", ".join(who_may(row, kind, "edit")) or "nobody yet; an admin can grant it"
     what = f"change the {kind.singular} “{row.name}”" if row is not None else f"add {kind.plural}"
     return Forbidden(
-        f"You may not {what}; the right “edit” is granted to: {givers}", right=f"edit ({kind.model.area})", granted_by=givers
+        f"You may not {what}; the right “edit” is granted to: {givers}", right=f"edit ({kind.area})", granted_by=givers
     )
 
 

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from aegis.core.errors import NotFound
+from aegis.core.errors import Malformed, NotFound
 from aegis.core.kinds import Change, Key, get_kind
 from aegis.core.visibility import Viewer
 from aegis.portal.governed import texts
@@ -150,16 +151,16 @@ def _text(raw: bytes | None) -> str:
         return ""
     try:
         value = canonical.parse(raw)
-    except canonical.Malformed:
+    except Malformed:
         return raw.decode("utf-8", "replace")
     return value if isinstance(value, str) else raw.decode()
 
 
 def _column_changes(row: Governed) -> list[tuple[datetime, str]]:
     """Changes of columns that no document holds (an agent disabled), from simple-history; newest first."""
-    records = list(row.history.order_by("-history_date")[:50])  # type: ignore[attr-defined]
+    records = list(row.history.order_by("-history_date")[:50])
     changes: list[tuple[datetime, str]] = []
-    for newer, older in zip(records, records[1:], strict=False):
+    for newer, older in pairwise(records):
         delta = newer.diff_against(older, excluded_fields=_known_columns(newer, _OWN_COLUMNS))
         changes += [
             (newer.history_date, f"{change.field.replace('_', ' ')}: was {change.old}, now {change.new}")

@@ -1,4 +1,4 @@
-"""Cells of the access matrix in words: what a role may do, who may do a thing. Over the live matrix; no rule is decided here."""
+"""Cells of the access matrix in words: what a role may do, who may do a thing. No rule is decided here."""
 
 from __future__ import annotations
 
