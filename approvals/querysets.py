@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.contrib.auth.models import Group
 from django.db.models import Q
 
-from aegis.core.visibility import GrantedQuerySet, Viewer, VisibleQuerySet
+from aegis.core.visibility import GrantedQuerySet, Viewer, VisibleQuerySet, remembered
 from audit.scopes import scope_filter
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ class GovernedQuerySet(GrantedQuerySet[Any]):
         from aegis.identity.models import Area
 
         area: str = getattr(self.model, "area", "")
-        if area and Area.objects.visible_to(user, action).filter(name=area).exists():
+        if area and area in remembered(
+            ("areas", action, user.pk), lambda: frozenset(Area.objects.visible_to(user, action).values_list("name", flat=True))
+        ):
             return self.all()
         return super().visible_to(user, action)
 
@@ -42,17 +44,11 @@ class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):
         In a group of that stage, not bound when it opened, no vote yet, not past its deadline. `gates.decide` asks all of it
         again. Three queries beside the list; policies are few.
         """
-        from approvals import policies
-        from approvals.models import ApprovalPolicy, Decision
+        from approvals.models import Decision
 
         if not (user.is_authenticated and user.is_active):
             return self.none()
-        mine = set(Group.objects.filter(user=user.pk).values_list("name", flat=True))
-        stages = Q(pk__in=[])
-        for policy_id, text in ApprovalPolicy.objects.filter(groups__name__in=mine).distinct().values_list("pk", "document"):
-            for index, stage in enumerate(policies.load_text(text).stages):
-                if mine.intersection(stage.groups):
-                    stages |= Q(policy=policy_id, stage=index)
+        stages = remembered(("stages", user.pk), lambda: _stages_of(user))
         voted = Decision.objects.filter(person=user.pk, is_void=False).values("request_id")
         rows = self.filter(stages, status="open", deadline__gt=now).exclude(pk__in=voted)
         return rows.exclude(bound=user.pk).exclude(requester=user.pk)
@@ -61,6 +57,20 @@ class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):
         from approvals.models import ApprovalPolicy
 
         return ApprovalPolicy.groups.through.objects.filter(group__in=groups).values("approvalpolicy_id")
+
+
+def _stages_of(user: Viewer) -> Q:
+    """The (policy, stage) pairs in which one of the user's groups votes. Two queries."""
+    from approvals import policies
+    from approvals.models import ApprovalPolicy
+
+    mine = set(Group.objects.filter(user=user.pk).values_list("name", flat=True))
+    stages = Q(pk__in=[])
+    for policy_id, text in ApprovalPolicy.objects.filter(groups__name__in=mine).distinct().values_list("pk", "document"):
+        for index, stage in enumerate(policies.load_text(text).stages):
+            if mine.intersection(stage.groups):
+                stages |= Q(policy=policy_id, stage=index)
+    return stages
 
 
 class ChangeSetQuerySet(VisibleQuerySet["ChangeSet"]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from aegis.core.visibility import Viewer
+from aegis.core.visibility import Viewer, remembered
 
 # Returns the ids a person may see, as text; None means every id of the scope.
 VisibleIds = Callable[[Viewer], Iterable[str] | None]
@@ -61,6 +61,10 @@ class Reach:
 
 def reach(user: Viewer) -> Reach:
     """What `user` may see. The queries of the owners; an owner of two scopes is asked once."""
+    return remembered(("reach", user.pk), lambda: _ask_owners(user))
+
+
+def _ask_owners(user: Viewer) -> Reach:
     if not (user.is_authenticated and user.is_active):
         return Reach({})
     answers = {owner: owner(user) for owner in dict.fromkeys(_owners.values())}

@@ -6,6 +6,9 @@ nothing. A single-object check is the same query with `.exists()`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
@@ -18,6 +21,34 @@ from aegis.core.errors import Forbidden, NotFound
 
 ModelT = TypeVar("ModelT", bound=models.Model, covariant=True)
 Viewer = AbstractBaseUser | AnonymousUser
+Known = TypeVar("Known")
+
+_memory: ContextVar[dict[Hashable, Any] | None] = ContextVar("aegis_one_look", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Inside, what a person may see is read once and remembered. For views that only read, one per request.
+
+    A page asks the same rule for its list, its counts, its filters and the sidebar. Verbs never run inside: they ask anew,
+    under the lock.
+    """
+    token = _memory.set({})
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+def remembered(key: Hashable, compute: Callable[[], Known]) -> Known:
+    """What `compute` gives; inside `one_look` computed once per key, which names the person."""
+    memory = _memory.get()
+    if memory is None:
+        return compute()
+    if key not in memory:
+        memory[key] = compute()
+    found: Known = memory[key]
+    return found
 
 
 class VisibleQuerySet(models.QuerySet[ModelT]):
@@ -57,13 +88,21 @@ def granted_ids(user: Viewer, model: type[models.Model], action: str) -> list[UU
     """Ids of `model` on which one of the user's groups holds `action`. One query; governed objects are few (thousands)."""
     if not (user.is_authenticated and user.is_active):
         return []
-    meta = model._meta
-    rows = GroupObjectPermission.objects.filter(
-        group__in=Group.objects.filter(user=user.pk),
-        permission__codename=f"{action}_{meta.model_name}",
-        content_type=ContentType.objects.get_for_model(model),
-    )
-    return [UUID(key) for key in rows.values_list("object_pk", flat=True).distinct()]
+    codename = f"{action}_{model._meta.model_name}"
+    kind = ContentType.objects.get_for_model(model)
+    if _memory.get() is None:
+        return _grants(user, permission__codename=codename, content_type=kind).get((kind.pk, codename), [])
+    everything = remembered(("grants", user.pk), lambda: _grants(user))  # one query for a whole page
+    return everything.get((kind.pk, codename), [])
+
+
+def _grants(user: Viewer, **narrowed: Any) -> dict[tuple[int, str], list[UUID]]:
+    """(content type, codename) -> ids on which one of the user's groups holds it. One query."""
+    rows = GroupObjectPermission.objects.filter(group__in=Group.objects.filter(user=user.pk), **narrowed)
+    found: dict[tuple[int, str], list[UUID]] = {}
+    for kind, codename, key in rows.values_list("content_type_id", "permission__codename", "object_pk").distinct():
+        found.setdefault((kind, codename), []).append(UUID(key))
+    return found
 
 
 def groups_with(row: models.Model, action: str) -> list[str]:
