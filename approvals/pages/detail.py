@@ -19,14 +19,15 @@ from approvals.electors import Eligibility
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
 from approvals.pages.diffs import Diff, diff
+from approvals.pages.facts import Fact, facts
 from approvals.pages.inbox import places_of
 from approvals.pages.standing import OPEN, Standing, standing
 from approvals.pages.words import Mark
 from approvals.questions import Evidence, Live
 from audit import catalogue, journal
 from audit.catalogue import Part
-from audit.models import Event, Payload
-from audit.scopes import scope_filter
+from audit.models import Event
+from audit.scopes import reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class EvidenceView:
     sentence: tuple[Part, ...]
     mark: Mark
     anchor: str  # of its event on the run page
-    text: str
+    facts: tuple[Fact, ...]
     digest: str
 
 
@@ -106,6 +107,11 @@ class Detail:
     def is_open(self) -> bool:
         return self.request.status in OPEN
 
+    @property
+    def act(self) -> str:
+        """The question without its mark, for the button that names the act."""
+        return self.title.rstrip("?")
+
 
 def detail(user: User, request: ApprovalRequest) -> Detail:
     """Read the question again, now, and say all about it. The number of queries does not depend on the evidence."""
@@ -117,6 +123,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
     is_open = request.status in OPEN
     is_stale = is_open and (live.digest != request.digest or not live.is_current or _policy_moved(request))
     proposal = shown.get("proposal")
+    events = _events(live.evidence)
     return Detail(
         request=request,
         title=live.title,
@@ -132,8 +139,8 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         diff=_diff(request, live),
         sentences=_sentences(shown),
         parameters=words.pretty(proposal) if proposal is not None else "",
-        because=_because(request, live, proposal),
-        evidence=_evidence(live.evidence),
+        because=_because(request, _about(request, events), proposal),
+        evidence=[_evidence_view(item, events.get(item.pointer)) for item in live.evidence],
         policy=policies.describe(stands.policy),
         stands=stands,
         votes=_votes(request, stands),
@@ -171,9 +178,8 @@ def _policy_moved(request: ApprovalRequest) -> bool:
 
 def _sees_scope(user: User, request: ApprovalRequest) -> bool:
     """Eligible people see the request and its evidence, not the run behind it (DESIGN section 6)."""
-    if request.run_id is None:
-        return False
-    return ApprovalRequest.objects.filter(scope_filter(user), pk=request.pk).exists()
+    ids = reach(user).ids.get(request.scope, frozenset())
+    return request.run_id is not None and (ids is None or request.scope_id in ids)
 
 
 def _notice(request: ApprovalRequest, live: Live, stands: Standing, *, is_stale: bool) -> Notice | None:
@@ -217,8 +223,7 @@ def _sentences(shown: Mapping[str, Json]) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
-def _because(request: ApprovalRequest, live: Live, proposal: Json) -> Because:
-    about = _about(request, live.evidence)
+def _because(request: ApprovalRequest, about: Mapping[str, Any], proposal: Json) -> Because:
     justification = proposal.get("justification", "") if isinstance(proposal, Mapping) else ""
     confidence = about.get("confidence")
     sources = about.get("sources")
@@ -232,40 +237,33 @@ def _because(request: ApprovalRequest, live: Live, proposal: Json) -> Because:
     )
 
 
-def _about(request: ApprovalRequest, evidence: Sequence[Evidence]) -> Mapping[str, Any]:
+def _about(request: ApprovalRequest, events: Mapping[str, Event]) -> Mapping[str, Any]:
     """What the proposing agent said beside its output: the newest `about` payload of an event of that agent."""
-    if not request.agent:
+    own = [event for event in events.values() if request.agent and event.agent == request.agent]
+    if not own:
         return {}
-    found: Mapping[str, Any] = {}
-    newest = 0
-    places = _places(evidence)
-    if not places:
-        return found
-    bodies = Payload.objects.filter(_at(places), name="about", erased_at__isnull=True).values_list("stream", "seq", "body")
-    by_place = {(stream, seq): body for stream, seq, body in bodies}
-    for stream, seq, agent in Event.objects.filter(_at(places)).values_list("stream", "seq", "agent"):
-        if agent == request.agent and seq > newest and (stream, seq) in by_place:
-            value = orjson.loads(by_place[(stream, seq)])
-            found, newest = (value if isinstance(value, dict) else {}), seq
-    return found
+    newest = max(own, key=lambda event: event.seq)
+    body = journal.payload(newest.stream, newest.seq, "about")
+    value = orjson.loads(body) if body else None
+    return value if isinstance(value, dict) else {}
 
 
-def _evidence(evidence: Sequence[Evidence]) -> list[EvidenceView]:
+def _events(evidence: Sequence[Evidence]) -> dict[str, Event]:
+    """Pointer -> the event a piece of evidence came from. One query."""
     places = _places(evidence)
     rows = list(Event.objects.filter(_at(places))) if places else []
-    events = {f"{event.stream}/{event.seq}": event for event in rows}
-    return [_evidence_view(item, events.get(item.pointer)) for item in evidence]
+    return {f"{event.stream}/{event.seq}": event for event in rows}
 
 
 def _evidence_view(item: Evidence, event: Event | None) -> EvidenceView:
-    text = words.pretty(item.body) if item.body is not None else ""
+    told = facts(item.body) if item.body is not None else ()
     if event is None:
-        return EvidenceView(item.title, (), Mark("grey", "info", ""), "", text, item.digest)
+        return EvidenceView(item.title, (), Mark("grey", "info", ""), "", told, item.digest)
     line = orjson.loads(event.line)
     try:
         kind = catalogue.get(event.type)
     except catalogue.UnknownEventType:
-        return EvidenceView(item.title, (), Mark("grey", "info", ""), f"e{event.seq}", text, item.digest)
+        return EvidenceView(item.title, (), Mark("grey", "info", ""), f"e{event.seq}", told, item.digest)
     names = {
         "step": event.step,
         "agent": event.agent,
@@ -276,7 +274,7 @@ def _evidence_view(item: Evidence, event: Event | None) -> EvidenceView:
     }
     icon = {"routing": "route", "agents": "bot", "contracts": "contract", "effects": "effect"}.get(kind.lane, "info")
     sentence = tuple(catalogue.parts(kind, names, line.get("data", {})))
-    return EvidenceView(item.title, sentence, Mark(kind.tone, icon, kind.lane), f"e{event.seq}", text, item.digest)
+    return EvidenceView(item.title, sentence, Mark(kind.tone, icon, kind.lane), f"e{event.seq}", told, item.digest)
 
 
 def _votes(request: ApprovalRequest, stands: Standing) -> list[Vote]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 
 from aegis.core import clock
+from aegis.core.visibility import remembered
 from aegis.identity.models import User
 from approvals import questions
 from approvals.models import ApprovalRequest, Decision
@@ -64,11 +65,11 @@ class Filters:
         return any(getattr(self, key) for key in (*self.NARROWING, "q"))
 
     def query(self, **changes: str) -> str:
-        """The query string with some values changed; empty ones and the first tab are left out."""
+        """The query string ("" or "?a=b") with some values changed; empty ones and the first tab are left out."""
         keys = ("tab", *self.NARROWING, "q")
         values = {**{key: getattr(self, key) for key in keys}, **changes}
         kept = {key: value for key, value in values.items() if value and (key, value) != ("tab", "mine")}
-        return f"?{urlencode(kept)}" if kept else "?"
+        return f"?{urlencode(kept)}" if kept else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,12 @@ def places_of(requests: Sequence[ApprovalRequest]) -> dict[tuple[str, str], str]
     by_scope: dict[str, set[str]] = {}
     for request in requests:
         by_scope.setdefault(request.scope, set()).add(request.scope_id)
-    return {(scope, id_): name for scope, ids in by_scope.items() for id_, name in scopes.names_of(scope, ids).items()}
+    return {(scope, id_): name for scope, ids in by_scope.items() for id_, name in _names_of(scope, ids).items()}
+
+
+def _names_of(scope: str, ids: set[str]) -> Mapping[str, str]:
+    key = ("names", scope, frozenset(ids))
+    return remembered(key, lambda: scopes.names_of(scope, ids))
 
 
 def _of_tab(
@@ -254,7 +260,7 @@ def _menus(requests: QuerySet[ApprovalRequest], filters: Filters) -> list[Menu]:
     names: dict[str, str] = {}
     for scope in {row[0] for row in seen}:
         ids = {row[1] for row in seen if row[0] == scope}
-        names |= {f"{scope}:{id_}": name for id_, name in scopes.names_of(scope, ids).items()}
+        names |= {f"{scope}:{id_}": name for id_, name in _names_of(scope, ids).items()}
     options = {
         "risk": [(key, mark.word) for key, mark in words.RISKS.items()],
         "workflow": sorted(names.items(), key=lambda pair: pair[1]),

@@ -63,9 +63,10 @@ def standings(requests: Sequence[ApprovalRequest]) -> dict[UUID, Standing]:
     """
     versions = bound_policies(requests)
     decisions: dict[UUID, list[Decision]] = {}
-    found = Decision.objects.filter(request__in=[request.pk for request in requests]).select_related("person").order_by("seq")
-    for decision in found:
-        decisions.setdefault(decision.request_id, []).append(decision)
+    moved = [request.pk for request in requests if request.seq > 1]  # event 1 opened it; a decision is a later one
+    if moved:
+        for decision in Decision.objects.filter(request__in=moved).select_related("person").order_by("seq"):
+            decisions.setdefault(decision.request_id, []).append(decision)
     people = {decision.person_id for rows in decisions.values() for decision in rows}
     groups = electors.groups_of(people) if people else {}
     return {request.pk: _standing(request, versions[request.pk], decisions.get(request.pk, []), groups) for request in requests}

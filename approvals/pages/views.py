@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotFound, Stale
 from aegis.core.pages import etag_of, not_modified, partial
+from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from approvals import gates
 from approvals.errors import RequestSettled
@@ -31,6 +32,7 @@ class SubjectNotTyped(Invalid):
 
 
 @require_safe
+@one_look()
 def inbox_page(request: HttpRequest) -> HttpResponse:
     """The list, and beside it, when wide, a place for the request the reader picks."""
     user = _person(request)
@@ -42,6 +44,7 @@ def inbox_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@one_look()
 def request_page(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """One request; with the list beside it unless only the pane was asked for."""
     user = _person(request)
@@ -54,6 +57,7 @@ def request_page(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 
 @require_safe
+@one_look()
 def pulse(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """Did it move while the reader looks at it? Polled; empty as long as nothing happened."""
     user = _person(request)
@@ -90,7 +94,7 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
         messages.success(request, f"{word}: {decided.label}. That was the last one you can decide.")
         return redirect(f"{reverse('approvals:inbox')}{filters.query()}")
     messages.success(request, f"{word}: {decided.label}. The next request is open.")
-    return redirect(f"{reverse('approvals:request', args=[following.pk])}{filters.query()}#question")
+    return redirect(f"{reverse('approvals:request', args=[following.pk])}{filters.query()}")
 
 
 def _list_part(request: HttpRequest, user: User, filters: Filters) -> HttpResponse:
@@ -116,7 +120,7 @@ def _kept(request: HttpRequest) -> list[UUID]:
 
 
 def _list_context(found: Inbox, filters: Filters) -> dict[str, Any]:
-    return {"inbox": found, "filters": filters, "query": filters.query(), "view": "list", "title": "Approvals"}
+    return {"inbox": found, "filters": filters, **_addresses(filters), "view": "list", "title": "Approvals"}
 
 
 def _pane_context(
@@ -134,7 +138,7 @@ def _pane_context(
     return {
         "detail": shown,
         "filters": filters,
-        "query": filters.query(),
+        **_addresses(filters),
         "view": "item",
         "title": shown.title,
         "form": form if shown.is_open else "",
@@ -143,6 +147,12 @@ def _pane_context(
         "faults": _by_place(error),
         "link": request.build_absolute_uri(reverse("approvals:request", args=[row.pk])),
     }
+
+
+def _addresses(filters: Filters) -> dict[str, str]:
+    """The list's query string, and the same ready for one more parameter."""
+    query = filters.query()
+    return {"query": query, "query_and": f"{query}&" if query else "?"}
 
 
 def _by_place(error: AegisError | None) -> dict[str, str]:

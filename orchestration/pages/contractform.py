@@ -267,7 +267,10 @@ def _fill(item: Field, value: Json) -> Field:
         value = value[item.key]
     match item.widget:
         case "json":
-            return replace(item, texts=(words.pretty(value),))
+            text = words.pretty(value)
+            return replace(
+                item, texts=(text,), rows=min(max(item.rows, 3), text.count("\n") + 2) if item.pointer else item.rows
+            )
         case "choice" | "boolean":
             return replace(item, texts=(canonical.dump(value).decode(),))
         case "choices" if isinstance(value, list):

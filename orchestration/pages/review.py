@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from aegis.core.errors import AegisError, Conflict, Fault, Invalid
 from aegis.core.pages import etag_of, not_modified, partial
+from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from orchestration.engine import reviews
 from orchestration.engine.models import ReviewItem
@@ -25,6 +26,7 @@ Simple = Callable[[UUID, User], ReviewItem]
 
 
 @require_safe
+@one_look()
 def list_page(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
     filters = reviewpage.Filters.of(request.GET)
@@ -43,6 +45,7 @@ def list_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@one_look()
 def item_page(request: HttpRequest, item_id: UUID) -> HttpResponse:
     user = person_of(request)
     return _page(request, user, item_id)

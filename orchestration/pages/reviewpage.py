@@ -269,6 +269,8 @@ def _told(title: str, name: str, body: str) -> Before:
         value = value[name]
     if isinstance(value, dict):
         value = {key: item for key, item in value.items() if item not in ("", None, [], {})}
+        if name == "about" and isinstance(value.get("confidence"), int | float):
+            value["confidence"] = f"{value['confidence']:.2f} (the agent’s own figure)"
     return Before(title, facts(value))
 
 

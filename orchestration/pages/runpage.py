@@ -15,7 +15,6 @@ from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from aegis.core.visibility import groups_with
 from aegis.identity.models import User
-from approvals import gates
 from approvals.models import ApprovalRequest
 from approvals.pages import standing as requests
 from approvals.pages.words import Mark
@@ -87,7 +86,7 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
     definition = definition_of(run)
     may_operate = Workflow.objects.visible_to(user, "operate").filter(pk=run.workflow_id).exists()
     events = list(Event.objects.visible_to(user).filter(run_id=run.pk).order_by("-id")[: MAX_EVENTS + 1])
-    raws = timeline.parse(reversed(events[:MAX_EVENTS]))
+    raws = timeline.in_order(timeline.parse(events[:MAX_EVENTS]), run.stream)
     entries = timeline.build(
         raws,
         _payloads(raws),
@@ -106,7 +105,7 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         since=raws[-1].event.at if raws else run.submitted_at,
         changes=[entry.capability for entry in entries if entry.type == "effect.done"],
         operators=operators,
-        waiting=_waiting(user, state),
+        waiting=_waiting(user, state, now),
         queued=_queued(user, run, state),
         **_asked(run),
     )
@@ -187,7 +186,7 @@ def _pending(state: State) -> Mapping[str, Json] | None:
     return {"step": state.step, "visit": state.visit, "attempt": state.attempt, "until": state.until}
 
 
-def _waiting(user: User, state: State) -> Waiting | None:
+def _waiting(user: User, state: State, now: datetime) -> Waiting | None:
     if state.phase != "deciding" or not state.request:
         return None
     request = ApprovalRequest.objects.select_related("policy", "requester").filter(pk=state.request).first()
@@ -201,7 +200,7 @@ def _waiting(user: User, state: State) -> Waiting | None:
         groups=stands.groups,
         since=request.opened_at,
         deadline=request.deadline,
-        may_decide=gates.eligibility(request, user).may,
+        may_decide=ApprovalRequest.objects.awaiting(user, now).filter(pk=request.pk).exists(),
         progress=stands.progress,
     )
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from aegis.core.actors import Actor, user_actor
 from aegis.core.errors import Conflict, Invalid, NotFound
 from aegis.core.pages import etag_of, not_modified, partial
+from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from approvals.pages import words
 from audit.models import Event, Payload
@@ -26,6 +27,7 @@ Verb = Callable[..., Run]
 
 
 @require_safe
+@one_look()
 def list_page(request: HttpRequest) -> HttpResponse:
     """Runs, newest first; the same address with `part=list` is what the page polls."""
     user = person_of(request)
@@ -39,6 +41,7 @@ def list_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@one_look()
 def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """One run; with `part=live` what the page polls, answered 304 while the run stands still."""
     user = person_of(request)
@@ -53,6 +56,7 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 @require_safe
+@one_look()
 def event_page(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     """One event of the run's stream with its journal line and its whole payloads, which may not fit into the timeline."""
     user = person_of(request)

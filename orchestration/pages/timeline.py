@@ -154,6 +154,18 @@ def parse(events: Iterable[Event]) -> list[Raw]:
     return [Raw(event, orjson.loads(event.line)) for event in events]
 
 
+def in_order(raws: Sequence[Raw], run_stream: str) -> list[Raw]:
+    """The run's own events by their position; those of requests and review items between them, by time."""
+    own = sorted((raw for raw in raws if raw.event.stream == run_stream), key=lambda raw: raw.event.seq)
+    keyed: list[tuple[datetime, int, int, Raw]] = []
+    latest: datetime | None = None
+    for raw in own:  # a clock that went back must not reorder a stream
+        latest = raw.event.at if latest is None else max(latest, raw.event.at)
+        keyed.append((latest, 0, raw.event.seq, raw))
+    keyed += [(raw.event.at, 1, raw.event.seq, raw) for raw in raws if raw.event.stream != run_stream]
+    return [raw for *_, raw in sorted(keyed, key=lambda item: item[:3])]
+
+
 def build(
     raws: Sequence[Raw],
     payloads: Sequence[Stored],

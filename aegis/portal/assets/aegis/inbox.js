@@ -111,7 +111,15 @@
     if (button) { button.setAttribute("aria-expanded", "false"); button.focus(); }
     return true;
   }
+  function same(on) {
+    const button = $("[data-same]", pane);
+    if (!button) return;
+    button.setAttribute("aria-expanded", String(on));
+    $$("tr.is-same", pane).forEach((tr) => { tr.hidden = !on; });
+    $("span", button).textContent = (on ? "Hide " : "Show ") + button.dataset.n + " unchanged";
+  }
   function ready() {
+    same(false);
     $$("[data-act]", pane).forEach((b) => { b.setAttribute("role", "button"); b.setAttribute("aria-controls", "form-" + b.dataset.act); b.setAttribute("aria-expanded", String(Boolean($("#form-" + b.dataset.act + ":not([hidden])", pane)))); });
     forms().forEach((form) => {
       const reason = $("[data-reason]", form);
@@ -128,12 +136,7 @@
     if (el.matches("[data-row]")) { if (wide.matches) { e.preventDefault(); go(el, "question"); } }
     else if (el.matches("[data-act]")) { e.preventDefault(); show(el.dataset.act); }
     else if (el.matches("[data-form-close]")) { e.preventDefault(); close(); }
-    else if (el.matches("[data-same]")) {
-      const on = el.getAttribute("aria-expanded") !== "true";
-      el.setAttribute("aria-expanded", String(on));
-      $$("tr.is-same", pane).forEach((tr) => { tr.hidden = !on; });
-      $("span", el).textContent = (on ? "Hide " : "Show ") + el.dataset.n + " unchanged";
-    }
+    else if (el.matches("[data-same]")) same(el.getAttribute("aria-expanded") !== "true");
   });
   ib.addEventListener("keydown", (e) => { // a link that acts as a button answers to Space, too
     if (e.key === " " && e.target.matches("[data-act]")) { e.preventDefault(); show(e.target.dataset.act); }
@@ -189,7 +192,7 @@
   if (article()) {
     ready();
     if (wide.matches) fillList();
-    if (!openForm() && (location.hash === "#question" || $(".ag-messages"))) $("#question").focus({ preventScroll: true });
+    if (!openForm() && $(".ag-messages")) $("#question").focus({ preventScroll: true }); // the next one, after a decision
   } else {
     takeUp();
     const first = rows()[0];
