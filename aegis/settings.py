@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
+
 from aegis.core import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -203,3 +205,16 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING")},
     "loggers": {"django": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING"), "propagate": False}},
 }
+
+# Plain tracebacks. Where `rich` is installed structlog would take it: it writes every local variable to the log, so payloads and
+# tokens too, and needs up to a second for one fault.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.StackInfoRenderer(),
+        structlog.dev.set_exc_info,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
