@@ -206,8 +206,8 @@ LOGGING = {
     "loggers": {"django": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING"), "propagate": False}},
 }
 
-# Plain tracebacks. Where `rich` is installed structlog would take it: it writes every local variable to the log, so payloads and
-# tokens too, and needs up to a second for one fault.
+# Plain tracebacks. Where `rich` is installed structlog would take it: it writes every local variable to the log, payloads and
+# tokens among them, and needs up to a second for one fault.
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
