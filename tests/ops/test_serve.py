@@ -54,11 +54,11 @@ def test_sigterm_to_every_process_at_once_ends_within_ten_seconds(tmp_path: Path
 
 
 def test_a_worker_that_runs_but_takes_no_work_is_replaced(tmp_path: Path) -> None:
-    with serving(tmp_path, AEGIS_CANARY_SECONDS="0.5", AEGIS_STALL_SECONDS="4") as portal:
+    with serving(tmp_path, AEGIS_CANARY_SECONDS="0.5", AEGIS_STALL_SECONDS="6") as portal:
         portal.start().wait_ready()
-        wedged = portal.leader("worker")
         beat = tmp_path / f"worker-{portal.process.pid}.beat"  # type: ignore[union-attr]
         portal.wait_until(beat.exists, "a canary comes through")
+        wedged = portal.leader("worker")
 
         os.killpg(wedged, signal.SIGSTOP)
 

@@ -12,15 +12,19 @@ import os
 import time
 from pathlib import Path
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from aegis.core import wake
 
+START_SECONDS = 30.0
+
 
 class Canary:
-    def __init__(self, beat_file: Path, *, send_every: float, stalled_after: float) -> None:
+    def __init__(self, beat_file: Path, *, send_every: float, stalled_after: float, broker_may_be_away: bool = True) -> None:
         """
         Args:
+            broker_may_be_away: the queue lives apart from the database, so a canary that cannot be sent says nothing of the
+                worker. With the queue in the database it may well be the worker that blocks it.
             beat_file: touched by each canary that arrives in a worker of this machine.
             send_every, stalled_after: seconds. With several hosts on one broker each host gets its share of all canaries, so
                 `stalled_after` must be many times `send_every`.
@@ -28,6 +32,7 @@ class Canary:
         self.beat_file = beat_file
         self.send_every = send_every
         self.stalled_after = stalled_after
+        self.broker_may_be_away = broker_may_be_away
         self._next_send = 0.0
         self._excused_until = 0.0  # wall clock, like the file's time
         self.broker_answers = True
@@ -42,12 +47,16 @@ class Canary:
             return
         self._next_send = moment + self.send_every
         self.broker_answers = _send()
-        if not self.broker_answers:
+        if not self.broker_answers and self.broker_may_be_away:
             self.excuse()
 
     @property
     def is_stalled(self) -> bool:
-        return time.time() - max(self._last_beat(), self._excused_until) > self.stalled_after
+        """No canary for `stalled_after`; a worker that has not taken its first one yet gets at least `START_SECONDS`."""
+        beat = self._last_beat()
+        if beat > self._excused_until:
+            return time.time() - beat > self.stalled_after
+        return time.time() - self._excused_until > max(self.stalled_after, START_SECONDS)
 
     def _last_beat(self) -> float:
         try:
@@ -62,6 +71,8 @@ def _send() -> bool:
             with connection.cursor() as cursor:  # the supervisor must not stand still behind a long writer
                 cursor.execute("PRAGMA busy_timeout=1000")
         return wake.send_canary()
+    except DatabaseError:
+        return False
     finally:
         connection.close()
 

@@ -43,6 +43,7 @@ def run_supervised(children: Sequence[Child], *, say: Say, each_tick: Callable[[
         beat_file,
         send_every=env.number("AEGIS_CANARY_SECONDS", 5, minimum=0.2),
         stalled_after=env.number("AEGIS_STALL_SECONDS", 60, minimum=1),
+        broker_may_be_away="redis" in settings.Q_CLUSTER,
     )
     canary.excuse()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import socket
 import time
@@ -39,7 +40,7 @@ class Command(BaseCommand):
                 f"--host {host}: demo people have log-ins that lie in a file; they are served on loopback only. "
                 "Disable them, or use a data folder without the demo."
             )
-        call_command("check", databases=["default"], verbosity=0)
+        call_command("check", databases=["default"], stdout=io.StringIO())  # faults raise, warnings go to stderr
         logins = self._load_demo() if demo else []
         connections.close_all()
 
