@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from aegis.core import canonical, clock
 from aegis.core.commands import Terminal
@@ -111,14 +112,14 @@ def _summary(keys: list[str], seconds: float) -> list[str]:
     return lines
 
 
-def _codes(ids: list[object]) -> Counter[str]:
+def _codes(ids: list[UUID]) -> Counter[str]:
     found: Counter[str] = Counter()
     for start in range(0, len(ids), CHUNK):
         found.update(ReviewItem.objects.filter(run__in=ids[start : start + CHUNK]).values_list("code", flat=True))
     return found
 
 
-def _queues(ids: list[object]) -> Counter[str]:
+def _queues(ids: list[UUID]) -> Counter[str]:
     found: Counter[str] = Counter()
     for start in range(0, len(ids), CHUNK):
         records = Record.objects.filter(versions__run_id__in=ids[start : start + CHUNK]).distinct()
@@ -126,7 +127,7 @@ def _queues(ids: list[object]) -> Counter[str]:
     return found
 
 
-def _waiting(ids: list[object]) -> int:
+def _waiting(ids: list[UUID]) -> int:
     count = 0
     for start in range(0, len(ids), CHUNK):
         count += ApprovalRequest.objects.filter(
