@@ -16,8 +16,8 @@ from rest_framework.views import APIView
 
 from aegis.core import canonical, clock_text
 from aegis.core.api import actor_of
-from aegis.identity.authentication import person_of
 from aegis.core.errors import Fault, Invalid
+from aegis.identity.authentication import person_of
 from audit import chain
 from audit.models import Event, Payload
 from orchestration.engine import verbs
