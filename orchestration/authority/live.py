@@ -137,7 +137,9 @@ def person_principal(user_id: UUID | str | None) -> Principal:
     """A person as the matrix knows one: the groups he is in now; none if he is disabled or unknown."""
     if user_id is None:
         return Principal("user", "")
-    names = User.groups.through.objects.filter(user_id=UUID(str(user_id)), user__is_active=True).values_list("group__name", flat=True)
+    names = User.groups.through.objects.filter(user_id=UUID(str(user_id)), user__is_active=True).values_list(
+        "group__name", flat=True
+    )
     groups = tuple(sorted(names))
     return Principal("user", str(user_id), groups)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestration.authority.explain import explain
+from orchestration.authority.matrix import PolicyRules, at_least_as_strict
 from orchestration.authority.verdicts import EMPTY, Principal, Resource, decide
 from tests.authority.conftest import BOT, FACTS, POLICIES, TICKET, grant, lock, make_matrix
 
@@ -37,6 +38,13 @@ def test_deny_wins_over_gate_and_gate_over_allow():
     assert ask(make_matrix(roles)).answer == "deny"
     assert ask(make_matrix(roles, agent_roles=["a", "b"])).answer == "gate"
     assert ask(make_matrix(roles, agent_roles=["a"])).answer == "allow"
+
+
+def test_cells_are_named_in_one_order_whatever_order_roles_come_in():
+    verdict = ask(make_matrix({name: [grant("allow")] for name in "hbgcfdea"}))
+
+    assert [cell[0] for cell in verdict.grants] == list("abcdefgh")
+    assert [one.grant.role for one in verdict.considered] == list("abcdefgh")
 
 
 def test_a_grant_on_another_capability_grants_nothing():
@@ -174,6 +182,24 @@ def test_a_lock_raises_a_weaker_policy_to_its_floor_and_lets_a_stricter_one_stan
 
     assert (weaker.policy, weaker.raised_by) == ("two", ("law-1",))
     assert (stricter.policy, stricter.code, stricter.raised_by, stricter.locks) == ("two", "gated", (), ("law-1",))
+
+
+def test_a_policy_that_asks_for_fewer_reasons_is_weaker():
+    strict = PolicyRules("strict", ((frozenset({"legal"}), 1),), True)
+    silent = PolicyRules("silent", ((frozenset({"legal"}), 1),), False)
+
+    assert at_least_as_strict(strict, silent)
+    assert not at_least_as_strict(silent, strict)
+
+
+def test_stages_of_the_floor_need_stages_of_their_own_in_their_order():
+    legal, support = (frozenset({"legal"}), 1), (frozenset({"support"}), 1)
+
+    assert at_least_as_strict(PolicyRules("p", (support, legal, support), True), PolicyRules("f", (support, legal), True))
+    assert not at_least_as_strict(PolicyRules("p", (legal, support), True), PolicyRules("f", (support, legal), True))
+    assert not at_least_as_strict(PolicyRules("p", (legal,), True), PolicyRules("f", (legal, legal), True))
+    wide = (frozenset({"legal", "interns"}), 2)
+    assert not at_least_as_strict(PolicyRules("p", (wide,), True), PolicyRules("f", (legal,), True))
 
 
 def test_a_lock_does_not_soften_a_deny():
