@@ -30,7 +30,7 @@ from orchestration.pages import marks
 DAY = timedelta(hours=24)
 SOON = timedelta(hours=1)
 SHOWN = 6
-EVENTS = 8
+EVENTS = 6
 _ENDED = ("completed", "failed", "cancelled")
 _WAITING = ("waiting_decision", "waiting_review")
 

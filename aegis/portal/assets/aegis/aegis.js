@@ -102,8 +102,20 @@
     const seconds = (now - at) / 1000;
     el.textContent = Math.abs(seconds) < 5 ? "now" : seconds > 0 ? span(seconds) + " ago" : "in " + span(seconds);
   }
+  /* What scrolls sideways must be reachable without a mouse; what does not scroll must be no tab stop. */
+  function scrollers(root) {
+    $$(".ag-scroll-x, .ag-code", root).forEach((el) => {
+      const heading = el.closest("section, article, main") && $("h1, h2, h3", el.closest("section, article, main"));
+      if (el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight) {
+        el.tabIndex = 0; el.setAttribute("role", "region");
+        if (!el.hasAttribute("aria-label")) el.setAttribute("aria-label", (heading ? heading.textContent.trim() : "Table") + ", scrolls");
+      } else if (el.classList.contains("ag-scroll-x")) { el.removeAttribute("tabindex"); el.removeAttribute("role"); el.removeAttribute("aria-label"); }
+    });
+  }
+  addEventListener("resize", () => scrollers(document));
   function refresh(root) {
     const now = new Date();
+    scrollers(root);
     $$("time[data-moment]", root).forEach((el) => moment(el, now));
     $$("time[data-ago]", root).forEach((el) => ago(el, now));
   }
