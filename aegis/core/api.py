@@ -9,11 +9,10 @@ from typing import IO, Any
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
 from django.core.signals import got_request_exception
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from aegis.core import canonical
@@ -62,7 +61,7 @@ def actor_of(request: Request) -> Actor:
     return user_actor(request.user.pk, auth=request.auth if isinstance(request.auth, str) else "session")
 
 
-def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
+def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler. Every refusal, ours or the framework's, becomes one problem document; so does a fault of ours,
     without its text, which goes to the log."""
     refusal = as_aegis_error(error)
@@ -71,7 +70,9 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response:
         log.exception("api_fault", exc_info=error)
         got_request_exception.send(sender=problem_response, request=getattr(context.get("request"), "_request", None))
         refusal = AegisError("AEGIS failed to answer; the fault was logged")
-    return Response(problem(refusal), status=_status(refusal), content_type=PROBLEM, headers=_headers(error, refusal))
+    # Not a DRF response: a view with another renderer (the schema answers YAML) would write the problem in that.
+    body = canonical.dump(problem(refusal))
+    return HttpResponse(body, status=_status(refusal), content_type=PROBLEM, headers=_headers(error, refusal))
 
 
 def problem(error: AegisError) -> dict[str, canonical.Json]:
