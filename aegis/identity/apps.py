@@ -7,4 +7,6 @@ class IdentityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from aegis.identity import checks  # noqa: F401  (registers the system checks)
+        from aegis.identity import checks, signins  # noqa: F401  (importing checks registers them)
+
+        signins.connect()

@@ -9,10 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
 
 
 class PersonBackend(ModelBackend):
     """User name and password. Holds no permissions, whatever rows of django.contrib.auth say."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> Any:
+        if request is not None:
+            # Not reached while axes holds the lock: `signins` records tries that were judged, not those that met the lock.
+            request.password_was_checked = True  # type: ignore[attr-defined]
+        return super().authenticate(request, username=username, password=password, **kwargs)
 
     def get_user_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         return set()

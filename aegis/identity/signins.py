@@ -1,6 +1,11 @@
-"""Log-ins are events as well. The log-in page calls these; Django and axes do the checking."""
+"""Log-ins are events as well. Django's log-in signals are the one place every path passes (page, admin, API session)."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.http import HttpRequest
 
 from aegis.core import clock
 from aegis.core.actors import SYSTEM, user_actor
@@ -9,45 +14,52 @@ from aegis.core.db import in_transaction
 from aegis.identity.models import User
 from aegis.identity.recorder import Entry, Principal, recorder
 
+MAX_CLIENT_CHARS = 200
 
-def record_signed_in(person: User, *, method: str = "password", client: str = "") -> None:
+
+def connect() -> None:
+    """Called once at start-up."""
+    for signal, receiver in ((user_logged_in, _signed_in), (user_logged_out, _signed_out), (user_login_failed, _failed)):
+        signal.connect(receiver, dispatch_uid=f"aegis.identity.{receiver.__name__}", weak=False)
+
+
+def _signed_in(request: HttpRequest | None, user: object, **_: Any) -> None:
+    if isinstance(user, User):
+        ref = str(user.pk)
+        _record("access.signed_in", user_actor(ref, auth="password"), ref, {"method": "password"}, _client(request))
+
+
+def _signed_out(request: HttpRequest | None, user: object, **_: Any) -> None:
+    if isinstance(user, User):  # None: there was no session to end
+        ref = str(user.pk)
+        _record("access.signed_out", user_actor(ref, auth="session"), ref, {}, {})
+
+
+def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+    """A wrong password, under the account it named; unknown names share one stream.
+
+    Tries that met the lock of axes are left out: the journal must not grow at a stranger's will, and the tries that led to the
+    lock are in it, the last one as "locked_out".
     """
-    Args:
-        method: how they proved themselves ("password").
-        client: address and browser, as far as known; personal data, so a payload.
-    """
-    ref = str(person.pk)
-    _record(
-        Entry(
-            "access.signed_in",
-            Principal("user", ref),
-            user_actor(ref, auth=method),
-            clock.now(),
-            {"method": method},
-            {"client": client} if client else {},
-        )
-    )
-
-
-def record_signed_out(person: User) -> None:
-    ref = str(person.pk)
-    _record(Entry("access.signed_out", Principal("user", ref), user_actor(ref, auth="session"), clock.now()))
-
-
-def record_refused(username: str, *, code: str, client: str = "") -> None:
-    """A sign-in that failed, under the account it named; unknown names share one stream.
-
-    Args:
-        code: "bad_credentials", "locked_out".
-    """
-    person = User.objects.filter(username=username).first()
+    if request is not None and not getattr(request, "password_was_checked", False):
+        return
+    code = "locked_out" if getattr(request, "axes_locked_out", False) else "bad_credentials"
+    name = str(credentials.get("username") or "")[:150].replace("\x00", "")
+    person = User.objects.filter(username=name).first() if name else None
     ref = str(person.pk) if person else ""
-    texts: dict[str, Json] = {"name": username[:150].replace("\x00", "")}
-    if client:
-        texts["client"] = client
     data: dict[str, Json] = {"code": code, **({"person": ref} if ref else {})}
-    _record(Entry("access.sign_in_failed", Principal("user", ref), SYSTEM, clock.now(), data, texts))
+    _record("access.sign_in_failed", SYSTEM, ref, data, {"name": name, **_client(request)})
 
 
-def _record(entry: Entry) -> None:
+def _record(event: str, actor: Any, ref: str, data: dict[str, Json], texts: dict[str, Json]) -> None:
+    entry = Entry(event, Principal("user", ref), actor, clock.now(), data, texts)
     in_transaction(lambda: recorder().record(entry))
+
+
+def _client(request: HttpRequest | None) -> dict[str, Json]:
+    """Address and browser: personal data, so a payload."""
+    if request is None:
+        return {}
+    text = f"{request.META.get('REMOTE_ADDR', '')} {request.META.get('HTTP_USER_AGENT', '')}".strip()
+    printable = "".join(char for char in text if char.isprintable())[:MAX_CLIENT_CHARS]
+    return {"client": printable} if printable else {}
