@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
 from audit import triggers
@@ -16,7 +16,7 @@ from audit.scopes import missing_scopes
 def scopes_have_owners(**_: Any) -> list[CheckMessage]:
     """aegis.E010: without its owner nobody could see the events of a scope."""
     return [
-        Warning(
+        Error(
             f"Nobody registered the audit scope {name!r}",
             hint="The app that owns it calls audit.scopes.register_scope in its AppConfig.ready.",
             id="aegis.E010",

@@ -18,7 +18,7 @@ import orjson
 from django.db.models import Q
 
 from aegis.core import clock_text
-from aegis.core.canonical import Json, dump_line
+from aegis.core.canonical import Json
 from aegis.core.errors import AegisError
 from audit import catalogue, chain
 from audit.models import Event, Payload
@@ -203,9 +203,10 @@ def _content(raw: bytes) -> dict[str, Json] | None:
     """The line as a mapping if its bytes are the canonical form of a line, else None."""
     try:
         content = orjson.loads(raw)
-        is_line = isinstance(content, dict) and dump_line(content) == raw and _has_shape(content)
-    except (orjson.JSONDecodeError, AegisError):
+    except orjson.JSONDecodeError:
         return None
+    # Duplicate keys, white space, another order or another spelling of a character do not survive writing it again.
+    is_line = isinstance(content, dict) and orjson.dumps(content, option=orjson.OPT_SORT_KEYS) == raw and _has_shape(content)
     return content if is_line else None
 
 

@@ -92,7 +92,7 @@ def write(lines: Sequence[Line]) -> None:
 
     The engine's hot path, so plain SQL: one statement for all events and one for all payloads, run as a batch (PostgreSQL: one
     prepared statement in a pipeline, one round trip each). Measured for 60 lines with a payload of 400 bytes each, per line:
-    SQLite 20 us (bulk_create 67), PostgreSQL 114-156 us (bulk_create 220, INSERT ... SELECT unnest 180); sealing costs 37 us.
+    SQLite 20 us (bulk_create 67), PostgreSQL 114-156 us (bulk_create 220, INSERT ... SELECT unnest 180); sealing costs 26-37.
     """
     _require_transaction()
     if not lines:

@@ -6,7 +6,8 @@ cut-off tail shows nowhere else), the append-only triggers, and what other apps 
 Sealing adds its own checks to the same report later: Merkle tree, signatures, consistency of checkpoints.
 
 It may run while others write, without a long transaction: heads are read before the lines they must cover, and what is appended
-later is simply more. Memory: one batch of lines and payloads, and about 60 bytes per stream.
+later is simply more. Cost: 40 us of processor time per line with its payload (120,000 lines: 5 s, 106 MB). Memory: one batch of
+lines and payloads, and about 60 bytes per stream.
 """
 
 from __future__ import annotations

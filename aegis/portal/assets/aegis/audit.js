@@ -34,6 +34,7 @@
     rows().forEach((other) => { if (other === row) other.setAttribute("aria-current", "true"); else other.removeAttribute("aria-current"); });
   }
 
+  let opener = null; // the row the panel was opened from: closing gives the focus back to it
   async function load(url) {
     const answer = await fetch(url, { headers: { "X-Requested-With": "fetch" }, credentials: "same-origin" });
     if (!answer.ok || answer.redirected) return false;
@@ -46,11 +47,12 @@
   async function open(row, focus) {
     if (!(await load(row.dataset.panel))) { location.assign(row.href); return; }
     point(row);
+    opener = row;
     history.replaceState(null, "", row.href);
     if (focus) $("#au-pt").focus({ preventScroll: true });
   }
   function close() {
-    const row = current();
+    const row = current() || opener;
     panel.hidden = true;
     panel.replaceChildren();
     grid.classList.remove("au-grid--panel");
@@ -71,7 +73,10 @@
       e.preventDefault();
       load(link.getAttribute("href") + "panel/").then((done) => {
         if (!done) { location.assign(link.href); return; }
-        point(null);
+        const address = new URL(location.href);
+        address.searchParams.set("event", link.pathname.split("/").slice(-3, -1).map(decodeURIComponent).join("/"));
+        history.replaceState(null, "", address);
+        point(rows().find((row) => row.dataset.panel === link.pathname + "panel/") || null);
         $("#au-pt").focus({ preventScroll: true });
       });
     }
