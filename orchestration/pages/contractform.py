@@ -8,6 +8,7 @@ Nothing typed is ever lost: every field keeps its text as it was sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -20,6 +21,7 @@ from approvals.pages import words
 Widget = Literal["line", "text", "choice", "choices", "integer", "number", "boolean", "lines", "json", "fixed"]
 _SCALARS = ("string", "integer", "number", "boolean")
 _LONG_TEXT = 160  # characters from which a text gets several rows
+_PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
 NOT_GIVEN = object()
 
 
@@ -42,7 +44,7 @@ class Field:
 
     Attributes:
         pointer: JSON pointer of the value it makes ("" = the whole output).
-        input: name and id of the control; made from the position, because a key may hold anything.
+        input: name and id of the control: from the key, or from its position where the key is no plain word.
         items: scalar type of a list's entries.
         texts: what is shown: one text, or the chosen entries of `choices`.
         faults: what is wrong at this place, in words.
@@ -146,9 +148,14 @@ def build(schema: Json) -> ContractForm:
     ordered = sorted(properties, key=lambda key: key not in required)  # stable: what must be given comes first
     return ContractForm(
         tuple(
-            _field(schema, key, properties[key], f"f-{number}", required=key in required) for number, key in enumerate(ordered)
+            _field(schema, key, properties[key], _input_name(key, number), required=key in required)
+            for number, key in enumerate(ordered)
         )
     )
+
+
+def _input_name(key: str, number: int) -> str:
+    return f"f-{key if _PLAIN_KEY.fullmatch(key) else number}"
 
 
 def _field(schema: Json, key: str, node: Json, name: str, *, required: bool) -> Field:

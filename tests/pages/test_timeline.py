@@ -1,0 +1,119 @@
+"""The journal of a run as rows: folding attempts, order between streams, cut payloads. Pure, over events made by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from orchestration.pages import timeline
+from orchestration.pages.timeline import Names, Stored
+
+RUN = "run:1"
+START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+NAMES = Names(people={"u1": "Otto"}, agents={"a1": "writer"}, subject="T-1", run="RUN-1", scope="Support")
+
+
+def event(seq: int, type_: str, *, stream: str = RUN, second: int | None = None, **fields: Any) -> Any:
+    data = fields.pop("data", {})
+    at = START + timedelta(seconds=seq if second is None else second)
+    base = {
+        "stream": stream, "seq": seq, "type": type_, "at": at, "actor_kind": "system", "actor_ref": "", "step": "draft",
+        "agent": "writer", "capability": "", "outcome": "", "duration_ms": None, "leaf": "ab" * 32,
+    }  # fmt: skip
+    return SimpleNamespace(**{**base, **fields}, line=json.dumps({"data": data, "on_behalf": "u1"}))
+
+
+def rows(events: list[Any], payloads: list[Stored] | None = None, **rest: Any) -> list[timeline.Entry]:
+    return timeline.build(
+        timeline.in_order(timeline.parse(events), RUN), payloads or [], NAMES, run_stream=RUN,
+        now=START + timedelta(seconds=60), started=START, ended=None, **rest,
+    )  # fmt: skip
+
+
+def attempt(number: int, **data: Any) -> dict[str, Any]:
+    return {"step": "draft", "visit": 1, "attempt": number, **data}
+
+
+def failing_twice() -> list[Any]:
+    return [
+        event(1, "step.started", data=attempt(1, timeout_ms=1)),
+        event(2, "step.failed", outcome="retrying", duration_ms=800, data=attempt(1, code="timeout", retry_at="")),
+        event(3, "step.started", data=attempt(2, timeout_ms=1)),
+        event(4, "step.failed", outcome="retrying", data=attempt(2, code="agent_error", retry_at="")),
+    ]
+
+
+def test_attempts_of_one_visit_fold_under_the_last_outcome_and_every_event_keeps_its_anchor():
+    entries = rows([*failing_twice(), event(5, "step.started", data=attempt(3, timeout_ms=1)),
+                    event(6, "step.completed", outcome="done", data=attempt(3, next="", contract="x@1"))])  # fmt: skip
+
+    assert [entry.anchor for entry in entries] == ["e1", "e6"]
+    assert entries[1].anchors == ("e2", "e3", "e4", "e5")
+    assert [(one.number, one.mark.word) for one in entries[1].attempts] == [(1, "failed"), (2, "failed"), (3, "done")]
+    assert entries[1].attempts[0].duration == "0.8 s"
+
+
+def test_a_planned_attempt_says_when():
+    pending = {"step": "draft", "visit": 1, "attempt": 2, "until": "2026-11-23T08:01:42.000000Z"}
+
+    folded = rows(failing_twice(), pending=pending)[-1].attempts
+
+    assert (folded[-1].number, folded[-1].mark.word, folded[-1].detail) == (3, "planned", "in 42 s")
+
+
+def test_an_attempt_says_why_it_failed():
+    stored = Stored(RUN, 4, "detail", 30, '{"detail": "503 busy"}')
+
+    assert rows(failing_twice(), [stored])[-1].attempts[-1].detail == "agent error: 503 busy"
+
+
+def test_another_visit_of_a_step_is_not_folded_in():
+    again = [event(5, "step.started", data={**attempt(1, timeout_ms=1), "visit": 2}),
+             event(6, "step.completed", data={**attempt(1, next="", contract="x@1"), "visit": 2})]  # fmt: skip
+
+    assert [entry.anchor for entry in rows([*failing_twice(), *again])] == ["e1", "e4", "e5", "e6"]
+
+
+def test_other_streams_are_sorted_in_by_time_and_never_reorder_the_run():
+    events = [
+        event(1, "run.submitted", second=0),
+        event(2, "step.started", second=9, data=attempt(1, timeout_ms=1)),
+        event(3, "run.completed", second=5, data={"outcome": "done", "success": "yes"}),  # a clock that went back
+        event(1, "request.opened", stream="request:abcdef123", second=9),
+    ]
+
+    assert [entry.anchor for entry in rows(events)] == ["e1", "e2", "e3", "request-abcdef12-1"]
+
+
+def test_a_payload_is_cut_or_erased_openly():
+    stored = [
+        Stored(RUN, 1, "input", 9_000, '{"a": "' + "x" * 100),
+        Stored(RUN, 1, "about", 9, None, START),
+        Stored(RUN, 1, "output", 9, '{"a":"b"}'),
+    ]
+
+    cut, erased, whole = rows([event(1, "run.submitted")], stored)[0].payloads
+
+    assert (cut.is_cut, cut.text[:6]) == (True, '{"a": ')
+    assert (erased.text, erased.erased_at) == ("", START)
+    assert whole.text == '{\n  "a": "b"\n}'
+
+
+def test_names_come_from_ids_and_a_missing_one_is_said():
+    known, gone = rows([event(1, "run.submitted", actor_kind="user", actor_ref="u1"),
+                        event(2, "run.submitted", actor_kind="user", actor_ref="u9")])  # fmt: skip
+
+    assert known.who == "Otto"
+    assert gone.who == "somebody who is gone on behalf of Otto"
+
+
+def test_an_event_type_of_a_later_release_does_not_take_the_page_along():
+    assert rows([event(1, "galaxy.folded")])[0].parts[0].text == "An event this release does not know"
+
+
+def test_lanes_are_counted_in_their_order():
+    entries = rows(failing_twice())
+
+    assert timeline.lane_counts(entries) == {"handoffs": 1, "agents": 1}
