@@ -58,6 +58,10 @@ class VisibleQuerySet(models.QuerySet[ModelT]):
         """The rows `user` may see (or do `action` on)."""
         raise NotImplementedError
 
+    def granting(self, row: models.Model) -> models.Model:
+        """The row whose grants decide about `row`: itself, unless the model is seen through another (a run: its workflow)."""
+        return row
+
     def get_visible(self, user: Viewer, action: str = "view", **lookup: Any) -> ModelT:
         """One row.
 
@@ -70,7 +74,7 @@ class VisibleQuerySet(models.QuerySet[ModelT]):
             raise NotFound
         if action != "view" and not self.visible_to(user, action).filter(pk=row.pk).exists():
             label = row._meta.verbose_name
-            givers = ", ".join(groups_with(row, action)) or "nobody yet; an admin can grant it"
+            givers = ", ".join(groups_with(self.granting(row), action)) or "nobody yet; an admin can grant it"
             raise Forbidden(
                 f"You can see this {label}, but “{action}” on it is granted to: {givers}", right=action, granted_by=givers
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from django.db.models import Model
 
 from aegis.core.visibility import Viewer, VisibleQuerySet
 
@@ -18,6 +20,9 @@ class RunQuerySet(VisibleQuerySet["Run"]):
 
         return self.filter(workflow__in=Workflow.objects.visible_to(user, action))
 
+    def granting(self, row: Any) -> Model:
+        return cast(Model, row.workflow)
+
 
 class ReviewItemQuerySet(VisibleQuerySet["ReviewItem"]):
     """By the queue."""
@@ -26,3 +31,6 @@ class ReviewItemQuerySet(VisibleQuerySet["ReviewItem"]):
         from orchestration.engine.models import ReviewQueue
 
         return self.filter(queue__in=ReviewQueue.objects.visible_to(user, action))
+
+    def granting(self, row: Any) -> Model:
+        return cast(Model, row.queue)
