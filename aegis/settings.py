@@ -12,7 +12,7 @@ from aegis.core import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("AEGIS_DATA_DIR", str(BASE_DIR / "var")))
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEBUG = env.flag("AEGIS_DEBUG", False)
 SECRET_KEY = env.text("AEGIS_SECRET_KEY", "")
