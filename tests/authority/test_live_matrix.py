@@ -212,9 +212,11 @@ def test_a_weakened_policy_smuggled_in_by_sql_denies(staff: None):
 def test_stopping_an_agent_denies_at_once_and_is_recorded_with_its_reason(staff: None, ada: User, as_actor: Any):
     config.bootstrap()
     agent = Agent.objects.get(name="responder")
+    before = current_epoch()
 
     assert registry.set_enabled(agent.pk, False, actor=as_actor(ada), reason="writes nonsense")
 
+    assert current_epoch() > before  # a verdict computed before it cannot be committed any more
     assert ask().code == "agent_disabled"
     last = journal.read(registry.STREAM)[-1]
     assert (last.type, last.actor_ref, last.scope, last.scope_id) == ("agent.disabled", str(ada.pk), "agent", str(agent.pk))
