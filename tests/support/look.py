@@ -33,6 +33,9 @@ def facts() -> dict[str, Any]:
         ],
         "effects_intended": keys_of("effect.intended"),
         "effects_done": keys_of("effect.done"),
+        "lost_calls": Counter(
+            stream.removeprefix("run:") for stream in Event.objects.filter(type="step.lost").values_list("stream", flat=True)
+        ),
         "events": Counter(Event.objects.values_list("type", flat=True)),
         "record_versions": Counter(RecordVersion.objects.values_list("effect_key", flat=True)),
         "review_codes": {str(run): code for run, code in ReviewItem.objects.values_list("run_id", "code")},
