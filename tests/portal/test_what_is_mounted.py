@@ -22,7 +22,7 @@ from tests.portal.routes import addresses, governed_rows
 
 pytestmark = pytest.mark.django_db
 
-PUBLIC = {"/healthz", "/login/", "/csp-report/", "/api/v1/openapi"}
+PUBLIC = {"/healthz", "/login/", "/csp-report/"}
 
 
 def test_only_restricted_admins_are_mounted() -> None:
