@@ -22,6 +22,14 @@ def run_heads() -> Iterator[tuple[str, int, str]]:
         yield f"run:{row[0]}", row[1], row[2]
 
 
+def run_head(stream: str) -> tuple[int, str] | None:
+    return Run.objects.filter(pk=stream.partition(":")[2]).values_list("seq", "head").first()
+
+
+def review_head(stream: str) -> tuple[int, str] | None:
+    return ReviewItem.objects.filter(pk=stream.partition(":")[2]).values_list("seq", "head").first()
+
+
 def review_heads() -> Iterator[tuple[str, int, str]]:
     for row in ReviewItem.objects.filter(seq__gt=0).values_list("id", "seq", "head").iterator(chunk_size=CHUNK):
         yield f"review:{row[0]}", row[1], row[2]
