@@ -35,4 +35,3 @@ def db_now() -> datetime:
 def monotonic() -> float:
     """Seconds for measuring durations and pacing loops."""
     return time.monotonic()
-
