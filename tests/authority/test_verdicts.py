@@ -192,6 +192,14 @@ def test_a_policy_that_asks_for_fewer_reasons_is_weaker():
     assert not at_least_as_strict(silent, strict)
 
 
+def test_a_stage_with_fewer_people_is_weaker():
+    one = PolicyRules("one", ((frozenset({"legal"}), 1),), True)
+    two = PolicyRules("two", ((frozenset({"legal"}), 2),), True)
+
+    assert at_least_as_strict(two, one)
+    assert not at_least_as_strict(one, two)
+
+
 def test_stages_of_the_floor_need_stages_of_their_own_in_their_order():
     legal, support = (frozenset({"legal"}), 1), (frozenset({"support"}), 1)
 
