@@ -49,6 +49,7 @@ def _intake(path: Path, terminal: Terminal) -> int:
     rows = sheet.read(path)
     load.configuration()
     person = load.mailbox()
+    sheet.refuse(path, load.faults_of(rows))
     started = clock.monotonic()
     new = load.submit(rows, person=person)
     keys = [load.key_of(row) for row in rows]
