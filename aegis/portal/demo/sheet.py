@@ -76,7 +76,8 @@ def _rows(path: Path, faults: list[Fault]) -> Iterator[Row]:
                 seen[found["id"]] = reader.line_num
                 yield Row(reader.line_num, found)
         except csv.Error as error:
-            faults.append(Fault(f"line {reader.line_num + 1}", str(error)))  # where the row begins: a quote may swallow the rest
+            # Where the row begins: a quote that is never closed swallows the rest of the file.
+            faults.append(Fault(f"line {reader.line_num + 1}", str(error)))
         except UnicodeDecodeError:
             faults.append(Fault(f"line {_first_undecodable(path)}", "not UTF-8; save the file as UTF-8"))
 
