@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Stack:
     store: Store
     port: int
     env: Mapping[str, str]
-    tokens: Mapping[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
     programs: list[Program] = field(default_factory=list)
 
     def client(self, person: str, **options: Any) -> Client:
@@ -147,7 +147,7 @@ class Stack:
         done = self.run("manage.py", "aegis", "journal", "verify", check=False)
         return done.returncode == 0, done.stdout + done.stderr
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, check: bool = True, seconds: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """Python with the stack's environment, to its end.
 
         Raises:
@@ -159,7 +159,7 @@ class Stack:
             env=dict(self.env),
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert not check or done.returncode == 0, f"{arguments}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
@@ -181,18 +181,24 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path, *, store: Store | None = None, **variables: str) -> Iterator[Stack]:
-    """A founded stack without programs; those that were started are ended at the end.
+def stack(folder: Path, **variables: str) -> Iterator[Stack]:
+    """A stack founded for fault tests, without programs; those that were started are ended at the end.
 
     Args:
-        store: instead of a fresh one.
         variables: environment beside the fault profile (lease 2 s, sweep 0.3 s).
     """
-    with ExitStack() as closing:
-        used = store or closing.enter_context(fresh_store(folder))
-        made = Stack(folder, used, _free_port(), _environment(folder, used, variables))
+    profile = {"AEGIS_LEASE_SECONDS": "2", "AEGIS_SWEEP_SECONDS": "0.3", "AEGIS_AGENT_MODULES": "tests.faults.agents"}
+    with empty_stack(folder, **{**profile, **variables}) as made:
         founded = json.loads(made.run("-m", "tests.support.founding", str(founding.MANIFESTS)).stdout)
         made.tokens = founded["tokens"]
+        yield made
+
+
+@contextmanager
+def empty_stack(folder: Path, **variables: str) -> Iterator[Stack]:
+    """A database without tables, a port and a data folder, with the product's own settings but for `variables`."""
+    with fresh_store(folder) as store:
+        made = Stack(folder, store, _free_port(), _environment(folder, store, variables))
         try:
             yield made
         finally:
@@ -208,9 +214,6 @@ def _environment(folder: Path, store: Store, variables: Mapping[str, str]) -> di
         "AEGIS_DATA_DIR": str(folder / "data"),
         "AEGIS_DATABASE_URL": store.database_url,
         "AEGIS_REDIS_URL": store.redis_url,
-        "AEGIS_LEASE_SECONDS": "2",
-        "AEGIS_SWEEP_SECONDS": "0.3",
-        "AEGIS_AGENT_MODULES": "tests.faults.agents",
         **variables,
     }
 
