@@ -20,12 +20,15 @@ def violations(
     sink: Sink,
     *,
     worker_kills: int,
+    votes: Sequence[Answer] = (),
 ) -> list[str]:
     """Everything that breaks a promise; empty after a good run.
 
     Args:
+        answers: by Idempotency-Key.
         facts: `tests.support.look`.
         worker_kills: how often an arrival may have been repeated for a receiver that does not deduplicate.
+        votes: what lea, who approves everything, was answered.
     """
     runs = {run["key"]: run for run in facts["runs"]}
     return [
@@ -33,7 +36,7 @@ def violations(
         *_unended(orders, runs, facts),
         *_effects(orders, runs, facts, sink),
         *_repeats(orders, runs, facts, sink, worker_kills),
-        *_decisions(facts),
+        *_decisions(facts, votes),
     ]
 
 
@@ -115,9 +118,16 @@ def _repeats(
             yield f"{order.key}: unsafe, and arrived {count} times"
 
 
-def _decisions(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Each request has one vote, one outcome, and its run was told once."""
+def _decisions(facts: Mapping[str, Any], votes: Sequence[Answer]) -> Iterator[str]:
+    """Each request has one vote, one outcome, and its run was told once. A vote sent again, because the answer to the first was
+    lost, is told that it stands."""
     for request, row in facts["requests"].items():
         counts = [facts[what].get(request, 0) for what in ("decisions", "settled", "told")]
         if row["status"] != "approved" or counts != [1, 1, 1]:
             yield f"request {request}: {row['status']}, decided/settled/told {counts}"
+    for vote in votes:
+        stands = (
+            vote.status == 409 and vote.body["code"] == "request_settled" and vote.body["detail"].startswith("Lea approved")
+        )
+        if vote.status != 200 and not stands:
+            yield f"a vote was answered {vote.status} {vote.body}"

@@ -63,7 +63,7 @@ def test_every_run_ends_once_though_web_and_worker_die_twenty_times(tmp_path: Pa
         f" lost calls {facts['events'].get('step.lost', 0)}, lost effects {facts['events'].get('effect.lost', 0)},"
         f" unknown {facts['events'].get('effect.unknown', 0)}"
     )
-    assert oracle.violations(todo, asking.answers, facts, sink, worker_kills=worker.kills) == []
+    assert oracle.violations(todo, asking.answers, facts, sink, worker_kills=worker.kills, votes=deciding.answers) == []
     assert is_whole, report
     assert (web.kills, worker.kills) == (KILLS_OF_EACH, KILLS_OF_EACH)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,22 +64,16 @@ def test_the_verdict_is_computed_again_and_the_effect_does_not_happen(house: Sin
 
 
 def test_a_commit_that_does_not_look_at_the_epoch_would_be_seen(house: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The planted bug: the epoch is read where the verdict is computed and never again."""
+    """The planted bug: transitions say nothing of the epoch they were computed under."""
     before_the_commit_of_a_verdict(monkeypatch, withdraw_grant)
-    monkeypatch.setattr(commits.authority, "hold_shared", lambda: _epoch_of_caller())
+    real = driver.Driver._transition
+
+    def without_epoch(*arguments: Any) -> commits.Transition:
+        return replace(real(*arguments), epoch=None)
+
+    monkeypatch.setattr(driver.Driver, "_transition", without_epoch)
 
     hands.submit("B-2")
     hands.Worker().drive()
 
     assert house.arrivals != []
-
-
-def _epoch_of_caller() -> int:
-    import inspect
-
-    frame = inspect.currentframe()
-    while frame is not None and "transition" not in frame.f_locals:
-        frame = frame.f_back
-    assert frame is not None
-    epoch: int = frame.f_locals["transition"].epoch
-    return epoch
