@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "aegis.portal.middleware.ErrorPages",
+    "aegis.portal.middleware.LiveCounts",
     "axes.middleware.AxesMiddleware",
 ]
 

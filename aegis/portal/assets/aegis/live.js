@@ -3,6 +3,7 @@
    selection, or a field the reader changed, the swap waits. Focus on a link or button is kept by id, else by href.
    The page keeps one polite status line (.ag-toast is not used for this); a part may carry data-live-say="text with {n}" to
    have a change announced. Hidden pages do not poll. Event "aegis:live" fires on the part after a swap.
+   A changed answer brings the counts of the sidebar along (header X-Aegis-Counts).
    A 403, 404 or sign-in page stops the polling and says so. */
 (function () {
   "use strict";
@@ -33,6 +34,13 @@
     if (say && part.dataset.liveSay) say.textContent = part.dataset.liveSay;
     part.dispatchEvent(new CustomEvent("aegis:live", { bubbles: true }));
   }
+  function count(text) { // "approvals=3 queues=1": the sidebar never contradicts what was just shown
+    text.split(" ").forEach((pair) => {
+      const [key, n] = pair.split("=");
+      const badge = key && document.querySelector(".ag-side [data-count='" + key + "']");
+      if (badge && /^\d+$/.test(n)) { badge.firstChild.data = n; badge.hidden = n === "0"; }
+    });
+  }
   function start(part) {
     let etag = part.dataset.liveEtag || "";
     let waiting = null;
@@ -51,6 +59,7 @@
           return 0;
         }
         etag = answer.headers.get("ETag") || "";
+        count(answer.headers.get("X-Aegis-Counts") || "");
         const html = await answer.text();
         if (isBusy(part)) waiting = html; else { waiting = null; swap(part, html); }
       } catch (e) { failures = Math.min(failures + 1, 5); }

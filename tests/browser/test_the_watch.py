@@ -1,0 +1,40 @@
+"""The watch sees what it is there for: without these, a silent browser would look like a clean one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.house import House, Watch, wait_for
+
+pytestmark = pytest.mark.browser
+
+
+def test_an_inline_script_does_not_run_and_is_reported_by_console_and_by_post(house: House) -> None:
+    page = house.page_of("olivia")
+    page.goto("/")
+    seen = Watch()
+    seen.follow(page)
+    with house.watch.expecting("."):
+        page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = true'}))")
+        reports = wait_for(house.new_reports, "the report reaches the server")
+        page.wait_for_timeout(300)
+    assert page.evaluate("window.ran") is None
+    assert "script-src" in reports[0]
+    assert any("CSP: script-src" in fault for fault in seen.faults)
+
+
+def test_errors_and_failed_requests_are_noticed(house: House) -> None:
+    page = house.page_of("olivia")
+    page.goto("/")
+    seen = Watch()
+    seen.follow(page)
+    with house.watch.expecting("."):
+        page.evaluate("setTimeout(() => { throw new Error('planted') })")
+        page.evaluate("fetch('/no-such-page/')")
+        page.route("**/home/part/", lambda route: route.abort("connectionfailed"))
+        page.evaluate("fetch('/home/part/').catch(() => 0)")
+        page.wait_for_timeout(300)
+    told = "\n".join(seen.faults)
+    assert "page error: planted" in told
+    assert "answered 404" in told
+    assert "failed: GET" in told
