@@ -78,7 +78,6 @@ def test_outside_a_transaction_nothing_is_written():
 
 
 @pytest.mark.postgres
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets one writer in at a time")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("expected", [0, 1])
 def test_of_two_writers_at_once_one_wins(expected: int):
