@@ -33,6 +33,9 @@
     const tabs = $("template[data-mirror='tabs']", list);
     const nav = $("[data-mirrored='tabs']");
     if (tabs && nav && !nav.contains(document.activeElement)) nav.replaceChildren(tabs.content.cloneNode(true));
+    const filters = $("template[data-mirror='filters']", list);
+    const place = $("[data-mirrored='filters']");
+    if (filters && place && !place.childElementCount) place.replaceChildren(filters.content.cloneNode(true));
     mark(); keepRows();
   }
   list.addEventListener("aegis:live", takeUp);
@@ -114,6 +117,7 @@
   function same(on) {
     const button = $("[data-same]", pane);
     if (!button) return;
+    button.hidden = false;
     button.setAttribute("aria-expanded", String(on));
     $$("tr.is-same", pane).forEach((tr) => { tr.hidden = !on; });
     $("span", button).textContent = (on ? "Hide " : "Show ") + button.dataset.n + " unchanged";
