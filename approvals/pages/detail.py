@@ -149,7 +149,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         may_reject=may.may,
         must_type=typed_subject(request, live),
         needs_reason_to_approve=stands.policy.reason == "always",
-        shown_digest=live.digest,
+        shown_digest=live.digest if is_open else request.digest,  # once settled: what was decided on
         at=now,
     )
 

@@ -130,7 +130,8 @@ def sentence(about: Situation) -> str:
 def changes_sentence(about: Situation) -> str:
     """What the run has changed so far: an approver's first question."""
     if about.changes:
-        return f"Carried out so far: {words.listing(list(dict.fromkeys(about.changes)))}."
+        done = words.listing(list(dict.fromkeys(about.changes)))
+        return f"Carried out: {done}." if about.state.ended else f"Carried out so far: {done}."
     return "Nothing was changed." if about.state.ended else "Nothing has been changed yet."
 
 

@@ -255,6 +255,16 @@ def test_several_stages_are_drawn_with_who_voted(furnish, zoe, sam, person, at_d
     assert "one of two" in page
 
 
+def test_once_settled_the_page_shows_the_digest_that_was_decided_on(waiting, sam, at_desk):
+    gates.decide(waiting.pk, person=sam, auth="test", verdict="approve", reason="fine", seen_digest=waiting.digest)
+    house.drive(Run.objects.get(pk=waiting.run_id))  # carried out: the record is another one now
+
+    page = text_of(at_desk(sam).get(url_of(waiting)))
+
+    assert f"sha256:{waiting.digest}" in page
+    assert "as it stands today" in page
+
+
 @pytest.mark.parametrize("rows", [10, 50])
 def test_a_request_costs_the_same_however_many_wait(gated, zoe, sam, at_desk, rows, django_assert_max_num_queries):
     runs = ask_many(zoe, rows)

@@ -68,7 +68,7 @@ def test_the_timeline_is_the_journal_with_the_votes_between(run, waiting, sam, a
         types.index("gate.opened") < types.index("request.opened") < types.index("decision.made") < types.index("gate.settled")
     )
     assert entries[0].anchor == "e1"
-    assert "Carried out so far: note.write." in text_of(at_desk(sam).get(url_of(run)))
+    assert "Carried out: note.write." in text_of(at_desk(sam).get(url_of(run)))
 
 
 def test_lanes_are_filtered_in_the_address(run, sam, at_desk):
