@@ -14,11 +14,16 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
+from hypothesis import HealthCheck, settings
 
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.identity.areas import AREAS
 from aegis.identity.models import Area, User
 from tests.support import journal_guard
+
+# A busy machine is no fault of the code: properties are judged by what they find, never by how long inputs took.
+settings.register_profile("aegis", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("aegis")
 
 PASSWORD = "correct horse battery staple"  # of every persona
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
