@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.axe import LOOKS, faults_of, overflow_of, put_on
 from tests.browser.house import House, Watch, wait_for
 
 pytestmark = pytest.mark.browser
@@ -38,3 +39,21 @@ def test_errors_and_failed_requests_are_noticed(house: House) -> None:
     assert "page error: planted" in told
     assert "answered 404" in told
     assert "failed: GET" in told
+
+
+def test_axe_finds_what_is_planted_in_every_look(house: House) -> None:
+    page = house.page_of("olivia")
+    page.goto("/")
+    page.evaluate(
+        """() => document.querySelector('#main h1').insertAdjacentHTML('afterend',
+            '<p class="ag-muted" id="pale">hardly read</p><img src="/static/aegis/favicon.svg" id="unnamed">')"""
+    )
+    page.evaluate("document.getElementById('pale').attributeStyleMap.set('opacity', '0.3')")
+    for look in LOOKS:
+        put_on(page, look)
+        found = "\n".join(faults_of(page, look))
+        assert "color-contrast at ['#pale']" in found, look
+        assert ("image-alt" in found) == (look in (LOOKS[0], LOOKS[2]))
+        assert overflow_of(page) == []
+    page.evaluate("document.getElementById('pale').attributeStyleMap.set('width', '2000px')")
+    assert overflow_of(page)

@@ -1,0 +1,66 @@
+"""axe, offline: the WCAG rules on a page as it stands, once per look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from playwright.sync_api import Page
+
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+OF_COLOUR = ("color-contrast", "link-in-text-block")  # all that a scheme can change
+_SCRIPT = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+_RUN = "only => axe.run(document, {runOnly: only, resultTypes: ['violations']}).then(found => found.violations)"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One way to see a page."""
+
+    scheme: Literal["light", "dark"]
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}-{self.width}"
+
+
+# In this order a page changes one thing at a time.
+LOOKS = (Look("light", 1440, 900), Look("dark", 1440, 900), Look("dark", 390, 844), Look("light", 390, 844))
+
+
+def put_on(page: Page, look: Look) -> None:
+    page.set_viewport_size({"width": look.width, "height": look.height})
+    page.emulate_media(color_scheme=look.scheme)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def faults_of(page: Page, look: Look) -> list[str]:
+    """What axe holds against the page: rule, then where, then why.
+
+    All rules on light at a desk and dark on a phone, which meets both widths and both schemes; else what colours can break.
+    """
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(_SCRIPT)
+    only: dict[str, Any] = (
+        {"type": "tag", "values": WCAG} if look in (LOOKS[0], LOOKS[2]) else {"type": "rule", "values": OF_COLOUR}
+    )
+    return [
+        f"{look}: {fault['id']} at {node['target']}: {_why(node)}"
+        for fault in page.evaluate(_RUN, only)
+        for node in fault["nodes"]
+    ]
+
+
+def overflow_of(page: Page) -> list[str]:
+    """Elements that make the page scroll sideways (WCAG 1.4.10)."""
+    return page.evaluate(
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] : ['the page scrolls sideways: ' +
+            [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+            .slice(0, 3).map(e => e.tagName + '.' + e.className).join(', ')]"""
+    )
+
+
+def _why(node: dict[str, Any]) -> str:
+    return " ".join(check["message"] for kind in ("any", "all", "none") for check in node[kind])[:300]
