@@ -301,8 +301,10 @@ def _judge(request: ApprovalRequest, policy: Policy, person: User, live: Live) -
 
 
 def _bound(request: ApprovalRequest, live: Live) -> frozenset[str]:
-    """Who cannot decide, whatever the question forgot: the requester always."""
-    return live.bound | ({str(request.requester_id)} if request.requester_id else set())
+    """Who cannot decide, whatever the question forgot: the requester, and whoever was bound when it opened (an owner who hands
+    the agent on does not come free by it)."""
+    opened = {str(pk) for pk in request.bound.values_list("pk", flat=True)}
+    return live.bound | opened | ({str(request.requester_id)} if request.requester_id else set())
 
 
 def _require_electors(policy: Policy, bound: frozenset[str]) -> None:

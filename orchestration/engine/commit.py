@@ -206,7 +206,7 @@ def _open_request(transition: Transition, opening: Opening) -> None:
             evidence=opening.evidence,
             at=transition.at,
             actor=SYSTEM,
-            bound=frozenset(bound_people(transition.requester_id, opening.agent)),
+            bound=frozenset(bound_people(transition.requester_id, opening.agent, opening.places)),
         )
     except NobodyEligible:
         raise _Drop(NobodyToAsk(opening.policy)) from None

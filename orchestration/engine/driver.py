@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
-from aegis.core import clock
+from aegis.core import canonical, clock
 from aegis.core.errors import Unavailable
 from audit.drafts import Context
 from orchestration.agents import python as python_agents
@@ -37,6 +37,7 @@ from orchestration.engine.commit import (
 from orchestration.engine.hand import Held
 from orchestration.engine.planner import CallFailed, EffectAnswered, News, Replied, Taken
 from orchestration.engine.scene import AgentCall, EffectCall, Scene
+from orchestration.engine.steps import act
 from orchestration.engine.world import LiveWorld
 
 log = structlog.get_logger(__name__)
@@ -218,7 +219,9 @@ class Driver:
     def _rest(self, held: Held, due_at: datetime | None) -> None:
         """Nothing to record. Keep the run while a call is in flight, else put it down."""
         held.news = None
-        if held.call is None:
+        if held.call is None and held.state.phase in ("calling", "acting"):
+            held.news = [Taken()]  # nobody will answer: on record as lost, and made again
+        elif held.call is None:
             hand.put_down(held, due_at=due_at)
             self.held.pop(held.run.id, None)
 
@@ -234,10 +237,10 @@ class Driver:
             scene.emit(
                 "run.faulted",
                 {"step": scene.state.step, "visit": scene.state.visit, "code": "fault"},
-                payloads={"detail": {"detail": detail[-4000:]}},
+                payloads={"detail": {"detail": _kept(detail[-4000:])}},
                 outcome="failed",
             )
-            scene.review("fault", scene.run.release.definition.fallback_queue)
+            act.fault(scene)
             held.news = None
             commit([self._transition(held, scene, world, None)])
         except DATABASE_GONE:
@@ -259,11 +262,12 @@ class Driver:
                 return
             first = None
             held = self.held.get(answer.run_id)
-            # The sweep may have handed the run to another worker while the agent was thinking: another fence, another hand.
-            if held is not None and held.fence == answer.fence and held.call is not None:
-                if held.call.attempt == answer.news.attempt:
-                    held.call = None
-                held.news = [*(held.news or ()), answer.news]
+            # The sweep may have handed the run to another worker while the agent was thinking (another fence, another hand), or
+            # the call timed out and the run went on to another one: what answers no call in flight falls on the floor.
+            if held is None or held.fence != answer.fence or not _answers(held.call, answer.news):
+                continue
+            held.call = None
+            held.news = [*(held.news or ()), answer.news]
 
     def _time_out_calls(self) -> None:
         moment = clock.monotonic()
@@ -304,6 +308,10 @@ class Driver:
             log.warning("leases_not_released", runs=len(held))  # they run out
 
 
+def _answers(call: AgentCall | EffectCall | None, news: Replied | EffectAnswered) -> bool:
+    return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
+
+
 def _make_call(answers: queue.SimpleQueue[Answer], run_id: uuid.UUID, fence: int, call: AgentCall | EffectCall) -> None:
     """Runs in a thread of its own. Never raises; whatever happens becomes an answer."""
     started = clock.monotonic()
@@ -324,6 +332,9 @@ def _make_effect(call: EffectCall, fence: int, started: float) -> EffectAnswered
         if handler is None:
             raise effects.EffectRefused(f"no effect handler is named {call.handler!r}")
         result = handler(effects.EffectRequest(call.key, call.attempt, fence, call.resource, call.parameters))
+        canonical.check_value(result)  # it acted; an answer that cannot be kept leaves the outcome unknown, never undone
+        if len(canonical.dump(result)) > canonical.MAX_PAYLOAD_BYTES:
+            raise effects.EffectUnknown("the answer is too large to keep")
     except effects.EffectRefused as refusal:
         error, detail = "refused", str(refusal)
     except effects.EffectUnknown as unknown:
@@ -332,7 +343,14 @@ def _make_effect(call: EffectCall, fence: int, started: float) -> EffectAnswered
         error, detail = "unknown", f"{type(failure).__name__}: {failure}"
     finally:
         connections.close_all()
-    return EffectAnswered(call.key, call.attempt, result, error, detail, _milliseconds(started))
+    if error:
+        result, detail = None, _kept(detail)
+    return EffectAnswered(call.step, call.visit, call.key, call.attempt, result, error, detail, _milliseconds(started))
+
+
+def _kept(detail: str) -> str:
+    """What another system said, in a form that every database keeps."""
+    return detail.replace("\x00", "").encode("utf-8", "replace").decode()[:4000]
 
 
 def _timed_out(call: AgentCall | EffectCall, detail: str) -> Replied | EffectAnswered:
@@ -341,7 +359,7 @@ def _timed_out(call: AgentCall | EffectCall, detail: str) -> Replied | EffectAns
         case AgentCall():
             return Replied(call.step, call.visit, call.attempt, CallFailed("timeout", detail), milliseconds)
         case EffectCall():
-            return EffectAnswered(call.key, call.attempt, None, "unknown", detail, milliseconds)
+            return EffectAnswered(call.step, call.visit, call.key, call.attempt, None, "unknown", detail, milliseconds)
 
 
 def _milliseconds(started: float) -> int:

@@ -36,6 +36,8 @@ class Replied:
 class EffectAnswered:
     """A remote effect came back. `error` "" = done with `result`; "unknown" = it may or may not have happened."""
 
+    step: str
+    visit: int
     key: str
     attempt: int
     result: Json
@@ -140,20 +142,21 @@ def next_move(state: State, news: Sequence[News], now: datetime) -> tuple[Move, 
         case Message():
             return _about(state, first), rest
         case Replied():
-            fits = state.phase == "calling" and (first.step, first.visit, first.attempt) == (
-                state.step,
-                state.visit,
-                state.attempt,
-            )
+            fits = state.phase == "calling" and _answers(first, state)
             # An answer nobody waits for any more (cancelled, retried by a person) falls on the floor: its attempt is closed.
             return (Absorb(first), rest) if fits else next_move(state, rest, now)
         case EffectAnswered():
-            fits = state.phase == "acting" and first.attempt == state.attempt
+            fits = state.phase == "acting" and _answers(first, state)
             return (Absorb(first), rest) if fits else next_move(state, rest, now)
         case Taken():
             return (Lose(), rest) if state.phase in ("calling", "acting") else next_move(state, rest, now)
         case _:
             assert_never(first)
+
+
+def _answers(answer: Replied | EffectAnswered, state: State) -> bool:
+    """Is it about the very call that is awaited? An answer to an earlier step may come while a later one is in flight."""
+    return (answer.step, answer.visit, answer.attempt) == (state.step, state.visit, state.attempt)
 
 
 def _rank(item: News) -> tuple[int, int]:

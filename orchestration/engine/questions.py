@@ -6,7 +6,7 @@ read again here, inside the deciding transaction, and must have the same digest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -19,9 +19,10 @@ from aegis.core.errors import Invalid
 from approvals import docket, policies
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.questions import Evidence, Live, Outcome, Question
-from audit.models import Payload
+from audit.models import Event, Payload
 from orchestration.agents.models import Agent
 from orchestration.authority import live as authority
+from orchestration.authority.matrix import Capability as Asked
 from orchestration.authority.models import Capability
 from orchestration.engine import inbox
 from orchestration.engine import state as states
@@ -54,7 +55,7 @@ class _RunQuestion(Question):
         shown = _shown(request)
         waits = states.load(run.state)
         is_waiting = waits.phase == "deciding" and waits.request == str(request.pk)
-        bound = bound_people(run.requester_id, request.agent)
+        bound = bound_people(run.requester_id, request.agent, [item["place"] for item in shown["evidence"]])
         return self._live(run, request, shown, bound, is_waiting)
 
     def _live(
@@ -74,8 +75,7 @@ class EffectQuestion(_RunQuestion):
     ) -> Live:
         proposal: Proposal = shown["proposal"]
         resource = proposal["resource"]
-        capability = authority.current()[1].capabilities.get(proposal["capability"])
-        version, body = store.read(resource["type"], resource["id"]) or (0, None)
+        capability, version, body = _standing(proposal)
         after = None
         if capability is not None and capability.handler in handlers.HANDLERS:
             try:
@@ -84,7 +84,7 @@ class EffectQuestion(_RunQuestion):
                 after = None
         return Live(
             title=title_of(proposal, _capability_titles([proposal]).get(proposal["capability"], "")),
-            digest=request_digest(self._signed(request, shown), _policy_digest(request), shown["evidence"]),
+            digest=request_digest(_digest_of(proposal, capability, version), _policy_digest(request), shown["evidence"]),
             bound=frozenset(bound),
             bound_because=bound,
             before=dict(body) if body is not None else None,
@@ -96,10 +96,8 @@ class EffectQuestion(_RunQuestion):
 
     def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
         proposal: Proposal = shown["proposal"]
-        resource = proposal["resource"]
-        capability = authority.current()[1].capabilities.get(proposal["capability"])
-        version, _ = store.read(resource["type"], resource["id"]) or (0, None)
-        return bound_digest(capability.digest if capability else "", proposal, version)
+        capability, version, _ = _standing(proposal)
+        return _digest_of(proposal, capability, version)
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """Two queries for all."""
@@ -149,6 +147,18 @@ def title_of(proposal: Proposal, capability: str = "") -> str:
     return f"{verb}: {resource['type']} {resource['id']}?"
 
 
+def _standing(proposal: Proposal) -> tuple[Asked | None, int, Mapping[str, Json] | None]:
+    """What the proposal meets now: its capability in the live matrix, version and body of the record."""
+    resource = proposal["resource"]
+    capability = authority.current().matrix.capabilities.get(proposal["capability"])
+    version, body = store.read(resource["type"], resource["id"]) or (0, None)
+    return capability, version, body
+
+
+def _digest_of(proposal: Proposal, capability: Asked | None, version: int) -> str:
+    return bound_digest(capability.digest if capability else "", proposal, version)
+
+
 def _capability_titles(proposals: Sequence[Proposal]) -> dict[str, str]:
     names = {proposal["capability"] for proposal in proposals}
     return dict(Capability.objects.filter(name__in=names).values_list("name", "title"))
@@ -194,9 +204,16 @@ def _policy_digest(request: ApprovalRequest) -> str:
     return policies.load_text(row.document).digest
 
 
-def bound_people(requester_id: UUID | None, agent: str) -> dict[str, str]:
-    """Who cannot decide, and why (to follow "You ..."): whoever started the run, and the live owner of the proposing agent."""
+def bound_people(requester_id: UUID | None, agent: str, places: Iterable[str] = ()) -> dict[str, str]:
+    """Who cannot decide, and why (to follow "You ..."): whoever started the run, owns the proposing agent (live), or wrote any
+    of the outputs that led to the question, in its agent's stead.
+
+    Args:
+        places: "<stream>/<seq>" of those outputs.
+    """
     bound: dict[str, str] = {}
+    for author in authors_of(places):
+        bound[author] = "wrote part of what it rests on"
     if agent:
         owner = Agent.objects.filter(name=agent).values_list("owner_id", flat=True).first()
         if owner:
@@ -204,3 +221,15 @@ def bound_people(requester_id: UUID | None, agent: str) -> dict[str, str]:
     if requester_id:
         bound[str(requester_id)] = "started the run"
     return bound
+
+
+def authors_of(places: Iterable[str]) -> list[str]:
+    """Users who wrote these outputs: answers of review items. Outputs of steps are their agents'. At most one query."""
+    wanted = Q()
+    for place in places:
+        stream, _, seq = place.rpartition("/")
+        if stream.startswith("review:"):
+            wanted |= Q(stream=stream, seq=int(seq))
+    if not wanted:
+        return []
+    return list(Event.objects.filter(wanted, actor_kind="user").values_list("actor_ref", flat=True).distinct())

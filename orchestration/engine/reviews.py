@@ -129,7 +129,8 @@ def _checked_output(item: ReviewItem, output: Json | None, case: str) -> bytes |
         return None
     schema = form_schema(item)
     if schema is None:
-        return None
+        # Going on from here would carry a run past a refusal (a rejected gate, a denied effect) on one person's word.
+        raise Invalid("There is nothing to answer here: send the step back for another try, or cancel the run")
     canonical.check_value(output)
     faults = compile_schema(schema).faults(output)
     if faults:

@@ -19,7 +19,7 @@ from aegis.core.expressions import Failed, VariableType, compile_value
 from approvals.policies import Policy
 from audit.drafts import Draft
 from orchestration.agents.protocol import AgentRequest
-from orchestration.authority.verdicts import Matrix, Verdict
+from orchestration.authority.verdicts import Matrix, Principal, Verdict
 from orchestration.engine.fold import fold
 from orchestration.engine.state import State
 from orchestration.workflows.definition import VARIABLES, AgentVersion, OnFailure, Step
@@ -50,6 +50,9 @@ class World(Protocol):
     def requester(self, ref: str) -> Mapping[str, Json]:
         """{"id", "roles"} of the person a run acts for, as they are now; {} when AEGIS itself submitted."""
 
+    def author(self, place: str) -> Principal | None:
+        """The person who wrote an output in a review item, as they are now; None for what an agent or a rule made."""
+
     def policy(self, name: str) -> Policy | None: ...
 
     def record(self, type_: str, key: str) -> RecordSnapshot: ...
@@ -59,6 +62,8 @@ class World(Protocol):
 
     def patch(self, handler: str, body: Mapping[str, Json] | None, parameters: Mapping[str, Json]) -> Mapping[str, Json]:
         """The new body a local handler makes. Raises `Invalid` when it cannot."""
+
+    def has_queue(self, name: str) -> bool: ...
 
     def has_voters(self, policy: str) -> bool:
         """False after a gate was refused because nobody could decide it."""
@@ -95,6 +100,7 @@ class EffectCall:
     """A remote effect whose intent is in this transition."""
 
     step: str
+    visit: int
     attempt: int
     key: str
     handler: str
@@ -125,6 +131,7 @@ class Opening:
     capability: str
     agent: str
     evidence: Mapping[str, bytes]
+    places: tuple[str, ...]  # of the outputs shown as evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +265,11 @@ class Scene:
 
     def review(self, code: str, queue: str, contract: str = "", choices: Sequence[str] = (), *, cause: str = "") -> None:
         """Put the step before people."""
+        fallback = self.run.release.definition.fallback_queue
+        queue = next((name for name in (queue, fallback) if self.world.has_queue(name)), "")
+        if not queue:  # both were removed behind change control's back: visible, with a code, rather than tried for ever
+            self.emit("run.failed", {"step": self.state.step, "code": "no_queue"}, cause=cause, outcome="failed")
+            return
         # Ids differ between tries of one visit: a retry sent back by a person may fail again and needs a new item.
         item = self.derived_id("review", self.seq + len(self.drafts))
         self.emit(

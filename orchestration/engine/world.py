@@ -12,8 +12,9 @@ from approvals import policies
 from approvals.models import ApprovalPolicy
 from approvals.policies import Policy
 from orchestration.authority import live
-from orchestration.authority.verdicts import Matrix
-from orchestration.engine import effects
+from orchestration.authority.verdicts import Matrix, Principal
+from orchestration.engine import effects, questions
+from orchestration.engine.models import ReviewQueue
 from orchestration.engine.scene import RecordSnapshot
 from orchestration.records import handlers, store
 
@@ -33,6 +34,10 @@ class LiveWorld:
     def requester(self, ref: str) -> Mapping[str, Json]:
         return live.requester_fact(ref or None)
 
+    def author(self, place: str) -> Principal | None:
+        found = questions.authors_of([place])
+        return live.person_principal(found[0]) if found else None
+
     def policy(self, name: str) -> Policy | None:
         if name not in self._policies:
             row = ApprovalPolicy.objects.filter(name=name).first()
@@ -51,6 +56,9 @@ class LiveWorld:
 
     def patch(self, handler: str, body: Mapping[str, Json] | None, parameters: Mapping[str, Json]) -> Mapping[str, Json]:
         return handlers.get(handler)(dict(body) if body is not None else None, parameters)
+
+    def has_queue(self, name: str) -> bool:
+        return ReviewQueue.objects.filter(name=name).exists()
 
     def has_voters(self, policy: str) -> bool:
         return policy not in self._without_voters

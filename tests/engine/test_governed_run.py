@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aegis.core import canonical
-from aegis.core.errors import Forbidden, IdempotencyMismatch, NotFound, Stale
+from aegis.core.errors import Forbidden, IdempotencyMismatch, Invalid, NotFound, Stale
 from approvals import gates, questions
 from approvals.errors import NotEligible
 from audit import journal
@@ -34,6 +34,15 @@ def starter(person, ada):
 @pytest.fixture
 def allowed(starter, ada, sam):
     house.bootstrap(house.documents())
+    return starter
+
+
+@pytest.fixture
+def trusted(starter, ada, sam):
+    """Leads may write notes themselves."""
+    docs = house.documents()
+    docs[0]["spec"]["grants"] = [{"capability": "note.write", "effect": "allow"}]
+    house.bootstrap(docs)
     return starter
 
 
@@ -168,9 +177,9 @@ def test_cancel_withdraws_the_open_request(gated):
     assert verified()
 
 
-def test_an_abstention_is_completed_by_a_person_through_the_contract(allowed, sam):
+def test_an_abstention_is_completed_by_a_person_through_the_contract(trusted, sam):
     house.answers["write"] = Abstain("cannot read it")
-    run = house.submit(allowed)
+    run = house.submit(trusted)
     house.drive(run)
     item = ReviewItem.objects.get(run=run)
     assert (item.code, item.contract) == ("abstained", "anything@1")
@@ -231,3 +240,64 @@ def test_who_cannot_operate_a_queue_cannot_answer_its_items(allowed, olivia, qui
         with pytest.raises((NotFound, Forbidden)):
             reviews.cancel(item.pk, person=person, auth="test", reason="x")
     assert Event.objects.filter(stream=item.stream).count() == 0
+
+
+def test_a_rejected_gate_cannot_be_completed_past(gated, sam):
+    run = house.submit(gated)
+    house.drive(run)
+    decide(sam, run, "reject", "not like this")
+    house.drive(run)
+    item = ReviewItem.objects.get(run=run)
+
+    with pytest.raises(Invalid):
+        reviews.complete(item.pk, person=gated, auth="test", reason="let it pass")
+
+    house.drive(run)
+    assert run.status == Run.Status.WAITING_REVIEW
+    assert store.read("note", "N-1") is None
+
+
+def test_who_wrote_the_proposal_in_a_review_cannot_approve_it(starter, ada, sam, person):
+    olga = person("olga", "Support leads")
+    docs = house.documents(effect="gate")
+    next(doc for doc in docs if doc["metadata"]["name"] == "Support leads")["spec"]["grants"] = [
+        {"capability": "note.write", "effect": "allow"}
+    ]
+    house.bootstrap(docs)
+    house.answers["write"] = Abstain("cannot read it")
+    run = house.submit(starter)
+    house.drive(run)
+    reviews.complete(ReviewItem.objects.get(run=run).pk, person=olga, auth="test", output={"note": house.NOTE}, reason="mine")
+    house.drive(run)
+
+    with pytest.raises(NotEligible):
+        decide(olga, run)
+    decide(sam, run)
+    house.drive(run)
+    assert run.status == Run.Status.COMPLETED
+    assert verified()
+
+
+def test_completing_a_review_gives_nobody_an_agents_rights(allowed, sam):
+    house.answers["write"] = Abstain("cannot read it")
+    run = house.submit(allowed)
+    house.drive(run)
+
+    reviews.complete(ReviewItem.objects.get(run=run).pk, person=sam, auth="test", output={"note": house.NOTE}, reason="x")
+    house.drive(run)
+
+    assert store.read("note", "N-1") is None
+    assert house.types_of(run)[-2:] == ["verdict.given", "review.opened"]
+
+
+def test_an_owner_who_hands_the_agent_on_stays_bound(gated, sam, person):
+    lead = person("lina", "Support leads")
+    from orchestration.agents.models import Agent
+
+    Agent.objects.filter(name="clerk").update(owner=lead)
+    run = house.submit(gated)
+    house.drive(run)
+    Agent.objects.filter(name="clerk").update(owner=sam)
+
+    with pytest.raises(NotEligible):
+        decide(lead, run)

@@ -337,7 +337,7 @@ def test_a_remote_effect_is_intended_before_it_is_made_and_keeps_its_key():
 
     assert life.turn(Taken()) == ["effect.lost", "verdict.given", "effect.intended"]
     assert life.last.call.key == first.key
-    answer = EffectAnswered(first.key, life.last.call.attempt, {"ok": 1}, "", "", 3)
+    answer = EffectAnswered("reply", 1, first.key, life.last.call.attempt, {"ok": 1}, "", "", 3)
     assert life.turn(answer) == ["effect.done", "run.completed"]
 
 
@@ -465,3 +465,34 @@ def test_the_state_is_always_the_fold_of_the_events():
     assert life.refold() == life.state
     life.turn(message(life, "review_settled", "retried"))
     assert life.refold() == life.state
+
+
+def test_an_answer_to_an_earlier_step_is_not_taken_for_the_one_in_flight():
+    first = ask("one", common=Common("one", on_failure={"timeout": OnFailure("step", "two")}))
+    life = Life(workflow(first, ask("two")), world_with())
+    life.turn()
+    late = planner.Replied("one", 1, 1, Done({"late": True}), 1)
+    assert life.reply(CallFailed("timeout", "")) == ["step.failed", "step.gave_up", "step.started"]
+
+    assert life.turn(late) == []
+    assert (life.state.step, life.state.phase) == ("two", "calling")
+
+
+def test_without_any_queue_a_run_fails_with_a_code_instead_of_spinning():
+    world = world_with()
+    world.without_queues.add("people")
+    life = Life(workflow(ask()), world)
+    life.turn()
+
+    assert life.reply(Abstain("?")) == ["step.abstained", "run.failed"]
+    assert life.state.outcome == "no_queue"
+
+
+def test_a_queue_that_is_gone_falls_back_to_the_workflows_own():
+    world = world_with()
+    world.without_queues.add("experts")
+    life = Life(workflow(ask(abstain_queue="experts")), world)
+    life.turn()
+    life.reply(Abstain("?"))
+
+    assert life.last.items[0].queue == "people"

@@ -47,6 +47,8 @@ class MemoryWorld:
     records: dict[tuple[str, str], tuple[int, dict]] = field(default_factory=dict)
     remote: set[str] = field(default_factory=set)
     without_voters: set[str] = field(default_factory=set)
+    without_queues: set[str] = field(default_factory=set)
+    authors: dict[str, verdicts.Principal] = field(default_factory=dict)
     random: random.Random = field(default_factory=lambda: random.Random(7))
 
     def matrix(self) -> verdicts.Matrix:
@@ -54,6 +56,9 @@ class MemoryWorld:
 
     def requester(self, ref: str) -> dict:
         return {"id": ref, "roles": ["Desk"]}
+
+    def author(self, place: str) -> verdicts.Principal | None:
+        return self.authors.get(place)
 
     def policy(self, name: str) -> policies.Policy | None:
         return self.policies.get(name)
@@ -69,6 +74,9 @@ class MemoryWorld:
 
     def patch(self, handler, body, parameters):
         return handlers.get(handler)(dict(body) if body is not None else None, parameters)
+
+    def has_queue(self, name: str) -> bool:
+        return name not in self.without_queues
 
     def has_voters(self, policy: str) -> bool:
         return policy not in self.without_voters

@@ -21,6 +21,7 @@ from orchestration.engine.scene import EffectCall, Opening, Patch, RecordSnapsho
 from orchestration.engine.steps.agent import expression_failed, next_attempt_at
 from orchestration.workflows.definition import ActStep, AgentVersion
 
+STRICTNESS = {"allow": 0, "gate": 1, "deny": 2}
 MAX_RACES = 3  # commits that may lose to another writer of the same record before a person has to look
 
 Proposal = Mapping[str, Any]  # {"capability", "resource": {"type", "id"}, "parameters", "justification"?}
@@ -39,7 +40,7 @@ def begin(scene: Scene, step: ActStep) -> None:
         return
     record = scene.world.record(proposal["resource"]["type"], proposal["resource"]["id"])
     facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
-    verdict = ask(scene, agent, proposal, facts)
+    verdict = ask(scene, step, agent, proposal, facts)
     digest = effect_digest(verdict, proposal, record)
     _record_verdict(scene, step, agent, proposal, facts, verdict)
     approval = scene.state.approval
@@ -54,11 +55,20 @@ def begin(scene: Scene, step: ActStep) -> None:
             carry_out(scene, step, agent, proposal, record, verdict, digest, approval="")
 
 
-def ask(scene: Scene, agent: AgentVersion, proposal: Proposal, facts: Mapping[str, Json]) -> Verdict:
-    """The live matrix's answer for the agent that proposed."""
+def ask(scene: Scene, step: ActStep, agent: AgentVersion, proposal: Proposal, facts: Mapping[str, Json]) -> Verdict:
+    """The live matrix's answer for the agent that proposed; and for the person, where one wrote the proposal in its stead.
+
+    The stricter answer counts: completing a review gives nobody an agent's rights, and no agent a person's.
+    """
     scene.asked_authority = True
-    principal = Principal(kind="agent", ref=agent.id, roles=())  # an agent's roles are part of the matrix
-    return decide(scene.world.matrix(), principal, proposal["capability"], Resource(**proposal["resource"]), facts)
+    matrix, resource = scene.world.matrix(), Resource(**proposal["resource"])
+    principal = Principal(kind="agent", ref=agent.id)  # an agent's roles are part of the matrix
+    verdict = decide(matrix, principal, proposal["capability"], resource, facts)
+    author = scene.world.author(scene.state.outputs.get(step.source, ""))
+    if author is None:
+        return verdict
+    own = decide(matrix, author, proposal["capability"], resource, facts)
+    return own if STRICTNESS[own.answer] > STRICTNESS[verdict.answer] else verdict
 
 
 def carry_out(
@@ -127,6 +137,7 @@ def carry_out(
             )
             scene.call = EffectCall(
                 step=step.common.id,
+                visit=scene.state.visit,
                 attempt=attempt,
                 key=key,
                 handler=verdict.handler,
@@ -182,6 +193,15 @@ def lose(scene: Scene, step: ActStep) -> None:
         {"step": step.common.id, "visit": state.visit, "attempt": state.attempt, "losses": state.losses + 1},
         outcome="lost",
     )
+
+
+def fault(scene: Scene) -> None:
+    """The run broke in a way no rule foresaw. With a remote effect on its way nobody knows what became of that."""
+    step = scene.step if scene.state.step else None
+    if scene.state.phase == "acting" and isinstance(step, ActStep):
+        _unknown(scene, step, "AEGIS broke before the answer was recorded")
+    else:
+        scene.review("fault", scene.run.release.definition.fallback_queue)
 
 
 def proposal_faults(proposal: Json) -> list[Fault]:
@@ -292,6 +312,7 @@ def _gate(
             capability=proposal["capability"],
             agent=agent.name,
             evidence={name: canonical.dump(value) for name, value in evidence.items()},
+            places=tuple(item["place"] for item in shown),
         )
     )
 

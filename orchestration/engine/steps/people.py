@@ -65,6 +65,7 @@ def gate(scene: Scene, step: GateStep) -> None:
             capability="",
             agent=agent.name if agent else "",
             evidence={name: canonical.dump(value) for name, value in evidence.items()},
+            places=tuple(item["place"] for item in shown),
         )
     )
 
