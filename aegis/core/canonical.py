@@ -27,8 +27,11 @@ MAX_DEPTH = 64
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_SAFE_INTEGER = 2**53 - 1
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS = re.compile(r"[\[\]{}]")
+# A string (or what there is of one that never closes), or a bracket outside strings. A string that began always matches:
+# giving up on one would begin again at each quote inside it, and time would grow with the square of the text.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
+_Place = Any  # where a value stands: (place of its parent, key or index), None for the whole; or a pointer as text
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -70,37 +73,39 @@ def check_value(value: Json, *, max_depth: int = MAX_DEPTH) -> None:
     Raises:
         Malformed: naming the JSON pointer of the first fault.
     """
-    stack: list[tuple[str, Any, int]] = [("", value, 0)]
+    # Places are kept as links and spelled only for a fault: below one long key, spelled places would fill the memory.
+    stack: list[tuple[_Place, Any, int]] = [(None, value, 0)]
     while stack:
-        where, item, depth = stack.pop()
+        place, item, depth = stack.pop()
         if isinstance(item, str):
-            _check_text(where, item)
+            _check_text(place, item)
         elif item is None or isinstance(item, bool):
             continue
         elif isinstance(item, int):
             if abs(item) > MAX_SAFE_INTEGER:
-                raise _malformed(where, "integer beyond 2^53-1; send it as text")
+                raise _malformed(place, "integer beyond 2^53-1; send it as text")
         elif isinstance(item, float):
             if not math.isfinite(item):
-                raise _malformed(where, "number is not finite")
+                raise _malformed(place, "number is not finite")
         elif depth >= max_depth:
-            raise _malformed(where, f"nested deeper than {max_depth} levels")
+            raise _malformed(place, f"nested deeper than {max_depth} levels")
         elif isinstance(item, _Pairs):
             seen: set[str] = set()
             for key, _ in item:
+                _check_text(place, key)
                 if key in seen:
-                    raise _malformed(f"{where}/{_escape(key)}", "key appears twice in one object")
+                    raise _malformed((place, key), "key appears twice in one object")
                 seen.add(key)
         elif isinstance(item, dict):
             for key, child in item.items():
                 if not isinstance(key, str):
-                    raise _malformed(where, "object key is not text")
-                _check_text(where, key)
-                stack.append((f"{where}/{_escape(key)}", child, depth + 1))
+                    raise _malformed(place, "object key is not text")
+                _check_text(place, key)
+                stack.append(((place, key), child, depth + 1))
         elif isinstance(item, list):
-            stack.extend((f"{where}/{index}", child, depth + 1) for index, child in enumerate(item))
+            stack.extend(((place, index), child, depth + 1) for index, child in enumerate(item))
         else:
-            raise _malformed(where, f"{type(item).__name__} is not a JSON value")
+            raise _malformed(place, f"{type(item).__name__} is not a JSON value")
 
 
 def dump(value: Json) -> bytes:
@@ -140,15 +145,18 @@ def _refuse_constant(name: str) -> Any:
 def _refuse_deep(text: str) -> None:
     """Count brackets outside strings before the recursive parser sees them."""
     depth = 0
-    for bracket in _BRACKETS.finditer(_STRING.sub('""', text)):
-        depth += 1 if bracket.group() in "[{" else -1
+    for token in _TOKEN.finditer(text):
+        first = text[token.start()]
+        if first == '"':
+            continue
+        depth += 1 if first in "[{" else -1
         if depth > MAX_DEPTH:
             raise Malformed(
                 f"nested deeper than {MAX_DEPTH} levels", faults=[Fault("", f"nested deeper than {MAX_DEPTH} levels")]
             )
 
 
-def _check_text(where: str, text: str) -> None:
+def _check_text(where: _Place, text: str) -> None:
     if "\x00" in text:
         raise _malformed(where, "text holds a NUL character")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
@@ -192,6 +200,16 @@ def _escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _malformed(where: str, what: str) -> Malformed:
-    fault = Fault(where or "/", what)
+def _pointer(place: _Place) -> str:
+    if isinstance(place, str):
+        return place
+    tokens = []
+    while place is not None:
+        place, token = place
+        tokens.append("/" + _escape(str(token)))
+    return "".join(reversed(tokens))
+
+
+def _malformed(where: _Place, what: str) -> Malformed:
+    fault = Fault(_pointer(where) or "/", what)
     return Malformed(str(fault), faults=[fault])
