@@ -8,10 +8,10 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from aegis.core import clock
+from aegis.core import canonical, clock
 from aegis.core.actors import Actor
 from aegis.core.db import in_transaction
-from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotAuthenticated
+from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, Malformed, NotAuthenticated
 from aegis.identity.models import ApiKey, Area, User
 from aegis.identity.recorder import recorder
 
@@ -95,15 +95,17 @@ def stated(reason: str) -> str:
     """The reason, trimmed.
 
     Raises:
-        Invalid: empty, too long, or with a NUL character.
+        Invalid: empty, too long, or text that no payload may hold (NUL, half a surrogate pair).
     """
     text = reason.strip()
     if not text:
         raise Invalid("Say why", faults=[Fault("/reason", "is empty")])
     if len(text) > MAX_REASON_CHARS:
         raise Invalid("The reason is too long", faults=[Fault("/reason", f"longer than {MAX_REASON_CHARS} characters")])
-    if "\x00" in text:
-        raise Invalid("The reason cannot be stored", faults=[Fault("/reason", "holds a NUL character")])
+    try:
+        canonical.check_value(text)
+    except Malformed as error:
+        raise Invalid("The reason cannot be stored", faults=[Fault("/reason", each.what) for each in error.faults]) from None
     return text
 
 
