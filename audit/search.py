@@ -281,6 +281,6 @@ def _moment(params: Mapping[str, str], name: str) -> datetime | None:
         return None
     try:
         moment = parse_moment(value) if value.endswith("Z") and "." in value else datetime.fromisoformat(value)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # no moment, or one that UTC has no year for (0001-01-01T00:00:00+14:00)
         raise Invalid("This is no point in time", faults=[Fault(name, "write it like 2026-11-23T07:00")]) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -260,3 +260,15 @@ def test_strangers_are_sent_to_sign_in(noted: Callable[..., Event]) -> None:
 
 def test_a_search_that_cannot_be_meant_names_the_field(auditor: Client) -> None:
     assert "write it like 2026-11-23T07:00" in get(auditor, "/audit/?from=yesterday", 422)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["from=0001-01-01T00:00:00%2B14:00", "to=9999-12-31T23:59:59-14:00", "from=2026-11-23T07:00:00%2B99:00", "to=10000-01-01"],
+)
+def test_a_moment_that_utc_has_no_year_for_is_no_moment(auditor: Client, query: str) -> None:
+    assert "write it like 2026-11-23T07:00" in get(auditor, f"/audit/?{query}", 422)
+
+
+def test_the_first_and_the_last_moment_are_moments(auditor: Client) -> None:
+    get(auditor, "/audit/?from=0001-01-01T00:00:00&to=9999-12-31T23:59:59Z")
