@@ -50,8 +50,15 @@
   }
 
   /* ---- the pane ---- */
+  const address = () => location.pathname + location.search;
+  let here = address();
   let asked = 0;
-  async function open(href, opts) {
+  let opening = null; // until the picked request is there, the one on screen takes neither clicks nor keys
+  function open(href, opts) {
+    pane.inert = true;
+    const mine = opening = fill(href, opts).finally(() => { if (opening === mine) { opening = null; pane.inert = false; } });
+  }
+  async function fill(href, opts) {
     const turn = ++asked;
     const url = new URL(href, location.href);
     url.hash = "";
@@ -61,9 +68,10 @@
     if (!answer.ok || answer.redirected) { location.assign(href); return; }
     const html = await answer.text();
     if (turn !== asked) return; // a later row was picked meanwhile
+    pane.inert = false;
     pane.innerHTML = html; // from our own origin, autoescaped by the server
     refresh(pane);
-    if (opts.push) history.pushState({ aegis: "request" }, "", href);
+    if (opts.push) { history.pushState({ aegis: "request" }, "", href); here = address(); }
     $$("[data-live]", pane).forEach((part) => live(part));
     ready(); mark();
     const question = $("#question", pane);
@@ -174,12 +182,15 @@
     if (e.ctrlKey || e.metaKey || e.altKey || !keysOn()) return;
     if (e.target.matches("input:not([type=checkbox]),textarea,select") || $("dialog[open]")) return;
     const act = { a: "approve", r: "reject" }[e.key];
-    if (act) { if (article()) { e.preventDefault(); show(act); } }
+    if (act && opening) { e.preventDefault(); opening.then(() => show(act)); }
+    else if (act) { if (article()) { e.preventDefault(); show(act); } }
     else if (e.key === "j" || e.key === "k") { e.preventDefault(); move(e.key === "j" ? 1 : -1); }
     else if (e.key === "/") { const q = $("[data-q]"); if (q) { e.preventDefault(); q.focus(); } }
     else if (e.key === "?") { e.preventDefault(); $("#keys").showModal(); }
   });
   addEventListener("popstate", () => {
+    if (address() === here) return; // a link inside the page, as the one that skips the navigation
+    here = address();
     if (/\/approvals\/[0-9a-f-]{36}\//.test(location.pathname) && wide.matches) open(location.href, { push: false, focus: "question" });
     else location.reload();
   });
