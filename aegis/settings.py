@@ -209,7 +209,8 @@ LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
 SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
 RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
 CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 16, minimum=1))
-AGENT_MODULES = env.names("AEGIS_AGENT_MODULES", "examples.support_intake.agents")  # they register python agents
+# Modules that register python agents and effect handlers: the reference workflow's, and what the installation adds.
+AGENT_MODULES = ["examples.support_intake.agents", *env.names("AEGIS_AGENT_MODULES")]
 
 # One line per entry on stderr; `serve` and any service manager collect it. Request bodies and payloads are never logged.
 LOGGING = {
@@ -218,7 +219,10 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING")},
-    "loggers": {"django": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING"), "propagate": False}},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING"), "propagate": False},
+        "django.request": {"level": "ERROR"},  # a refusal is an answer; only faults of ours are worth a line
+    },
 }
 
 # Plain tracebacks. Where `rich` is installed structlog would take it: it writes every local variable to the log, payloads and

@@ -7,6 +7,8 @@ class IdentityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from aegis.identity import checks, signins  # noqa: F401  (importing checks registers them)
+        from aegis.core import commands
+        from aegis.identity import checks, key_command, signins  # noqa: F401  (importing checks registers them)
 
         signins.connect()
+        commands.register("key", key_command.HELP, key_command.add_arguments, key_command.handle)

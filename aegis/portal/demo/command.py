@@ -124,7 +124,8 @@ def _queues(ids: list[UUID]) -> Counter[str]:
     found: Counter[str] = Counter()
     for start in range(0, len(ids), CHUNK):
         records = Record.objects.filter(versions__run_id__in=ids[start : start + CHUNK]).distinct()
-        found.update(str(canonical.parse(body).get("queue", "?")) for body in records.values_list("body", flat=True))
+        # With the key: two tickets may read alike, and distinct would make them one.
+        found.update(str(canonical.parse(body).get("queue", "?")) for _, body in records.values_list("pk", "body"))
     return found
 
 
