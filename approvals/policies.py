@@ -6,7 +6,7 @@ recorded as such and impossible under a floor lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -173,6 +173,35 @@ def passes_fast(policy: Policy, facts: Mapping[str, Json], *, locked: bool = Fal
     return expression.test(facts) if expression else False
 
 
+def covers(candidate: Iterable[tuple[frozenset[str], int]], floor: Iterable[tuple[frozenset[str], int]]) -> bool:
+    """Would everything the stages of `candidate` let through also pass those of `floor`? Stages are (groups, quorum).
+
+    Each stage of the floor needs a stage of its own in the candidate, in the same order, with at least its quorum and no group
+    that the floor does not name. A person counts once per request, so more stages never mean fewer people.
+    """
+    rest = iter(candidate)
+    return all(
+        any(groups <= floor_groups and quorum >= floor_quorum for groups, quorum in rest)
+        for floor_groups, floor_quorum in floor
+    )
+
+
+def weakened(old: Policy, new: Policy) -> str:
+    """Why `new` might let something through that `old` would not, as the end of a sentence ("asks less of ..."); "" if not.
+
+    A fast path cannot be compared with another one: any new or other fast path counts.
+    """
+    if not covers(_stages_of(new), _stages_of(old)):
+        return "asks less in its stages"
+    if old.reason == "always" and new.reason != "always":
+        return "no longer asks a reason of everybody"
+    if new.fast_path and new.fast_path != old.fast_path:
+        return "lets more pass without a vote (its fast path)"
+    if new.fast_path and RISKS.index(new.risk) < RISKS.index(old.risk):
+        return "shows a lower risk to its fast path"
+    return ""
+
+
 def raised_risk(policy: Policy, risk: str) -> Risk:
     """The higher of the policy's least risk and the given one; an unknown word counts as high."""
     asked: Risk = next((known for known in RISKS if known == risk), "high")
@@ -221,6 +250,10 @@ def listed(names: tuple[str, ...], conjunction: str) -> str:
 
 def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _stages_of(policy: Policy) -> list[tuple[frozenset[str], int]]:
+    return [(frozenset(stage.groups), stage.quorum) for stage in policy.stages]
 
 
 def _stages_sentence(policy: Policy) -> str:

@@ -62,7 +62,10 @@ class ApprovalPolicyKind(DocumentKind):
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         if change.key.name == CONFIG_POLICY and change.old is not None:
             return [f"“{CONFIG_POLICY}” says who approves guarded changes; nobody changes it alone."]
-        return []
+        if change.old is None or change.new is None:  # nothing that stands can name it yet, or any more: lint sees to that
+            return []
+        why = policies.weakened(policies.load(change.old), policies.load(change.new))
+        return [f"Approval policy “{change.key.name}” {why}; nobody lowers alone what others must say yes to."] if why else []
 
     def apply(self, change: Change, *, actor: Actor, change_id: UUID) -> None:
         if change.new is not None:

@@ -79,6 +79,18 @@ class AgentKind(DocumentKind):
             faults.append(Fault("/spec/settings", f"larger than {MAX_SETTINGS_BYTES:,} bytes"))
         return faults
 
+    def guards(self, change: Change, overlay: Overlay) -> list[str]:
+        """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do."""
+        if change.old is None or change.new is None:
+            return []
+        old, new = change.old["spec"], change.new["spec"]
+        said = []
+        if old["owner"] != new["owner"]:
+            said.append(f"The owner of {change.key.name} may not decide what it proposes; another owner needs two people.")
+        if gained := sorted(set(new["roles"]) - set(old["roles"])):
+            said.append(f"{change.key.name} gains {', '.join(gained)}; an agent gains no role by one person alone.")
+        return said
+
     def fields(self, document: Json) -> Mapping[str, Any]:
         spec = document["spec"]
         columns: dict[str, Any] = {"owner": User.objects.get(username=spec["owner"])}

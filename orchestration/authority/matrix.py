@@ -19,6 +19,7 @@ from typing import Final, Literal
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, compile_condition
+from approvals.policies import covers
 from orchestration.contracts.checker import Checker, compile_schema
 
 Effect = Literal["allow", "gate", "deny"]
@@ -167,18 +168,10 @@ def load(document: Json, *, number: int = 0) -> Matrix:
 
 
 def at_least_as_strict(candidate: PolicyRules, floor: PolicyRules) -> bool:
-    """Would everything `candidate` lets through also pass `floor`?
-
-    Each stage of the floor needs a stage of its own in the candidate, in the same order, with at least its quorum and no group
-    that the floor does not name. A person counts once per request, so more stages never mean fewer people.
-    """
+    """Would everything `candidate` lets through also pass `floor`? Its stages cover those of the floor, and its reason rule."""
     if floor.is_reason_always_asked and not candidate.is_reason_always_asked:
         return False
-    rest = iter(candidate.stages)
-    return all(
-        any(groups <= floor_groups and quorum >= floor_quorum for groups, quorum in rest)
-        for floor_groups, floor_quorum in floor.stages
-    )
+    return covers(candidate.stages, floor.stages)
 
 
 def weight(rules: PolicyRules) -> tuple[int, int, str]:

@@ -15,6 +15,7 @@ from approvals.governed import DocumentKind
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
+from orchestration.authority.widening import widened
 
 
 class RoleKind(DocumentKind):
@@ -89,11 +90,16 @@ class RoleKind(DocumentKind):
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         old, new = _cells(change.old), _cells(change.new)
         touched = sorted(capability for capability in old.keys() | new.keys() if old.get(capability) != new.get(capability))
-        return [
+        held = [
             f"Floor lock {lock} holds {capability}, which this role's cell is about."
             for capability in touched
             for lock in locks_on(overlay, capability)
         ]
+        gained = [
+            f"{change.key.name} is a role of people, and its cell {capability} would let more through ({why})."
+            for capability, why in widened(_cells_of_people(change.old), _cells_of_people(change.new), overlay)
+        ]
+        return [*held, *gained]
 
     def apply(self, change: Change, *, actor: Actor, change_id: Any) -> None:
         super().apply(change, actor=actor, change_id=change_id)
@@ -126,6 +132,11 @@ def _cells(document: Json | None) -> Mapping[str, Json]:
 
 def _is_for_people(document: Json | None) -> bool:
     return bool(document and document["spec"].get("people", False))
+
+
+def _cells_of_people(document: Json | None) -> Mapping[str, Json]:
+    """What the role gives people: a role of agents gives them nothing."""
+    return _cells(document) if _is_for_people(document) else {}
 
 
 def _may(capability: str, cell: Json) -> str:

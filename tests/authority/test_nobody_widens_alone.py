@@ -1,0 +1,121 @@
+"""What would widen the rights of people, or unbind somebody who is bound, is not applied by one person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aegis.identity.models import User
+from approvals.models import ChangeSet
+from tests.support import configuration as config
+from tests.support.configuration import agent, grant, policy, role
+
+pytestmark = pytest.mark.django_db
+CLOSE = "ticket.close"
+
+
+@pytest.fixture(autouse=True)
+def standing(person: Callable[..., User], olivia: User, sam: User, ada: User) -> None:
+    for name in ("lee", "mia"):
+        person(name, "Support leads")
+    config.bootstrap(
+        config.capability(CLOSE),
+        role("Repliers", grant("gate", policy="reply-2"), grant("deny", CLOSE), people=True),
+        role("Closers", grant("allow", CLOSE, when="record.open"), people=True),
+        role("other-bot", grant("allow", CLOSE)),
+        policy("fast", ("Support leads", 2), fast_path="risk == 'low'", risk="medium"),
+    )
+
+
+def status(author: User, *documents: Any) -> str:
+    return str(config.propose(author, *documents).status)
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        role("Repliers", grant("allow"), grant("deny", CLOSE), people=True),
+        role("Repliers", grant("gate", policy="reply-1"), grant("deny", CLOSE), people=True),
+        role("Repliers", grant("gate", policy="fast"), grant("deny", CLOSE), people=True),
+        role("Repliers", grant("gate", policy="reply-2", when="record.vip"), grant("deny", CLOSE), people=True),
+        role("Repliers", grant("deny", CLOSE), people=True),
+        role("Repliers", grant("gate", policy="reply-2"), people=True),
+        role("Repliers", grant("gate", policy="reply-2"), grant("deny", CLOSE, when="record.vip"), people=True),
+        role("Repliers", grant("gate", policy="reply-2"), grant("deny", CLOSE)),
+        role("Closers", grant("allow", CLOSE), people=True),
+        role("Closers", grant("allow", CLOSE, when="true"), people=True),
+        role("Closers", grant("gate", CLOSE, policy="reply-1"), people=True),
+        role("Closers", grant("allow", CLOSE, when="record.open"), grant("allow"), people=True),
+        role("Closers", grant("allow", CLOSE, when="record.open"), grant("gate", policy="reply-2"), people=True),
+        role("other-bot", grant("allow", CLOSE), people=True),
+        role("Admins", grant("allow"), people=True),
+    ],
+    ids=[
+        "gate to allow", "weaker policy", "policy with a fast path", "gate holds more rarely", "gate gone", "deny gone",
+        "deny holds more rarely", "no longer of people", "condition gone", "other condition", "allow-if to gate-always",
+        "new allow", "new gate", "role of agents becomes one of people", "new role",
+    ],
+)  # fmt: skip
+def test_a_role_of_people_is_not_widened_by_one_person(ada: User, wider: Any) -> None:
+    assert status(ada, wider) == ChangeSet.Status.PROPOSED
+
+
+@pytest.mark.parametrize(
+    "narrower",
+    [
+        role("Repliers", grant("deny"), grant("deny", CLOSE), people=True),
+        role("Closers", grant("deny", CLOSE), people=True),
+        role("Closers", people=True),
+        role("other-bot", grant("allow", CLOSE), grant("allow")),
+    ],
+    ids=["gate to deny", "allow to deny", "allow gone", "role of agents"],
+)
+def test_what_narrows_people_or_is_of_agents_applies_at_once(ada: User, narrower: Any) -> None:
+    assert status(ada, narrower) == ChangeSet.Status.APPLIED
+
+
+@pytest.mark.parametrize(
+    "weaker",
+    [
+        policy("reply-2", ("Support leads", 1)),
+        policy("reply-2", ("Support operators", 2)),
+        policy("reply-2", ("Support leads", 2), reason="on_reject"),
+        policy("reply-2", ("Support leads", 2), fast_path="true"),
+        policy("fast", ("Support leads", 2), fast_path="true", risk="medium"),
+        policy("fast", ("Support leads", 2), fast_path="risk == 'low'", risk="low"),
+    ],
+    ids=["fewer", "others", "no reason", "new fast path", "other fast path", "lower risk"],
+)
+def test_a_policy_is_not_weakened_by_one_person(ada: User, olivia: User, person: Callable[..., User], weaker: Any) -> None:
+    person("otis", "Support operators")
+
+    assert status(ada, weaker) == ChangeSet.Status.PROPOSED
+
+
+@pytest.mark.parametrize(
+    "stricter",
+    [
+        policy("reply-2", ("Support leads", 3)),
+        policy("reply-2", ("Support leads", 2), deadline="1h"),
+        policy("fast", ("Support leads", 2), risk="medium"),
+    ],
+    ids=["more", "deadline", "fast path gone"],
+)
+def test_a_policy_as_strict_as_before_applies_at_once(ada: User, stricter: Any) -> None:
+    assert status(ada, stricter) == ChangeSet.Status.APPLIED
+
+
+def test_the_owner_of_an_agent_is_not_changed_by_one_person(ada: User, sam: User) -> None:
+    assert status(ada, agent(owner="sam")) == ChangeSet.Status.PROPOSED
+
+
+def test_an_agent_gains_no_role_by_one_person(ada: User) -> None:
+    assert status(ada, agent(roles=["support-bot", "other-bot"])) == ChangeSet.Status.PROPOSED
+
+
+def test_a_new_agent_fewer_roles_and_settings_apply_at_once(ada: User) -> None:
+    assert status(ada, agent("second")) == ChangeSet.Status.APPLIED
+    assert status(ada, agent(settings={"tone": "calm"})) == ChangeSet.Status.APPLIED
+    assert status(ada, agent(roles=[])) == ChangeSet.Status.APPLIED
