@@ -5,10 +5,30 @@ The sentences quote configuration and, for conditions that could not be judged, 
 
 from __future__ import annotations
 
-from orchestration.authority.verdicts import Considered, Verdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from aegis.core.canonical import Json
+from orchestration.authority.matrix import Matrix
+from orchestration.authority.verdicts import Considered, Principal, Resource, Verdict, decide
+from orchestration.contracts.checker import compile_schema
 
 _EFFECTS = {"allow": "allows it", "gate": "lets it pass with an approval", "deny": "denies it"}
 _ANSWERS = {"allow": "Allowed", "gate": "Needs an approval", "deny": "Denied"}
+_ANY_PARAMETERS: Final = compile_schema({"type": "object"})
+
+
+def ask(matrix: Matrix, principal: Principal, capability: str, resource: Resource, facts: Mapping[str, Json]) -> Verdict:
+    """What grants and locks answer when no parameters are known yet. For questions of people only, never for an effect.
+
+    `verdicts.decide` refuses parameters that break the capability's contract; here there are none to judge, so a copy of the
+    matrix asks for nothing. Conditions that look at parameters cannot be judged and widen nothing.
+    """
+    known = matrix.capabilities.get(capability)
+    if known is not None:
+        matrix = replace(matrix, capabilities={**matrix.capabilities, capability: replace(known, parameters=_ANY_PARAMETERS)})
+    return decide(matrix, principal, capability, resource, {**facts, "parameters": {}})
 
 
 def explain(verdict: Verdict) -> list[str]:

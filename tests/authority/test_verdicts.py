@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orchestration.authority import explain as explainer
 from orchestration.authority.explain import explain
 from orchestration.authority.matrix import PolicyRules, at_least_as_strict
 from orchestration.authority.verdicts import EMPTY, Principal, Resource, decide
@@ -254,3 +255,22 @@ def test_an_explanation_names_every_cell_asked_and_the_answer():
     assert sentences[2] == "Floor lock law-1 raised the answer."
     assert sentences[-1].startswith("Needs an approval under policy legal.")
     assert sentences[-1].endswith("(matrix version 7)")
+
+
+def test_a_question_without_parameters_is_answered_by_grants_and_a_proposal_without_them_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setitem(POLICIES, "reply-check", POLICIES["one"])
+    matrix = make_matrix({"bot": [grant("gate", policy="reply-check")]})
+    facts = {**FACTS, "parameters": {}}
+
+    asked = explainer.ask(matrix, BOT, "ticket.reply", TICKET, facts)
+    assert (asked.answer, asked.policy, asked.faults) == ("gate", "reply-check", ())
+    assert decide(matrix, BOT, "ticket.reply", TICKET, facts).code == "parameters"
+
+
+def test_a_question_without_parameters_widens_nothing():
+    matrix = make_matrix({"bot": [grant("allow", when="parameters.amount <= 5")]})
+
+    assert explainer.ask(matrix, BOT, "ticket.reply", TICKET, FACTS).answer == "deny"
+    assert explainer.ask(EMPTY, BOT, "ticket.reply", TICKET, FACTS).code == "unknown_capability"

@@ -12,7 +12,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.identity.models import Area, User
 from aegis.portal.matrix.cells import MARKS
-from orchestration.authority.explain import explain
+from orchestration.authority.explain import ask, explain
 from orchestration.authority.matrix import Matrix
 from orchestration.authority.verdicts import Principal, Resource, Verdict, decide
 
@@ -87,9 +87,15 @@ def answer(matrix: Matrix, asked: Asked, user: Any) -> Answer:
         return Answer(headline="The question cannot be answered as it is.", faults=error.faults)
     known = matrix.capabilities.get(asked.what)
     resource = Resource(known.resource if known else "", asked.on)
-    verdict = decide(matrix, principal, asked.what, resource, facts)
+    verdict = (decide if asked.parameters else ask)(matrix, principal, asked.what, resource, facts)
     roles = principal.roles if principal.kind == "user" else tuple(sorted(matrix.agents[principal.ref].roles))
-    return Answer(verdict, _ANSWERS[verdict.answer], tuple(explain(verdict)[:-1]), verdict.faults, roles)
+    return Answer(verdict, _ANSWERS[verdict.answer], _said(asked, verdict), verdict.faults, roles)
+
+
+def _said(asked: Asked, verdict: Verdict) -> tuple[str, ...]:
+    """The chain without its last sentence, which the page shows as the headline."""
+    unjudged = () if asked.parameters else ("Parameters not given: conditions that look at them may answer otherwise.",)
+    return (*explain(verdict)[:-1], *unjudged)
 
 
 def _principal(matrix: Matrix, who: str, user: Any) -> Principal:
