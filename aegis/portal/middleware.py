@@ -8,19 +8,34 @@ import structlog
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 
-from aegis.core.errors import AegisError
+from aegis.core.errors import AegisError, Malformed
 from aegis.portal import counts, errors
+
+API = "/api/"  # paths that are answered with problem documents
+_NUL = "\x00"
 
 log = structlog.get_logger(__name__)
 
 
 class ErrorPages:
-    """Turns refusals that a view raises into pages. The API has an edge of its own (`core.api`) and never gets here."""
+    """Turns refusals that a view raises into pages. The API has an edge of its own (`core.api`) and never gets here.
+
+    A NUL in an address means nothing to any page and no database takes it: refused before a view sees it, the API's too.
+    What forms bring in their bodies is for the verbs behind them, which give back what was typed.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if _NUL in request.path_info or any(_NUL in text for item in request.GET.lists() for text in (item[0], *item[1])):
+            refusal = Malformed("The address holds a NUL character")
+            if request.path_info.startswith(API):
+                # Here, because REST framework imports that module by name while it is itself being imported.
+                from aegis.core.api import problem_response
+
+                return problem_response(refusal, {})
+            return errors.error_page(request, refusal)
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -275,3 +275,16 @@ def test_a_request_costs_the_same_however_many_wait(gated, zoe, sam, at_desk, ro
         client.get(url_of(request), {"part": "pane"})
     with django_assert_max_num_queries(31):  # with the sidebar's counts and badge
         client.get(url_of(request))
+
+
+@pytest.mark.parametrize("field", ["reason", "verdict", "seen_digest", "typed", "query", "unknown"])
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_a_nul_typed_into_the_form_is_never_a_fault_of_ours(waiting, sam, at_desk, verdict, field):
+    typed = decision(waiting, verdict)
+    response = at_desk(sam).post(url_of(waiting, "decide/"), {**typed, field: typed.get(field, "") + "\x00"})
+
+    if field in ("reason", "verdict", "seen_digest"):
+        assert 400 <= response.status_code < 500
+        assert votes(waiting) == 0
+    else:  # what is dropped, or never reaches a database
+        assert response.status_code in (302, 422)

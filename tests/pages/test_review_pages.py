@@ -223,3 +223,22 @@ def test_the_list_costs_the_same_however_many_items(sorted_house, zoe, sam, at_d
         assert len(client.get("/review/").context["board"].queues[0].rows) == rows
     with django_assert_max_num_queries(25):
         client.get(url_of(items[0]))
+
+
+@pytest.mark.parametrize(
+    ("act", "typed"),
+    [
+        ("complete/", {**GOOD, "reason": "a\x00b"}),
+        ("complete/", {**GOOD, "reason": "ok", "f-intent": "close\x00"}),
+        ("complete/", {**GOOD, "reason": "ok", "f-urgency": '"P1\x00"'}),
+        ("complete/", {**GOOD, "reason": "ok", "f-more": '{"note":"\\u0000"}'}),
+        ("retry/", {"reason": "a\x00b"}),
+        ("cancel/", {"reason": "a\x00b"}),
+    ],
+)
+def test_a_nul_typed_into_a_form_is_refused_there(item, sam, at_desk, act, typed):
+    response = at_desk(sam).post(url_of(item, act), typed)
+
+    assert 400 <= response.status_code < 500
+    item.refresh_from_db()
+    assert item.settled_at is None

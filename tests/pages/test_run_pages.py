@@ -274,3 +274,11 @@ def test_a_short_run_costs_no_less(gated, zoe, sam, at_desk, django_assert_max_n
 
     with django_assert_max_num_queries(25):
         client.get(url_of(run))
+
+
+@pytest.mark.parametrize("act", ["cancel/", "retry/"])
+def test_a_nul_typed_into_a_form_is_refused_there(run, sam, at_desk, act):
+    response = at_desk(sam).post(url_of(run, act), {"reason": "be\x00cause", "next": "\x00"})
+
+    assert 400 <= response.status_code < 500
+    assert InboxItem.objects.filter(run=run).count() == 0
