@@ -15,6 +15,7 @@ from typing import Protocol
 from aegis.core import canonical
 from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
+from aegis.core.errors import Malformed
 from aegis.core.expressions import Failed, VariableType, compile_value
 from approvals.policies import Policy
 from audit.drafts import Draft
@@ -27,6 +28,8 @@ from orchestration.workflows.release import Release
 
 #: Namespace of ids derived from run, step and visit: asking twice makes the same id.
 NAMESPACE = uuid.UUID("6f1d2f0a-5b1e-4b6e-9d53-0a6e61c5a3f7")
+
+MAX_REASON_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +235,10 @@ class Scene:
         return {"input": self.input, "steps": steps}
 
     def evaluate(self, source: str) -> Json | Failed:
+        """What a mapping computes, fit to be recorded and read back: strict reading applies to our own arithmetic too."""
         variables: Mapping[str, VariableType] = VARIABLES
-        return compile_value(source, variables).value(self.facts())
+        value = compile_value(source, variables).value(self.facts())
+        return _failed(value.reason) if isinstance(value, Failed) else _recordable(value)
 
     def evaluate_all(self, sources: Mapping[str, str]) -> dict[str, Json] | Failed:
         """Every mapping, or the first failure with its name."""
@@ -243,7 +248,7 @@ class Scene:
             if isinstance(value, Failed):
                 return Failed(f"{name}: {value.reason}")
             result[name] = value
-        return result
+        return _recordable(result)  # together they are one payload, one level deeper
 
     def give_up(self, code: str, *, queue: str = "", contract: str = "", choices: Sequence[str] = (), cause: str = "") -> None:
         """End the step's own efforts: into a queue, to another step, or fail. Never silent (DESIGN promise 12)."""
@@ -279,3 +284,20 @@ class Scene:
             outcome="queued",
         )
         self.items.append(ItemOpening(item, queue, self.state.step, self.state.visit, code, contract, tuple(choices)))
+
+
+def _recordable(value: Json) -> Json | Failed:
+    """The value, unless no payload may hold it: then it would be written once and never be read again."""
+    try:
+        canonical.check_value(value)
+    except Malformed as error:
+        return _failed(str(error))
+    size = len(canonical.dump(value))
+    if size > canonical.MAX_PAYLOAD_BYTES:
+        return Failed(f"{size:,} bytes; a value holds at most {canonical.MAX_PAYLOAD_BYTES:,}")
+    return value
+
+
+def _failed(reason: str) -> Failed:
+    """A failure whose reason is itself fit to be recorded: it may quote keys of any text and length."""
+    return Failed(reason.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_REASON_CHARS])

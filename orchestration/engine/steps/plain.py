@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aegis.core import canonical
-from aegis.core.errors import Malformed
 from aegis.core.expressions import Failed, compile_condition
 from orchestration.engine.scene import Scene
 from orchestration.engine.steps.agent import expression_failed
@@ -45,11 +43,6 @@ def route(scene: Scene, step: RouteStep) -> None:
 
 def set_values(scene: Scene, step: SetStep) -> None:
     values = scene.evaluate_all(step.values)
-    if not isinstance(values, Failed):
-        try:
-            canonical.check_value(values)
-        except Malformed as error:
-            values = Failed(str(error))
     if isinstance(values, Failed):
         expression_failed(scene, values)
         return
