@@ -40,6 +40,7 @@ class ChangeQuestion(Question):
             is_current=change_set.status == ChangeSet.Status.PROPOSED
             and all(previews.base_digest(key) == base for key, base, _ in documents),
             evidence=_evidence(request),
+            aftermath=_aftermath(change_set, request),
         )
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
@@ -65,6 +66,14 @@ def _names(change_set: ChangeSet) -> str:
 
 def _title(names: str) -> str:
     return f"Apply the change of {names}?"
+
+
+def _aftermath(change_set: ChangeSet, request: ApprovalRequest) -> str:
+    """Why an approved change set was not applied: read from the event that says so."""
+    if change_set.status != ChangeSet.Status.STALE or request.status != ApprovalRequest.Status.APPROVED:
+        return ""
+    why = " ".join(f"{fault.rstrip('.')}." for fault in trail.stale_because(change_set))
+    return f"It was approved, but not applied; nothing changed. {why}".strip()
 
 
 def _evidence(request: ApprovalRequest) -> tuple[Evidence, ...]:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from django.db import transaction
+
 from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
-from aegis.core.errors import Conflict, Forbidden, NotFound, Stale
+from aegis.core.errors import AegisError, Conflict, Forbidden, NotFound, Stale
 from aegis.core.kinds import Key, get_kind
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
@@ -131,7 +133,8 @@ def withdraw(change_id: UUID, *, actor: Actor, reason: str) -> ChangeSet:
 def apply_approved(change_set: ChangeSet, *, reason: str, cause: str) -> None:
     """Apply what two people approved, or mark it stale: what was judged at proposing is judged again.
 
-    Inside the deciding transaction.
+    Inside the deciding transaction. What applying itself refuses is the author's, never the approver's: it must not undo a
+    decision that was made, nor leave a change set that nobody could ever settle.
 
     Args:
         cause: "<stream>/<seq>" of the line that settled the request.
@@ -148,7 +151,12 @@ def apply_approved(change_set: ChangeSet, *, reason: str, cause: str) -> None:
         _go_stale(change_set, "lint", [str(fault) for fault in judged.faults], now)
     else:
         actor = Actor("user", str(change_set.author_id), "approved")
-        _apply(change_set, judged.items, actor, reason, now, cause=cause)
+        try:
+            with transaction.atomic():  # a savepoint: what was written before the refusal goes with it
+                _apply(change_set, judged.items, actor, reason, now, cause=cause)
+        except AegisError as error:
+            code = "rights_lost" if isinstance(error, (Forbidden, NotFound)) else "refused"
+            _go_stale(change_set, code, [error.detail, *(str(fault) for fault in error.faults)], now)
 
 
 def reject(change_set: ChangeSet, outcome: str, cause: str) -> None:

@@ -97,7 +97,7 @@ TYPES = (
         "config.stale",
         "The change of {data.kind} {data.name} is stale: {data.code}",
         "governance",
-        fields=(*_DOCUMENT, "code"),  # base_moved, lint, rights_lost
+        fields=(*_DOCUMENT, "code"),  # base_moved, lint, rights_lost, refused
         payloads={"faults": "business"},
         tone="amber",
     ),

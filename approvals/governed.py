@@ -14,6 +14,7 @@ from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.core.kinds import Change, Overlay
+from aegis.core.visibility import Viewer
 from approvals.models import DocumentVersion, Governed
 
 GovernedT = TypeVar("GovernedT", bound=Governed)
@@ -103,6 +104,9 @@ class DocumentKind:
 
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         return []
+
+    def missing(self, change: Change, author: Viewer) -> str:
+        return ""
 
     def fields(self, document: Json) -> Mapping[str, Any]:
         """The model's own columns, derived from the document."""

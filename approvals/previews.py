@@ -149,6 +149,8 @@ def _item(change: Change, overlay: Overlay, user: User | None, broken: Sequence[
     if not is_whole:  # nothing else can be asked of the set
         return Item(change, action, (), tuple(broken or ()), (), missing, granted_by)
     faults, guards, sentences = _asked(kind, change, overlay)
+    if user is not None and not missing and not faults:
+        missing = kind.missing(change, user)
     if user is not None and change.old is not None and not _may_view(kind, change.key, user):
         sentences = (f"Changes {change.key}, which you may not see.",)
     return Item(change, action, sentences, faults, guards, missing, granted_by)

@@ -49,6 +49,7 @@ class Live:
         bound: ids of people who cannot decide: they started it, edited it, own the proposing agent, or act for such a person.
         bound_because: id -> how the person is bound, to follow "You ..." ("started the run").
         before, after: the record as it is and as it would be.
+        aftermath: what came of it once it was approved, if not what was asked: "" if it did, or is not decided.
         is_current: False when it can no longer come true in any form (its base is gone); it may then only be rejected.
     """
 
@@ -61,6 +62,7 @@ class Live:
     record_label: str = ""
     is_current: bool = True
     evidence: tuple[Evidence, ...] = ()
+    aftermath: str = ""
 
 
 class Question(ABC):

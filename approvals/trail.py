@@ -13,6 +13,7 @@ from approvals.models import ChangeSet
 from approvals.previews import Item
 from audit import journal
 from audit.drafts import Context, Draft
+from audit.models import Event
 
 Scope = tuple[str, str]
 
@@ -127,6 +128,20 @@ def record_stale(change_set: ChangeSet, code: str, faults: list[str], now: datet
         for key, data in _stored(change_set)
     ]
     _append(drafts, {}, now)
+
+
+def stale_because(change_set: ChangeSet) -> list[str]:
+    """The faults recorded when the change set went stale; empty if its base moved, or they were erased."""
+    documents = documents_of(change_set)
+    if not documents or change_set.settled_at is None:
+        return []
+    stream = f"config:{documents[0][0].kind}"
+    at_once = Event.objects.filter(stream=stream, type="config.stale", at=change_set.settled_at).order_by("seq")
+    for event in at_once:  # several sets may go stale at one moment
+        if canonical.parse(event.line)["data"]["change"] == str(change_set.pk):
+            body = journal.payload(stream, event.seq, "faults")
+            return [str(fault) for fault in canonical.parse(body)] if body else []
+    return []
 
 
 def record_withdrawn(change_set: ChangeSet, actor: Actor, reason: str, now: datetime) -> None:

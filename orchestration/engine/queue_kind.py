@@ -15,6 +15,7 @@ from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.core.visibility import Viewer
 from aegis.identity import grants
+from aegis.identity.models import Area
 from approvals.governed import DocumentKind
 from orchestration.engine.models import ReviewQueue
 
@@ -59,6 +60,20 @@ class ReviewQueueKind(DocumentKind):
         except durations.DurationInvalid as error:
             faults.append(Fault("/spec/service_time", error.faults[0].what))
         return faults
+
+    def missing(self, change: Change, author: Viewer) -> str:
+        """Applying gives its groups rights: not for whom may grant none, or is in a group that would come."""
+        if change.new is None:
+            return ""
+        rows = ReviewQueue.objects.filter(name=change.key.name, groups__isnull=False)
+        standing = set(rows.values_list("groups__name", flat=True))
+        wanted = set(change.new["spec"]["groups"])
+        if wanted != standing and not Area.objects.visible_to(author, "edit").filter(name="access").exists():
+            return f"Other groups of {change.key} get or lose rights, which needs “edit” on the area “access”"
+        own = Group.objects.filter(name__in=wanted - standing, user=author.pk).order_by("name").values_list("name", flat=True)
+        if own:
+            return f"{change.key} would let “{own[0]}” in, and you are in it; somebody who is not must propose this"
+        return ""
 
     def fields(self, document: Json) -> Mapping[str, Any]:
         return {"service_time": durations.parse(document["spec"]["service_time"])}

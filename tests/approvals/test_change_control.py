@@ -12,12 +12,12 @@ from django.db import DatabaseError, transaction
 from aegis.core import canonical
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.canonical import Json
-from aegis.core.errors import Conflict, Forbidden, Invalid, NotFound, Stale
+from aegis.core.errors import AegisError, Conflict, Forbidden, Invalid, NotFound, Stale
 from aegis.core.kinds import Key
 from aegis.identity import grants, people
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
-from approvals import changes, gates
+from approvals import changes, gates, questions
 from approvals.errors import AlreadyBootstrapped, ChangeInvalid, GuardedChange, NobodyEligible, NotEligible, NothingToChange
 from approvals.models import ApprovalPolicy, ApprovalRequest, ChangeSet, DocumentVersion
 from audit import journal
@@ -452,6 +452,28 @@ def test_what_no_longer_passes_lint_is_stale_when_approved(
     assert guarded.status == ChangeSet.Status.STALE
     last = journal.read("config:ApprovalPolicy")[-1]
     assert b"nobody there could" in (journal.payload(last.stream, last.seq, "faults") or b"")
+
+
+@pytest.mark.parametrize(("error", "code"), [(Forbidden("you are in it"), "rights_lost"), (Conflict("would break"), "refused")])
+def test_what_applying_refuses_is_told_and_settles_the_change_and_never_undoes_the_decision(
+    admins: tuple[User, User], guarded: ChangeSet, monkeypatch: pytest.MonkeyPatch, error: AegisError, code: str
+) -> None:
+    def refuse(kinds: set[str], change_id: UUID) -> None:
+        raise error
+
+    monkeypatch.setattr(changes, "_hooks", [refuse])
+    decide(admins[0], guarded)
+
+    request = decide(admins[1], guarded)
+
+    guarded.refresh_from_db()
+    assert (request.status, guarded.status) == (ApprovalRequest.Status.APPROVED, ChangeSet.Status.STALE)
+    assert stands() == doc(dual_control=True)[1]
+    assert not DocumentVersion.objects.filter(change_set=guarded).exists()
+    last = journal.read("config:ApprovalPolicy")[-1]
+    assert (last.type, canonical.parse(last.line)["data"]["code"]) == ("config.stale", code)
+    told = questions.get("change").live(request.subject).aftermath
+    assert told == f"It was approved, but not applied; nothing changed. {error.detail}."
 
 
 def test_the_author_may_take_it_back_and_nobody_else(ada: User, admins: tuple[User, User], guarded: ChangeSet) -> None:

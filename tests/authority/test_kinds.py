@@ -11,10 +11,12 @@ from django.contrib.auth.models import Group
 
 from aegis.core.actors import SYSTEM
 from aegis.core.errors import Forbidden
-from aegis.identity import people
+from aegis.identity import grants, people
+from aegis.identity.areas import area
 from aegis.identity.models import User
 from approvals import changes
 from approvals.errors import ChangeInvalid
+from approvals.models import ApprovalRequest
 from orchestration.engine.models import ReviewQueue
 from tests.support import configuration as config
 from tests.support.configuration import capability, contract, document_key, faults, grant, lock, policy, queue, role, sentences
@@ -144,6 +146,28 @@ def test_nobody_lets_himself_into_a_queue(ada: User):
         config.propose(ada, queue("desk", "Night shift"))
 
     assert [group.name for group in ReviewQueue.objects.get().groups.all()] == ["Support operators"]
+
+
+def test_letting_oneself_into_a_guarded_queue_is_refused_before_anybody_is_asked(ada: User):
+    people.create_group("Night shift", actor=SYSTEM, reason="test")
+    people.add_to_group(ada.pk, "Night shift", actor=SYSTEM, reason="test")
+    marked = queue("desk")
+    marked["metadata"]["dual_control"] = True
+    config.propose(ada, marked)
+
+    with pytest.raises(Forbidden, match="Night shift"):
+        config.propose(ada, queue("desk", "Night shift"))
+
+    assert not ApprovalRequest.objects.exists()
+
+
+def test_who_may_edit_queues_but_not_access_changes_no_groups_of_a_queue(sam: User):
+    grants.grant(Group.objects.get(name="Support leads"), area("queues"), "edit", actor=SYSTEM, reason="test")
+
+    with pytest.raises(Forbidden, match="needs “edit” on the area “access”"):
+        config.propose(sam, queue("desk", "Support operators", "Admins"))
+
+    config.propose(sam, queue("desk", service_time="2h"))
 
 
 def test_a_role_of_people_brings_its_group(ada: User):
