@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import Group
 
-from aegis.core import durations
+from aegis.core import canonical, durations
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
@@ -17,7 +17,10 @@ from aegis.core.visibility import Viewer
 from aegis.identity import grants
 from aegis.identity.models import Area
 from approvals.governed import DocumentKind
-from orchestration.engine.models import ReviewQueue
+from orchestration.engine.models import ReviewQueue, Run
+from orchestration.workflows import parse
+from orchestration.workflows.models import WorkflowRelease
+from orchestration.workflows.references import references_of
 
 _GROUP: Json = {"type": "string", "minLength": 1, "maxLength": 80}
 _VERBS = ("view", "operate")
@@ -48,7 +51,7 @@ class ReviewQueueKind(DocumentKind):
 
     def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
         if change.new is None:
-            return self.removal_faults(change)
+            return [*self.removal_faults(change), *_named_by_runs(change.key.name)]
         spec = change.new["spec"]
         faults: list[Fault] = []
         places = [(f"/spec/groups/{index}", name) for index, name in enumerate(spec["groups"])]
@@ -103,6 +106,28 @@ class ReviewQueueKind(DocumentKind):
 def visible_queues(user: Viewer) -> list[str]:
     """Ids of the queues whose events a person may see (the audit scope `queue`)."""
     return [str(pk) for pk in ReviewQueue.objects.visible_to(user).values_list("pk", flat=True)]
+
+
+def _named_by_runs(name: str) -> list[Fault]:
+    """A fault if a run that has not ended may still send work to the queue.
+
+    Runs keep to the release they began with, so the lint of the workflows that stand does not see it. Read on removal only:
+    every release with such runs, few per workflow.
+    """
+    going = Run.objects.exclude(status__in=Run.TERMINAL)
+    releases = WorkflowRelease.objects.filter(pk__in=going.values("release")).select_related("workflow")
+    naming = [release for release in releases.order_by("workflow__name", "version") if _names_queue(release.document, name)]
+    if not naming:
+        return []
+    count = going.filter(release__in=naming).count()
+    where = ", ".join(f"{release.workflow.name} version {release.version}" for release in naming)
+    runs = "a run that has not ended may" if count == 1 else f"{count:,} runs that have not ended may"
+    return [Fault("", f"It cannot be removed: {runs} still send work to it ({where})", "let them end, or cancel them")]
+
+
+def _names_queue(document: str, name: str) -> bool:
+    definition = parse.load(canonical.parse(document, max_bytes=len(document.encode()))["workflow"])
+    return any(one.kind == "ReviewQueue" and one.name == name for one in references_of(definition))
 
 
 def _group_would_exist(name: str, overlay: Overlay) -> bool:
