@@ -132,7 +132,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         left=words.left(request.deadline, now),
         age=words.ago(request.opened_at, now),
         place=places_of([request]).get((request.scope, request.scope_id), ""),
-        sees_run=_sees_scope(user, request),
+        sees_run=sees_run_of(user, request),
         notice=_notice(request, live, stands, is_stale=is_stale),
         record_label=live.record_label,
         is_stale=is_stale,
@@ -176,7 +176,7 @@ def _policy_moved(request: ApprovalRequest) -> bool:
     return policies.load_text(request.policy.document).digest != request.policy_digest
 
 
-def _sees_scope(user: User, request: ApprovalRequest) -> bool:
+def sees_run_of(user: User, request: ApprovalRequest) -> bool:
     """Eligible people see the request and its evidence, not the run behind it (DESIGN section 6)."""
     ids = reach(user).ids.get(request.scope, frozenset())
     return request.run_id is not None and (ids is None or request.scope_id in ids)
@@ -185,6 +185,8 @@ def _sees_scope(user: User, request: ApprovalRequest) -> bool:
 def _notice(request: ApprovalRequest, live: Live, stands: Standing, *, is_stale: bool) -> Notice | None:
     if request.status == "frozen":
         return Notice("blue", "pause", "Frozen by a halt", "Its deadline stands still until the halt ends.")
+    if live.aftermath:
+        return Notice("amber", "alert", "Approved, but not applied", live.aftermath)
     if request.status not in OPEN:
         return _ended(request, stands)
     if not is_stale:

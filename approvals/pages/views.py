@@ -10,17 +10,19 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
 from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotFound, Stale
 from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
-from approvals import gates
+from approvals import gates, questions
 from approvals.errors import RequestSettled
 from approvals.models import ApprovalRequest, Decision
-from approvals.pages.detail import Detail, detail
+from approvals.pages.detail import Detail, detail, sees_run_of
 from approvals.pages.inbox import MAX_KEPT, Filters, Inbox, inbox, next_to_decide
+from audit import names
 
 _FORMS = ("approve", "reject")
 
@@ -90,11 +92,25 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
         return _refused(request, user, request_id, filters, error)
     following = next_to_decide(user, filters, decided)
     word = Decision.Verdict(verdict).label.capitalize()
+    if decided.status == decided.Status.APPROVED and (
+        aftermath := questions.get(decided.question).live(decided.subject).aftermath
+    ):
+        messages.warning(request, f"{decided.label}: {aftermath}")
+    rest = "The next request is open." if following else "That was the last one you can decide."
+    messages.success(request, format_html("{}: {} {}", word, _decided_links(user, decided), rest))
     if following is None:
-        messages.success(request, f"{word}: {decided.label}. That was the last one you can decide.")
         return redirect(f"{reverse('approvals:inbox')}{filters.query()}")
-    messages.success(request, f"{word}: {decided.label}. The next request is open.")
     return redirect(f"{reverse('approvals:request', args=[following.pk])}{filters.query()}")
+
+
+def _decided_links(user: User, decided: ApprovalRequest) -> str:
+    """The request, and its run for who may see it: "APR-1. RUN-2 (req-7)."."""
+    said = format_html('<a href="{}">{}</a>.', reverse("approvals:request", args=[decided.pk]), decided.label)
+    if decided.run_id is None or not sees_run_of(user, decided):
+        return said
+    url, label = names.url_of(f"run:{decided.run_id}"), names.label("run", str(decided.run_id))
+    key = names.load(set(), set(), {decided.run_id}).subject(decided.run_id)
+    return format_html('{} <a href="{}">{}{}</a>.', said, url, label, f" ({key})" if key != label else "")
 
 
 def _list_part(request: HttpRequest, user: User, filters: Filters) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
 from aegis.core.errors import AegisError, Conflict, Fault, Invalid
@@ -17,7 +18,7 @@ from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from orchestration.engine import reviews
-from orchestration.engine.models import ReviewItem
+from orchestration.engine.models import ReviewItem, Run
 from orchestration.pages import reviewpage
 from orchestration.pages.contractform import ContractForm
 from orchestration.pages.runs import person_of
@@ -126,7 +127,13 @@ def _with_reason(request: HttpRequest, item_id: UUID, act: str, verb: Callable[.
 
 
 def _done(request: HttpRequest, item: ReviewItem, said: str) -> HttpResponse:
-    messages.success(request, f"{item.label}: {said}")
+    run = Run.objects.visible_to(person_of(request)).filter(pk=item.run_id).first()
+    link = format_html('<a href="{}">{}</a>', reverse("review:item", args=[item.pk]), item.label)
+    shown = format_html("{}: {}", link, said)
+    if run is not None:
+        key = f" ({run.business_key})" if run.business_key else ""
+        shown = format_html('{} <a href="{}">{}{}</a>.', shown, reverse("runs:run", args=[run.pk]), run.label, key)
+    messages.success(request, shown)
     return redirect(f"{reverse('review:list')}{reviewpage.Filters(queue=item.queue.name).query()}")
 
 

@@ -223,3 +223,16 @@ def test_a_version_is_compared_in_words_and_as_text(desk: RoutingTable, ada: Use
     assert 'data-sign="-"' in page
     assert browser.get(url(desk, "history/9/")).status_code == 404
     assert browser.get(url(desk, "history/2/?with=99999999999999")).status_code == 200
+
+
+@pytest.mark.parametrize("do", ["apply", "remove"])
+def test_a_missing_reason_is_told_at_the_reason_and_not_in_the_text(
+    desk: RoutingTable, ada: User, browser_of: Callable[..., Client], do: str
+) -> None:
+    page = post(browser_of(ada), desk, text_of(desk), do, reason="").content.decode()
+
+    field = page.split('id="document-reason"')[1].split("</div>")[0]
+    assert 'aria-invalid="true"' in field
+    assert "Say why" in field
+    assert "aria-invalid" not in page.split('id="document-text"')[1].split(">")[0]
+    assert "data-goto-line" not in page

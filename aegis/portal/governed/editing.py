@@ -70,6 +70,7 @@ class Outcome:
     lines: list[TextLine] = field(default_factory=list)
     error: AegisError | None = None
     is_stale: bool = False
+    reason_fault: str = ""  # belongs under the reason, not into the text
 
     @property
     def status(self) -> int:
@@ -122,7 +123,8 @@ def _posted(request: HttpRequest, kind: KindPages, row: Governed | None, posted:
     except AegisError as error:
         outcome.error = error
         outcome.is_stale = isinstance(error, Stale)
-        if not outcome.places:
+        outcome.reason_fault = _reason_fault(error)
+        if not outcome.places and not outcome.reason_fault:
             outcome.places = _places(error.faults, None, read)
     return _form(request, kind, row, posted, outcome)
 
@@ -135,7 +137,9 @@ def _remove(request: HttpRequest, kind: KindPages, row: Governed, posted: Posted
             [(key, None)], author=user, actor=_actor(user), reason=posted.reason, bases={key: posted.base or None}
         )
     except AegisError as error:
-        outcome = Outcome(places=_places(error.faults, key, None), error=error, is_stale=isinstance(error, Stale))
+        fault = _reason_fault(error)
+        places = [] if fault else _places(error.faults, key, None)
+        outcome = Outcome(places=places, error=error, is_stale=isinstance(error, Stale), reason_fault=fault)
         return _form(request, kind, row, posted, outcome)
     return _done(request, kind, key, change_set)
 
@@ -216,6 +220,10 @@ def _places(faults: Iterable[Fault], key: Key | None, read: Manifest | None) -> 
         line = texts.line_of(read, pointer) if read is not None and pointer.startswith("/") else None
         places.append(Place(Fault(where, fault.what, fault.remedy), line or _stated_line(where)))
     return places
+
+
+def _reason_fault(error: AegisError) -> str:
+    return error.detail if any(fault.where == "/reason" for fault in error.faults) else ""
 
 
 def _stated_line(where: str) -> int | None:
