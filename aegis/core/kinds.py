@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, NotFound
-from aegis.core.visibility import Viewer
 
 API_VERSION = "aegis/v1"
 
@@ -85,9 +84,13 @@ class Kind(Protocol):
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         """Why this change must not be applied by one person alone (locked, dual control); empty if it may."""
 
-    def missing(self, change: Change, author: Viewer) -> str:
+    def missing(self, change: Change, author: Any) -> str:
         """The sentence of a right that `author` lacks for what applying does beside writing the document (such as granting to
-        groups), or "". Asked before anybody is asked to approve, since applying is done with the author's rights."""
+        groups), or "". Asked before anybody is asked to approve, since applying is done with the author's rights.
+
+        Args:
+            author: a `visibility.Viewer`; not named as such, since what reads manifests must import no Django.
+        """
 
     def apply(self, change: Change, *, actor: Actor, change_id: UUID) -> None:
         """Write the rows. Called inside the applying transaction, under the exclusive authority lock; append no event."""
