@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -24,8 +23,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def running_house(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """`manage.py serve --demo` in a folder of its own, with every sample request come to rest."""
-    shutil.rmtree(BUILD, ignore_errors=True)
-    BUILD.mkdir(parents=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("demo")
     with serving(folder, "--demo") as portal:
         portal.start().wait_ready()

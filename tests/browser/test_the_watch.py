@@ -6,6 +6,8 @@ import pytest
 
 from tests.browser.axe import LOOKS, faults_of, overflow_of, put_on
 from tests.browser.house import House, Watch, wait_for
+from tests.browser.test_tab_order import faults_of as faults_of_walk
+from tests.browser.test_tab_order import walk
 
 pytestmark = pytest.mark.browser
 
@@ -55,5 +57,25 @@ def test_axe_finds_what_is_planted_in_every_look(house: House) -> None:
         assert "color-contrast at ['#pale']" in found, look
         assert ("image-alt" in found) == (look in (LOOKS[0], LOOKS[2]))
         assert overflow_of(page) == []
-    page.evaluate("document.getElementById('pale').attributeStyleMap.set('width', '2000px')")
+    page.evaluate("document.getElementById('pale').attributeStyleMap.set('min-width', '2000px')")
     assert overflow_of(page)
+
+
+def test_the_walk_finds_stops_without_name_or_visible_focus_and_out_of_order(house: House) -> None:
+    page = house.page_of("olivia")
+    page.goto("/")
+    page.evaluate(
+        """() => {
+            const add = (id, text, more) => document.querySelector('#main h1').append(
+                Object.assign(document.createElement('button'), {id, textContent: text, ...more}));
+            add('nameless', ''); add('early', 'Early', {tabIndex: 5}); add('unseen', 'Unseen'); add('gone', 'Gone');
+            const on = (id, style, value) => document.getElementById(id).attributeStyleMap.set(style, value);
+            on('nameless', 'min-width', '20px');
+            document.getElementById('unseen').addEventListener('focus', () => on('unseen', 'outline-style', 'none'));
+            document.getElementById('gone').addEventListener('focus', () => on('gone', 'opacity', '0'));
+            document.getElementById('gone').addEventListener('focus', () => on('gone', 'pointer-events', 'none'));
+        }"""
+    )
+    faults = "\n".join(faults_of_walk(walk(page)))
+    for fault in ("no name: button '' (button#nameless", "order: button 'Early'", "not visible: button 'Unseen'", "covered"):
+        assert fault in faults
