@@ -17,6 +17,18 @@ _NUL = "\x00"
 log = structlog.get_logger(__name__)
 
 
+class PlainCookies:
+    """Drops cookies that hold a NUL (a quoted cookie may spell one): no session store takes it, and every page asks for one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        for name in [name for name, value in request.COOKIES.items() if _NUL in value]:
+            del request.COOKIES[name]
+        return self.get_response(request)
+
+
 class ErrorPages:
     """Turns refusals that a view raises into pages. The API has an edge of its own (`core.api`) and never gets here.
 

@@ -102,6 +102,7 @@ TYPES = (
         fields=(*_VISIT, "table", "digest", "rule", "case", "next", "errors"),
         payloads={"output": "business", "facts": "personal", "errors": "business"},
         tone="blue",
+        unless=("rule", "", "{data.table} sent {subject} to {data.case} by the default"),
     ),
     EventType("value.set", "{step} computed its values", "handoffs", fields=(*_VISIT, "next"), payloads={"output": "personal"}),
     EventType(
@@ -213,6 +214,7 @@ TYPES = (
         fields=("outcome", "case"),
         payloads={"output": "personal", "reason": "personal"},
         tone="green",
+        unless=("outcome", "completed", "{actor} answered"),
     ),
     EventType(
         "run.completed",

@@ -27,7 +27,7 @@ from orchestration.authority.models import Capability
 from orchestration.engine import inbox
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, Run
-from orchestration.engine.steps.act import Proposal, bound_digest, request_digest
+from orchestration.engine.steps.proposals import Proposal, bound_digest, request_digest
 from orchestration.records import handlers, store
 
 

@@ -61,3 +61,9 @@ def test_signing_in_with_a_nul_is_no_fault_of_ours(client: Client) -> None:
 
 def test_an_unknown_thing_stays_unknown(ada: User, browser_of: Callable[..., Client]) -> None:
     assert browser_of(ada).get(f"/runs/{uuid4()}/").status_code == 404
+
+
+def test_a_cookie_that_spells_a_nul_counts_as_none(client):
+    client.cookies["sessionid"] = "aaaaaaaaaaaa\x00aaaaaaaaaaaaaaaaaaa"
+
+    assert client.get("/runs/").status_code in (302, 401)

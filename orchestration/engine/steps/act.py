@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from aegis.core import canonical
 from aegis.core.actors import agent_actor
@@ -19,12 +18,18 @@ from orchestration.authority.verdicts import Principal, Resource, Verdict, decid
 from orchestration.engine.planner import MAX_LOSSES, EffectAnswered
 from orchestration.engine.scene import EffectCall, Opening, Patch, RecordSnapshot, Scene
 from orchestration.engine.steps.agent import expression_failed, next_attempt_at
+from orchestration.engine.steps.proposals import (
+    Proposal,
+    bound_digest,
+    condition_facts,
+    evidence_of,
+    proposal_faults,
+    request_digest,
+)
 from orchestration.workflows.definition import ActStep, AgentVersion
 
 STRICTNESS = {"allow": 0, "gate": 1, "deny": 2}
 MAX_RACES = 3  # commits that may lose to another writer of the same record before a person has to look
-
-Proposal = Mapping[str, Any]  # {"capability", "resource": {"type", "id"}, "parameters", "justification"?}
 
 
 def begin(scene: Scene, step: ActStep) -> None:
@@ -204,35 +209,6 @@ def fault(scene: Scene) -> None:
         scene.review("fault", scene.run.release.definition.fallback_queue)
 
 
-def proposal_faults(proposal: Json) -> list[Fault]:
-    """What is wrong with the shape of a proposal; its parameters are judged by the capability's contract."""
-    if not isinstance(proposal, dict):
-        return [Fault("/", "a proposal is an object with capability, resource and parameters")]
-    resource = proposal.get("resource")
-    faults = []
-    if not isinstance(proposal.get("capability"), str):
-        faults.append(Fault("/capability", "must be the name of a capability"))
-    if (
-        not isinstance(resource, dict)
-        or set(resource) != {"type", "id"}
-        or not all(isinstance(part, str) and 0 < len(part) <= 120 for part in resource.values())
-    ):
-        faults.append(Fault("/resource", "must be {type, id}, both short text"))
-    if not isinstance(proposal.get("parameters"), dict):
-        faults.append(Fault("/parameters", "must be an object"))
-    return faults
-
-
-def condition_facts(requester: Mapping[str, Json], proposal: Proposal, record: RecordSnapshot) -> dict[str, Json]:
-    """What conditions of the matrix and of a policy's fast path may look at."""
-    return {
-        "capability": proposal["capability"],
-        "parameters": dict(proposal["parameters"]),
-        "record": dict(record.body) if record.body is not None else {},
-        "requester": dict(requester),
-    }
-
-
 def effect_key(scene: Scene, step: ActStep) -> str:
     """run / step / visit / ordinal: stable over attempts and re-drive."""
     return f"{scene.run.id}/{step.common.id}/{scene.state.visit}/0"
@@ -240,22 +216,6 @@ def effect_key(scene: Scene, step: ActStep) -> str:
 
 def effect_digest(verdict: Verdict, proposal: Proposal, record: RecordSnapshot) -> str:
     return bound_digest(verdict.capability_digest, proposal, record.version)
-
-
-def bound_digest(capability_digest: str, proposal: Proposal, record_version: int) -> str:
-    """What a decision signs: capability and its version, resource, parameters, version of the base record.
-
-    The policy's version and the evidence digests are added when a request opens (`request_digest`).
-    """
-    return canonical.digest_of(
-        {
-            "capability": proposal["capability"],
-            "capability_digest": capability_digest,
-            "resource": proposal["resource"],
-            "parameters": proposal["parameters"],
-            "record_version": record_version,
-        }
-    )
 
 
 def _gate(
@@ -315,20 +275,6 @@ def _gate(
             places=tuple(item["place"] for item in shown),
         )
     )
-
-
-def request_digest(effect: str, policy_digest: str, evidence: list[dict[str, Json]]) -> str:
-    """The digest on the request: the effect's, the policy's version, and the digests of the evidence shown."""
-    return canonical.digest_of({"effect": effect, "policy": policy_digest, "evidence": [item["digest"] for item in evidence]})
-
-
-def evidence_of(scene: Scene) -> list[dict[str, Json]]:
-    """The outputs of earlier steps by place and digest: what the request page shows, and what a vote is bound to."""
-    return [
-        {"step": step, "place": place, "digest": canonical.digest_of(scene.values[step])}
-        for step, place in sorted(scene.state.outputs.items())
-        if step in scene.values
-    ]
 
 
 def _record_verdict(

@@ -34,7 +34,7 @@ def begin(scene: Scene, step: AgentStep) -> None:
         )  # fmt: skip
         scene.give_up("agent_error", contract=step.output)
         return
-    message = scene.evaluate_all(step.input) if step.input else scene.facts()
+    message = scene.evaluate_all(step.input) if step.input else scene.evaluate_all({"input": "input", "steps": "steps"})
     if isinstance(message, Failed):
         expression_failed(scene, message)
         return

@@ -8,8 +8,8 @@ from aegis.core.expressions import Failed
 from approvals.policies import passes_fast
 from orchestration.engine.planner import Message
 from orchestration.engine.scene import Opening, Scene
-from orchestration.engine.steps.act import evidence_of, request_digest
 from orchestration.engine.steps.agent import expression_failed
+from orchestration.engine.steps.proposals import evidence_of, request_digest
 from orchestration.workflows.definition import GateStep, ReviewStep, RouteStep
 
 
