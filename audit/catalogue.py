@@ -55,6 +55,7 @@ class EventType:
         tone: colour of its tag when the event has no outcome of its own.
         searchable: payloads whose text the audit search reads; None = all of them.
         version: raised when the meaning changes.
+        unless: (field, value, sentence): the sentence instead when `data.<field>` is exactly that value.
     """
 
     name: str
@@ -65,6 +66,7 @@ class EventType:
     tone: Tone = "grey"
     searchable: tuple[str, ...] | None = None
     version: int = 1
+    unless: tuple[str, str, str] | None = None
     allowed: frozenset[str] = field(init=False, repr=False, compare=False)
     required: frozenset[str] = field(init=False, repr=False, compare=False)
     erasure: Mapping[str, Erasure] = field(init=False, repr=False, compare=False)
@@ -78,11 +80,17 @@ class EventType:
         object.__setattr__(self, "allowed", frozenset(name.removesuffix("?") for name in self.fields))
         object.__setattr__(self, "required", frozenset(name for name in self.fields if not name.endswith("?")))
         object.__setattr__(self, "erasure", rules)
-        for place in _PLACE.findall(self.sentence):
-            if place not in NAMES and place.removeprefix("data.") not in self.allowed:
-                raise ValueError(f"event type {self.name!r}: its sentence uses {{{place}}}, which is no field of it")
-        if _PLACE.sub("", self.sentence).strip("{}") != _PLACE.sub("", self.sentence):
-            raise ValueError(f"event type {self.name!r}: stray brace in its sentence")
+        if self.unless is not None and self.unless[0] not in self.allowed:
+            raise ValueError(f"event type {self.name!r}: {self.unless[0]!r} is no field of it")
+        for sentence in (self.sentence, *(self.unless[2:] if self.unless else ())):
+            for place in _PLACE.findall(sentence):
+                if place not in NAMES and place.removeprefix("data.") not in self.allowed:
+                    raise ValueError(f"event type {self.name!r}: its sentence uses {{{place}}}, which is no field of it")
+            if _PLACE.sub("", sentence).strip("{}") != _PLACE.sub("", sentence):
+                raise ValueError(f"event type {self.name!r}: stray brace in its sentence")
+
+    def sentence_for(self, data: Mapping[str, Json]) -> str:
+        return self.unless[2] if self.unless and data.get(self.unless[0]) == self.unless[1] else self.sentence
 
     @property
     def searchable_payloads(self) -> tuple[str, ...]:
@@ -166,15 +174,16 @@ def parts(kind: EventType, names: Mapping[str, str], data: Mapping[str, Json]) -
     """
     result: list[Part] = []
     end = 0
-    for match in _PLACE.finditer(kind.sentence):
+    sentence = kind.sentence_for(data)
+    for match in _PLACE.finditer(sentence):
         if match.start() > end:
-            result.append(Part(kind.sentence[end : match.start()]))
+            result.append(Part(sentence[end : match.start()]))
         place = match[1]
         value = data.get(place[5:]) if place.startswith("data.") else names.get(place)
         result.append(Part(as_words(value), is_value=True))
         end = match.end()
-    if end < len(kind.sentence):
-        result.append(Part(kind.sentence[end:]))
+    if end < len(sentence):
+        result.append(Part(sentence[end:]))
     return result
 
 

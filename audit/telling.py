@@ -139,7 +139,7 @@ def _named(value: Json, known: Names) -> Json:
 def _proof(actor: Mapping[str, str]) -> str:
     auth, _, detail = actor["auth"].partition(":")
     words = {
-        "session": "signed in",
+        "session": "signed-in session",
         "password": "signed in with a password",
         "api_key": f"API key {detail}",
         "cli": "command line",

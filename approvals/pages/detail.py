@@ -29,6 +29,10 @@ from audit.catalogue import Part
 from audit.models import Event
 from audit.scopes import reach
 
+#: Thin: fields of a record that say what it is about, shown above the diff where the change leaves them as they are. By name
+#: only, for every sort of record; a mark in the capability's contract would be the thorough way.
+KEY_FIELDS = ("subject", "text", "urgency", "intent")
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceView:
@@ -87,6 +91,7 @@ class Detail:
     notice: Notice | None
     record_label: str
     is_stale: bool
+    key_facts: Sequence[Fact]
     diff: Diff | None
     sentences: Sequence[str]
     parameters: str
@@ -136,6 +141,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         notice=_notice(request, live, stands, is_stale=is_stale),
         record_label=live.record_label,
         is_stale=is_stale,
+        key_facts=_key_facts(request, live),
         diff=_diff(request, live),
         sentences=_sentences(shown),
         parameters=words.pretty(proposal) if proposal is not None else "",
@@ -217,6 +223,15 @@ def _diff(request: ApprovalRequest, live: Live) -> Diff | None:
         before = {name: document for name, document in (before or {}).items() if document is not None}
         after = {name: document for name, document in after.items() if document is not None}
     return diff(before, after)
+
+
+def _key_facts(request: ApprovalRequest, live: Live) -> tuple[Fact, ...]:
+    """What the record is about, as it stands and stays; what changes is in the diff."""
+    before, after = live.before, live.after
+    if request.question != "effect" or not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return ()
+    kept = {name: before[name] for name in KEY_FIELDS if name in before and after.get(name) == before[name]}
+    return facts(kept) if kept else ()
 
 
 def _sentences(shown: Mapping[str, Json]) -> list[str]:

@@ -20,6 +20,7 @@ from approvals.pages.diffs import Diff, diff
 from approvals.pages.words import Mark
 from audit import catalogue
 from audit.catalogue import EventType, Part
+from audit.names import label
 from orchestration.pages import marks
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Entry:
     leaf: str
     request: str
     item: str
+    satisfied_by: str = ""  # label of the request whose approval this verdict's gate was passed with
 
     @property
     def has_more(self) -> bool:
@@ -187,6 +189,7 @@ def build(
         by_place.setdefault((payload.stream, payload.seq), []).append(payload)
     length = max(((ended or now) - started).total_seconds(), 0.001)
     groups = _groups(raws)
+    approvals = _approvals(raws)
     folded = {raw.place for group in groups.values() for raw in group[:-1]}
     entries = []
     for raw in raws:
@@ -194,6 +197,8 @@ def build(
             continue
         group = next((group for group in groups.values() if group[-1].place == raw.place), [raw])
         entry = _entry(raw, by_place, names, run_stream, started, length)
+        if approval := approvals.get(raw.place):
+            entry = replace(entry, request=approval, satisfied_by=label("request", approval))
         if len(group) > 1:
             attempts = _attempts(group, by_place, run_stream)
             entry = replace(
@@ -236,6 +241,22 @@ def _groups(raws: Sequence[Raw]) -> dict[tuple[str, Json], list[Raw]]:
             continue  # the handoff itself keeps its row
         found.setdefault((raw.event.step, raw.data.get("visit")), []).append(raw)
     return {key: group for key, group in found.items() if len(group) > 1}
+
+
+def _approvals(raws: Sequence[Raw]) -> dict[tuple[str, int], str]:
+    """Place of a verdict -> the request it was satisfied by: the approval that the effect right after it names.
+
+    The verdict is asked again after an approval; without this its row reads as if the effect had passed the gate by itself.
+    """
+    found: dict[tuple[str, int], str] = {}
+    last: dict[tuple[str, Json], Raw] = {}
+    for raw in raws:
+        key = raw.event.step, raw.data.get("visit")
+        if raw.event.type == "verdict.given":
+            last[key] = raw
+        elif raw.event.type in ("effect.intended", "effect.done") and raw.data.get("approval") and key in last:
+            found[last.pop(key).place] = str(raw.data["approval"])
+    return found
 
 
 def _attempts(group: Sequence[Raw], payloads: Mapping[tuple[str, int], Sequence[Stored]], run_stream: str) -> list[Attempt]:

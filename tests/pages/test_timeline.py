@@ -117,3 +117,26 @@ def test_lanes_are_counted_in_their_order():
     entries = rows(failing_twice())
 
     assert timeline.lane_counts(entries) == {"handoffs": 1, "agents": 1}
+
+
+def test_a_verdict_that_was_satisfied_by_an_approval_names_it():
+    request = "3f2a91c0-0000-4000-8000-000000000000"
+    where = {"step": "draft", "visit": 1}
+    asked, again = (event(seq, "verdict.given", data={**where, "answer": "gate"}) for seq in (1, 3))
+    done = event(4, "effect.done", data={**attempt(1), "approval": request})
+
+    entries = rows([asked, event(2, "gate.settled", data={**where, "request": request}), again, done])
+
+    assert [entry.satisfied_by for entry in entries] == ["", "", "APR-3F2A91", ""]
+    assert [entry.satisfied_by for entry in rows([asked, event(2, "effect.done", data={**attempt(1), "approval": ""})])] == [
+        "",
+        "",
+    ]
+
+
+def test_the_default_of_a_table_is_not_told_as_an_unknown_rule():
+    chosen = {"step": "draft", "visit": 1, "table": "desk", "case": "unknown"}
+    by_default, by_rule = rows([event(seq, "route.chosen", data={**chosen, "rule": rule}) for seq, rule in ((1, ""), (2, "a"))])
+
+    assert "".join(part.text for part in by_default.parts).endswith("to unknown by the default")
+    assert "".join(part.text for part in by_rule.parts).endswith("to unknown by rule a")
