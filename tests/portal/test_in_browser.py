@@ -183,3 +183,16 @@ def test_a_half_typed_document_is_not_left_without_asking(house: User, open_as: 
     page.wait_for_timeout(500)
     assert asked == ["beforeunload"]
     assert page.locator("#document-text").input_value().startswith("x")
+
+
+def test_on_a_phone_no_column_is_cut(house: User, open_as: Callable[..., Page]) -> None:
+    page = open_as(house, viewport={"width": 390, "height": 844})
+    page.goto("/orchestration/agent/")
+    assert page.locator(".ag-scroll-x").evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    page.goto("/open/RoutingTable/?name=desk")
+    rules = page.get_by_role("region", name="Rules, scrolls sideways")
+    assert rules.evaluate("box => box.scrollWidth > box.clientWidth")
+    assert page.get_by_text("The rules go on to the right").is_visible()
+    assert axe_faults(page) == []
+    page.goto("/audit/verify/")
+    assert page.locator(".au-vr").evaluate("form => innerWidth - form.getBoundingClientRect().right") >= 12

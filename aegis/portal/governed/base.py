@@ -38,7 +38,7 @@ class GovernedAdmin(RestrictedAdmin):
     @admin.display(description="Name", ordering="name")
     def entry(self, row: Governed) -> str:
         detail = format_html(' <span class="ag-muted">{}</span>', row.title) if row.title and row.title != row.name else ""
-        return format_html('<a class="ag-strong" href="{}">{}</a>{}', pages.url_of(row), row.name, detail)
+        return format_html('<a href="{}"><span class="ag-strong">{}</span>{}</a>', pages.url_of(row), row.name, detail)
 
     @admin.display(description="Version", ordering="version")
     def version_number(self, row: Governed) -> str:
