@@ -54,12 +54,19 @@ def faults_of(page: Page, look: Look) -> list[str]:
 
 
 def overflow_of(page: Page) -> list[str]:
-    """Elements that make the page scroll sideways (WCAG 1.4.10)."""
-    return page.evaluate(
-        """() => document.documentElement.scrollWidth <= innerWidth ? [] : ['the page scrolls sideways: ' +
-            [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-            .slice(0, 3).map(e => e.tagName + '.' + e.className).join(', ')]"""
+    """What makes the page scroll sideways (WCAG 1.4.10), and what can be pressed but lies off its left edge for good."""
+    found: list[str] = page.evaluate(
+        """() => {
+            const told = e => e.tagName.toLowerCase() + '.' + (e.getAttribute('class') || '');
+            const wide = document.documentElement.scrollWidth > innerWidth;
+            const past = [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1);
+            const lost = [...document.querySelectorAll('a[href],button,input,textarea,select,summary')].filter(e =>
+                e.checkVisibility({visibilityProperty: true}) && !e.closest('.ag-skip') && e.getBoundingClientRect().left < -1);
+            return [...(wide ? ['scrolls sideways: ' + past.slice(0, 3).map(told).join(', ')] : []),
+                ...lost.map(e => 'off the left edge: ' + told(e) + ' ' + e.innerText)];
+        }"""
     )
+    return found
 
 
 def _why(node: dict[str, Any]) -> str:

@@ -104,7 +104,9 @@ def of_an_auditor(page: Page) -> Iterator[Scene]:
     yield Scene(
         "audit-panel", "/audit/", lambda page: (page.locator(".au-row").first.click(), page.wait_for_selector("#au-pt"))
     )
-    yield Scene("audit-event", first(page, "/audit/?q=ticket.reply", "#au-list a").split("?")[0], looks=DIAGONAL)
+    page.goto("/audit/?q=ticket.reply")
+    panel = page.locator("#au-list a").first.get_attribute("data-panel") or ""
+    yield Scene("audit-event", panel.removesuffix("panel/"), looks=DIAGONAL)
     yield Scene("audit-verify", "/audit/verify/")
     yield Scene(
         "audit-verified",
