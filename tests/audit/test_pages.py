@@ -155,9 +155,7 @@ def test_an_event_of_others_looks_like_an_unknown_one(
     assert "not for olivia" not in get(client, f"/audit/?event={event.stream}/{event.seq}&span=all")
 
 
-@pytest.mark.parametrize(
-    "event", ["", "x", "x/", "/1", "config:Probe/99999999999999", "config:Probe/-1", "config:Probe/²"]
-)
+@pytest.mark.parametrize("event", ["", "x", "x/", "/1", "config:Probe/99999999999999", "config:Probe/-1", "config:Probe/²"])
 def test_a_broken_event_in_the_address_opens_nothing(auditor: Client, event: str) -> None:
     assert 'id="au-panel" aria-label="The chosen event" data-closed="/audit/" hidden' in get(auditor, f"/audit/?event={event}")
 
