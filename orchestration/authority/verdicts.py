@@ -31,7 +31,7 @@ from orchestration.authority.matrix import (
 
 __all__ = [
     "EMPTY", "AgentEntry", "Answer", "Capability", "Considered", "Grant", "Lock", "Matrix", "Principal", "Resource", "Role",
-    "Verdict", "decide", "load",
+    "Verdict", "decide", "load", "stricter",
 ]  # fmt: skip
 
 Answer = Literal["allow", "gate", "deny"]
@@ -156,7 +156,7 @@ def decide(matrix: Matrix, principal: Principal, capability: str, resource: Reso
     visible = _visible(asked, resource, facts, identity)
     verdict = _asked(matrix, blank, asked, roles, visible, principal.kind == "user", "principal")
     if asked.requester_too:
-        verdict = _stricter(matrix, verdict, _asked_for_requester(matrix, blank, asked, resource, facts))
+        verdict = stricter(matrix, verdict, _asked_for_requester(matrix, blank, asked, resource, facts))
     return _with_floor(matrix, verdict)
 
 
@@ -260,7 +260,7 @@ def _asked_for_requester(
     return verdict
 
 
-def _stricter(matrix: Matrix, first: Verdict, second: Verdict) -> Verdict:
+def stricter(matrix: Matrix, first: Verdict, second: Verdict) -> Verdict:
     """The stricter of two answers, with what both considered. Two gates become one under the stricter policy."""
     harder = second if _STRICTNESS[second.answer] > _STRICTNESS[first.answer] else first
     if first.answer == second.answer == "gate":

@@ -8,6 +8,7 @@ import pytest
 
 from aegis.core.actors import Actor
 from orchestration.agents.protocol import Abstain, Done
+from orchestration.authority.verdicts import Principal
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import planner
 from orchestration.engine.planner import CallFailed, EffectAnswered, Message, Taken
@@ -496,3 +497,20 @@ def test_a_queue_that_is_gone_falls_back_to_the_workflows_own():
     life.reply(Abstain("?"))
 
     assert life.last.items[0].queue == "people"
+
+
+def test_of_two_gates_the_stricter_policy_binds_what_a_person_wrote_in_an_agents_stead():
+    world = world_with("gate", policy="sign-off")
+    two = {"stages": [{"groups": ["Leads"], "quorum": 2}], "reason": "always"}
+    world.matrix_document["policies"]["two"] = two
+    cell = {"capability": "ticket.reply", "effect": "gate", "policy": "two"}
+    world.matrix_document["roles"]["Leads"] = {"people": True, "grants": [cell]}
+    world.policies["two"] = policy("two", stages=two["stages"])
+    world.authors["review:x/2"] = Principal("user", PERSON.ref, ("Leads",))
+    life = Life(workflow(*ACT), world)
+    life.turn()
+    life.reply(Abstain("?"))
+
+    life.turn(message(life, "review_settled", "completed", output="review:x/2", value={"reply": PROPOSAL}))
+
+    assert life.last.openings[0].policy == "two"

@@ -26,11 +26,11 @@ REQUESTER_ID = "00000000-0000-0000-0000-00000000000c"
 ANYTHING = compile_schema({"type": "object"})
 
 
-def policy(**spec: object) -> policies.Policy:
+def policy(name: str = "sign-off", **spec: object) -> policies.Policy:
     document = {
         "apiVersion": "aegis/v1",
         "kind": "ApprovalPolicy",
-        "metadata": {"name": "sign-off"},
+        "metadata": {"name": name},
         "spec": {"stages": [{"groups": ["Leads"], "quorum": 1}], "deadline": "1h", **spec},
     }
     return policies.load(document)

@@ -14,7 +14,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.core.expressions import Failed
 from approvals.policies import passes_fast, raised_risk
-from orchestration.authority.verdicts import Principal, Resource, Verdict, decide
+from orchestration.authority.verdicts import Principal, Resource, Verdict, decide, stricter
 from orchestration.engine.planner import MAX_LOSSES, EffectAnswered
 from orchestration.engine.scene import EffectCall, Opening, Patch, RecordSnapshot, Scene
 from orchestration.engine.steps.agent import expression_failed, next_attempt_at
@@ -28,7 +28,6 @@ from orchestration.engine.steps.proposals import (
 )
 from orchestration.workflows.definition import ActStep, AgentVersion
 
-STRICTNESS = {"allow": 0, "gate": 1, "deny": 2}
 MAX_RACES = 3  # commits that may lose to another writer of the same record before a person has to look
 
 
@@ -72,8 +71,7 @@ def ask(scene: Scene, step: ActStep, agent: AgentVersion, proposal: Proposal, fa
     author = scene.world.author(scene.state.outputs.get(step.source, ""))
     if author is None:
         return verdict
-    own = decide(matrix, author, proposal["capability"], resource, facts)
-    return own if STRICTNESS[own.answer] > STRICTNESS[verdict.answer] else verdict
+    return stricter(matrix, verdict, decide(matrix, author, proposal["capability"], resource, facts))
 
 
 def carry_out(
