@@ -1,0 +1,52 @@
+"""Named points at which a test lets a process die. Nothing happens unless `AEGIS_CRASH_AT` names one.
+
+`AEGIS_CRASH_AT=committed:3` kills this process with SIGKILL when it passes the point "committed" for the third time: no handler
+runs, nothing is flushed, as when the machine loses power under it. A system check warns of the variable.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+CRASH_AT_VARIABLE: Final = "AEGIS_CRASH_AT"
+
+#: Every point there is, in the order a run passes them.
+CRASH_POINTS: Final = (
+    "submit_written",  # run and first line written, not committed
+    "submitted",  # committed; the bell not rung
+    "claim_written",  # leases taken, not committed
+    "claimed",  # leases committed, nothing done
+    "runs_moved",  # run rows updated (fence checked), nothing else written
+    "waits_written",  # requests, review items, records, counters written; the journal not
+    "journal_written",  # everything written, not committed
+    "committed",  # committed; calls not started
+    "call_starting",  # a call's intent stands; the call not made
+    "call_answered",  # the answer is in memory only
+    "effect_starting",
+    "effect_answered",  # it happened outside; the answer is in memory only
+    "decision_written",  # a vote and its inbox row written, not committed
+    "driven",  # a nudge's work is done; the queue not told
+    "sweeping",
+)
+
+
+def _read() -> tuple[str, int]:
+    name, _, count = os.environ.get(CRASH_AT_VARIABLE, "").partition(":")
+    if name and name not in CRASH_POINTS:
+        raise ValueError(f"{CRASH_AT_VARIABLE}: no crash point {name!r}; there are {', '.join(CRASH_POINTS)}")
+    return name, int(count or 1)
+
+
+_armed, _left = _read()
+
+
+def crash_point(name: str) -> None:
+    """Die here, if this is the point and the pass that `AEGIS_CRASH_AT` names."""
+    global _left
+    if name != _armed:
+        return
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
