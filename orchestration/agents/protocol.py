@@ -59,12 +59,14 @@ class CallFailed:
     """A call that gave no reply we can use. Made by connectors and the engine, never by an agent.
 
     Attributes:
-        code: agent_error, timeout or contract.
+        code: agent_error, timeout, contract, rate_limited or unavailable.
         detail: for people; may quote what the agent said, so it is kept as a payload.
+        retry_after: seconds the agent asked to be left alone, 0 if it did not. A wish: the step's retry rules bound it.
     """
 
     code: str
     detail: str
+    retry_after: float = 0.0
 
 
 PythonAgent = Callable[[AgentRequest], Reply]

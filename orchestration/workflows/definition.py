@@ -190,8 +190,9 @@ class AgentVersion:
     id: str  # UUID text, its identity as a principal
     name: str
     digest: str
-    connector: str  # "python"
-    callable: str  # registered name
+    connector: str  # "python" or "http"
+    callable: str  # registered name; "" unless the connector is python
     settings: Mapping[str, Json]
     roles: tuple[str, ...]
     owner: str  # user ref
+    connection: Mapping[str, Json] = field(default_factory=dict)  # the connector's document, as pinned

@@ -182,15 +182,16 @@ def _agent_versions(documents: Mapping[str, Json], pins: Mapping[str, str]) -> d
         row, spec = rows.get(name), document["spec"]
         if row is None:
             raise IntegrityBroken(f"Agent {name} is pinned, but there is no such agent")
-        connector, callable_ = next(iter(spec["connector"].items()))
+        connection = spec["connector"]
         versions[name] = AgentVersion(
             id=str(row.pk),
             name=name,
             digest=pins[f"Agent/{name}"],
-            connector=connector,
-            callable=callable_,
+            connector="python" if "python" in connection else next(iter(connection)),
+            callable=connection.get("python", ""),
             settings=spec.get("settings", {}),
             roles=tuple(spec.get("roles", ())),
             owner=str(row.owner_id),
+            connection=connection,
         )
     return versions

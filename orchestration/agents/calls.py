@@ -1,0 +1,30 @@
+"""One way to ask an agent, whatever its connector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from orchestration.agents import python
+from orchestration.agents.protocol import AgentRequest, CallFailed, Reply
+from orchestration.workflows.definition import AgentVersion
+
+Connector = Callable[[AgentVersion, AgentRequest, int, timedelta], Reply | CallFailed]
+
+CONNECTORS: Final[dict[str, Connector]] = {
+    "python": lambda agent, request, _fence, _timeout: python.call(agent, request),
+}
+
+
+def call(agent: AgentVersion, request: AgentRequest, *, fence: int, timeout: timedelta) -> Reply | CallFailed:
+    """Ask an agent once. Safe from many threads at a time; never raises for what an agent does.
+
+    Args:
+        fence: of the lease the call is made under; goes with the call, so that an agent can refuse a stale caller.
+        timeout: the connector ends the call by itself then. Inline python agents cannot be ended: the caller stops waiting.
+    """
+    connector = CONNECTORS.get(agent.connector)
+    if connector is None:
+        return CallFailed("agent_error", f"there is no connector {agent.connector!r}")
+    return connector(agent, request, fence, timeout)
