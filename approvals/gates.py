@@ -15,6 +15,7 @@ from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError, Fault, Invalid, NotAuthenticated, NotFound, Stale
+from aegis.core.faults import crash_point
 from aegis.identity.authority import hold_shared, raise_epoch
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
@@ -224,6 +225,7 @@ def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_
             docket.pass_stage(request, policy, result.stage, cause, now)
         case "open":
             pass
+    crash_point("decision_written")
     return request
 
 
@@ -238,6 +240,7 @@ def _expire(request_id: UUID) -> bool:
         return False
     docket.settle(request, None, "expired", SYSTEM, now)
     question.settled(request, "expired", SYSTEM)
+    crash_point("expiry_written")
     return True
 
 
