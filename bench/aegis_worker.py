@@ -1,4 +1,4 @@
-"""One worker process of AEGIS for `bench.engine`: ready, waits for a line, drives until nothing is runnable, tells what it took.
+"""One worker process of AEGIS for `bench.engine`: ready, waits for a line, drives until nothing is left, tells its times.
 
 python -m bench.aegis_worker drain|found|submit N|counts     (AEGIS_DATABASE_URL names the database)
 """

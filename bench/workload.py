@@ -1,9 +1,9 @@
 """The work that the engine is measured by: five inline agent steps with a contract each, then one governed effect.
 
-Everything is on as in production: release and matrix through change control, journal with chain and payload commitments, append-only
-triggers, indexes, leases and fences, the authority epoch. A run writes 14 events: `run.submitted`, five times `step.started` and
-`step.completed`, `verdict.given` (the live matrix, one CEL condition), `effect.done` (a record made by compare-and-set) and
-`run.completed`. It counts as five steps, although it has six.
+Everything is on as in production: release and matrix through change control, journal with chain and payload commitments,
+append-only triggers, indexes, leases and fences, the authority epoch. A run writes 14 events: `run.submitted`, five times
+`step.started` and `step.completed`, `verdict.given` (the live matrix, one CEL condition), `effect.done` (a record made by
+compare-and-set) and `run.completed`. It counts as five steps, although it has six.
 
 The agents are registered on import; a worker imports this module through AEGIS_AGENT_MODULES.
 """
