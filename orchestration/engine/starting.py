@@ -1,0 +1,137 @@
+"""What a submission needs to become a run, and the rows it becomes. `submission` decides which ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from django.db import transaction
+
+from aegis.core import clock, wake
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+from aegis.core.errors import Invalid
+from aegis.core.expressions import Failed, compile_value
+from aegis.core.faults import crash_point
+from aegis.identity.models import User
+from audit import chain, journal
+from audit.drafts import Context, Draft, Head
+from orchestration.engine import state as states
+from orchestration.engine.fold import fold
+from orchestration.engine.models import Run
+from orchestration.engine.state import State
+from orchestration.workflows.models import Workflow
+from orchestration.workflows.release import Release
+
+LAST_TIER: Final = 5
+MAX_BUSINESS_KEY_CHARS: Final = 200
+
+
+class InputRefused(Invalid):
+    """The payload breaks the workflow's input contract. Only the refusal is recorded."""
+
+    code, title = "input_refused", "The request breaks its contract"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A submission whose bytes are made: the digest is what a key is compared by."""
+
+    payload: Json
+    body: bytes
+    digest: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A submission that keeps the contract, with what the workflow computes from it."""
+
+    item: Item
+    business_key: str
+    priority: int
+
+
+def planner(release: Release) -> Callable[[Item], Plan]:
+    """How items become plans under one release; what can be made ready once for a whole batch is.
+
+    The function raises InputRefused: the payload breaks the contract, or has no business key.
+    """
+    definition = release.definition
+    checker = release.contracts[definition.input]
+    variables: Final = {"input": "map", "steps": "map"}
+    business_key_of = compile_value(definition.business_key, variables).value  # type: ignore[arg-type]  # str is no Literal
+    tier_of = compile_value(definition.priority, variables).value  # type: ignore[arg-type]
+
+    def plan(item: Item) -> Plan:
+        if faults := checker.faults(item.payload):
+            raise InputRefused(f"The request breaks {definition.input}", faults=faults)
+        facts = {"input": item.payload, "steps": {}}
+        business_key = business_key_of(facts)
+        if isinstance(business_key, Failed) or not isinstance(business_key, str | int) or not str(business_key)[:1]:
+            raise InputRefused(f"The business key {definition.business_key} has no value in this request")
+        tier = tier_of(facts)
+        if not isinstance(tier, int) or not 1 <= tier <= LAST_TIER:
+            tier = LAST_TIER  # an error never widens
+        return Plan(item, str(business_key)[:MAX_BUSINESS_KEY_CHARS], tier)
+
+    return plan
+
+
+def start(workflow: Workflow, release: Release, plans: Sequence[Plan], person: User, actor: Actor) -> list[Run]:
+    """Insert runs with their first lines, inside the caller's transaction, and ring after it. Runs in the order of the plans.
+
+    Raises:
+        IntegrityError: a key was committed meanwhile (`run_submitted_once`); nothing of the transaction stands.
+    """
+    at = clock.db_now()
+    runs: list[Run] = []
+    lines: list[chain.Line] = []
+    for plan in plans:
+        run = Run(
+            id=uuid4(),
+            workflow=workflow,
+            release_id=release.id,
+            business_key=plan.business_key,
+            requester=person,
+            idempotency_key=plan.item.key,
+            input_digest=plan.item.digest,
+            priority=plan.priority,
+            submitted_at=at,
+        )
+        lines += _first_line(run, release, plan, actor)
+        runs.append(run)
+    Run.objects.bulk_create(runs)
+    journal.write(lines)
+    crash_point("submit_written")
+    transaction.on_commit(lambda: crash_point("submitted"))
+    wake.nudge()
+    return runs
+
+
+def _first_line(run: Run, release: Release, plan: Plan, actor: Actor) -> list[chain.Line]:
+    """Seal `run.submitted` and put its consequences on the (unsaved) row."""
+    data = {
+        "workflow": release.workflow,
+        "version": release.version,
+        "priority": plan.priority,
+        "next": release.definition.steps[0].common.id,
+        "input_digest": plan.item.digest,
+    }
+    draft = Draft("run.submitted", actor, data=data, payloads={"input": plan.item.body}, outcome="accepted")
+    context = Context(
+        stream=run.stream,
+        scope="workflow",
+        scope_id=str(release.workflow_id),
+        run_id=run.pk,
+        subject=str(run.subject_ref),
+        trace=run.pk.hex,
+        definition=release.digest,
+    )
+    lines, head = chain.seal(context, Head(), [draft], run.submitted_at, journal.new_salts())
+    state = fold(State(), stream=run.stream, seq=1, type=draft.type, data=data)
+    run.state, run.status, run.step = states.dump(state), state.status, state.step
+    run.seq, run.head = head.seq, head.leaf
+    return lines
