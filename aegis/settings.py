@@ -209,7 +209,7 @@ SPECTACULAR_SETTINGS = {
 LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
 SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
 RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
-CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 16, minimum=1))
+CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 64, minimum=1))
 # Modules that register python agents and effect handlers: the reference workflow's, and what the installation adds.
 AGENT_MODULES = ["examples.support_intake.agents", *env.names("AEGIS_AGENT_MODULES")]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+import orjson
 from django.db import connection, transaction
 
 from aegis.core import clock
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Every column but `id`, in the order of the model. A new one must be added to `_event_row` too (tests/audit/test_append.py).
 _EVENT_COLUMNS = [str(field.column) for field in Event._meta.concrete_fields if not field.primary_key]
 _PAYLOAD_COLUMNS = ["stream", "seq", "name", "body", "salt"]
+_INTEGERS = {"seq", "duration_ms"}
 _AT = Event._meta.get_field("at")
 _RUN_ID = Event._meta.get_field("run_id")
 
@@ -33,8 +35,17 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"
 
 
+def _insert_all(table: str, columns: Sequence[str]) -> str:
+    types = {"at": "timestamptz", "run_id": "uuid", **dict.fromkeys(_INTEGERS, "int")}
+    typed = ", ".join(f"{column} {types.get(column, 'text')}" for column in columns)
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS v({typed})"
+
+
 _INSERT_EVENT = _insert("audit_event", _EVENT_COLUMNS)
 _INSERT_PAYLOAD = _insert("audit_payload", _PAYLOAD_COLUMNS)
+_INSERT_EVENTS = _insert_all("audit_event", _EVENT_COLUMNS)
+_INSERT_PAYLOADS = _insert_all("audit_payload", _PAYLOAD_COLUMNS)
 
 
 class HasHead(Protocol):
@@ -90,15 +101,20 @@ def append_to(row: HasHead, context: Context, drafts: Sequence[Draft], at: datet
 def write(lines: Sequence[Line]) -> None:
     """Insert sealed lines of any number of streams. The caller saves the heads. `UNIQUE(stream, seq)` refuses a lost race.
 
-    The engine's hot path, so plain SQL: one statement for all events and one for all payloads, run as a batch (PostgreSQL: one
-    prepared statement in a pipeline, one round trip each). Measured for 60 lines with a payload of 400 bytes each, per line:
-    SQLite 20 us (bulk_create 67), PostgreSQL 114-156 us (bulk_create 220, INSERT ... SELECT unnest 180); sealing costs 26-37.
+    The engine's hot path, so plain SQL: two statements, whatever the number of lines. PostgreSQL gets all rows as one JSON
+    text; for 40 lines that takes 8 us of the client's time per line and 38 us in all (row by row in a pipeline 22 and 37,
+    arrays 57 and 95, COPY 12 and 35). SQLite, in this process, takes them row by row as one batch.
     """
     _require_transaction()
     if not lines:
         return
     payloads = [(line.stream, line.seq, name, body.decode(), salt) for line in lines for name, body, salt in line.payloads]
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(_INSERT_EVENTS, [_as_json(_EVENT_COLUMNS, [_event_row(line) for line in lines])])
+            if payloads:
+                cursor.execute(_INSERT_PAYLOADS, [_as_json(_PAYLOAD_COLUMNS, payloads)])
+            return
         cursor.executemany(_INSERT_EVENT, [_event_row(line) for line in lines])
         if payloads:
             cursor.executemany(_INSERT_PAYLOAD, payloads)
@@ -134,6 +150,10 @@ def new_salts() -> Iterator[str]:
     """Endless fresh salts, 16 random bytes each, as hex."""
     while True:
         yield secrets.token_hex(16)
+
+
+def _as_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    return orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
 
 
 def _event_row(line: Line) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 """The driver: takes runnable runs in hand and moves them until nothing is left to do.
 
-One thread talks to the database; agent calls and remote effects run in threads of their own, so a slow call holds nobody.
-Each turn: take answers, claim, advance (pure), commit, start the calls whose intents were committed.
+One thread talks to the database; agent calls and remote effects run in a pool of threads, so a slow call holds nobody. Each
+round: take answers, claim, give every run that has news its turn (pure), commit all of these turns together, start the calls
+whose intents now stand.
 
 A run leaves the hand when it waits for something that is not in this process, when its commit was refused, or at shutdown.
 """
@@ -12,65 +13,82 @@ import queue
 import threading
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
 
-from aegis.core import canonical, clock
-from aegis.core.errors import Unavailable
+from aegis.core import clock
+from aegis.core.faults import crash_point
 from audit.drafts import Context
-from orchestration.agents import python as python_agents
-from orchestration.engine import effects, hand, inbox, lease, turn
+from orchestration.engine import calls, hand, inbox, lease, turn
+from orchestration.engine.calls import Answer, Call
 from orchestration.engine.commit import (
+    DATABASE_GONE,
+    Broken,
     Committed,
-    EpochMoved,
     LeaseLost,
     NobodyToAsk,
+    Outcome,
     RecordMoved,
     Transition,
     commit,
 )
 from orchestration.engine.hand import Held
-from orchestration.engine.planner import CallFailed, EffectAnswered, News, Replied, Taken
-from orchestration.engine.scene import AgentCall, EffectCall, Scene
+from orchestration.engine.planner import EffectAnswered, Message, News, Replied, Taken
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import act
-from orchestration.engine.world import LiveWorld
+from orchestration.engine.world import LiveWorld, Wave
 
 log = structlog.get_logger(__name__)
 
-MAX_TRIES = 20  # of one turn against a world that keeps moving; then the run is given back and tried later
-IDLE_WAIT_SECONDS = 0.05
-GRACE_SECONDS = 5.0  # for calls in flight when asked to stop; then they are lost and made again by the next holder
-
-#: The database is away, not the run at fault: everything in hand is dropped and its leases run out.
-DATABASE_GONE = (OperationalError, InterfaceError, Unavailable)
+MAX_TRIES: Final = 20  # of one turn against a world that keeps moving; then the run is given back and tried later
+LOOK_SECONDS: Final = 0.25  # between two looks for claimable runs while calls are in flight and nobody rings
+LINGER_SECONDS: Final = 0.001  # to let answers that come together share a commit
+TICK_SECONDS: Final = 0.02  # how finely call deadlines are watched
+GRACE_SECONDS: Final = 5.0  # for calls in flight when asked to stop; then they are lost and made again by the next holder
+MARGIN_SECONDS: Final = 2.0  # a connector ends a call outside by itself; should it not, this much later nobody waits for it
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call thread brings back."""
+class _Turn:
+    """A turn that was played and waits for its commit."""
 
-    run_id: uuid.UUID
-    fence: int
-    news: Replied | EffectAnswered
+    held: Held
+    scene: Scene
+    due_at: datetime | None
 
 
 @dataclass(slots=True)
 class Driver:
-    """One drive of one worker process. Not shared between threads."""
+    """One drive of one worker process. Not shared between threads, but for `look` and `has_room`."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     among: Sequence[uuid.UUID] = ()
     lease: timedelta = field(default_factory=lambda: timedelta(seconds=settings.LEASE_SECONDS))
     held: dict[uuid.UUID, Held] = field(default_factory=dict)
-    answers: queue.SimpleQueue[Answer] = field(default_factory=queue.SimpleQueue)
+    answers: queue.SimpleQueue[Answer | None] = field(default_factory=queue.SimpleQueue)
+    wave: Wave = field(default_factory=Wave)
+    waiting: list[Held] = field(default_factory=list)  # their calls are intended and not begun
+    look_at: float = 0.0  # when to look for claimable runs again
+    watched_at: float = 0.0
     renewed_at: float = field(default_factory=clock.monotonic)
     stopped_at: float = 0.0
     committed: int = 0  # transitions, for those who measure
+
+    @property
+    def has_room(self) -> bool:
+        """Could it claim a run now?"""
+        return not self.stop.is_set() and self._room() > 0
+
+    def look(self) -> None:
+        """Look for claimable runs at once, waiting or not. Called by other threads; never blocks."""
+        self.look_at = 0.0
+        self.answers.put(None)
 
     def drive(self) -> None:
         """Work until no run is runnable and no call is in flight. `stop` ends claiming; calls in flight get a grace.
@@ -83,7 +101,8 @@ class Driver:
                 self._take_answers()
                 self._time_out_calls()
                 claimed = self._claim()
-                moved = self._advance_all()
+                moved = self._advance()
+                self._start_calls()
                 self._renew()
                 if not self.held and not claimed:
                     return
@@ -92,6 +111,8 @@ class Driver:
         finally:
             self._give_back()
 
+    # ---- claiming --------------------------------------------------------------------------------------------------------
+
     def _is_over(self) -> bool:
         if not self.stop.is_set():
             return False
@@ -99,92 +120,123 @@ class Driver:
         self.stopped_at = self.stopped_at or moment
         return not self.held or moment - self.stopped_at > GRACE_SECONDS
 
+    def _room(self) -> int:
+        """Runs that may be claimed: K in hand at most, and not more in flight than there are threads for."""
+        held = list(self.held.values())
+        if any(run.is_alone for run in held):
+            return 0
+        in_hand = sum(run.news is not None for run in held)
+        return min(settings.RUNS_IN_HAND - in_hand, settings.CALLS_IN_FLIGHT - len(held))
+
     def _claim(self) -> int:
-        if self.stop.is_set():
+        moment = clock.monotonic()
+        if self.stop.is_set() or (self.held and moment < self.look_at):
             return 0
-        room = settings.RUNS_IN_HAND - len(self.held)
-        if room <= 0 or any(held.is_alone for held in self.held.values()):
+        room = self._room()
+        if room <= 0:
             return 0
+        self.look_at = moment + LOOK_SECONDS
         claimed = lease.claim(room, lease=self.lease, among=self.among)
-        for run in claimed:
-            try:
-                held = hand.take(run)
-            except DATABASE_GONE:
-                raise
-            except Exception:
-                log.exception("run_cannot_be_taken", run=str(run.id))  # its lease runs out; counted by claims_since_commit
-                continue
-            held.news = [Taken(), *inbox.unread(run.id, seen=run.seen, wake=run.wake)]
-            self.held[run.id] = held
+        if claimed:
+            crash_point("claimed")
+            self.look_at = 0.0  # there may be more
+            for held in hand.take(claimed):
+                self.held[held.run.id] = held
         return len(claimed)
 
-    def _advance_all(self) -> bool:
-        """Give every run that has news its turn. True if there was one."""
+    # ---- turns -----------------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> bool:
+        """Give runs that have news their turn, as many as share a commit. True if there was one."""
         ready = [held for held in self.held.values() if held.news is not None]
+        if not ready:
+            return False
+        alone = [held for held in ready if held.is_alone]
+        self._play_wave(alone[:1] or ready[: settings.RUNS_IN_HAND])
+        return True
+
+    def _play_wave(self, ready: Sequence[Held]) -> None:
+        self.wave.begin()
+        turns: list[_Turn] = []
         for held in ready:
             try:
-                self._turn(held)
+                played = self._play(held)
             except DATABASE_GONE:
                 raise
             except Exception:
                 self._fault(held, traceback.format_exc(limit=8))
-        return bool(ready)
+                continue
+            if played.scene.drafts:
+                turns.append(played)
+            else:
+                self._rest(held, played.due_at)
+        if not turns:
+            return
+        crash_point("planned")
+        outcomes = commit([self._transition(played) for played in turns])
+        crash_point("committed")
+        self._after_commit(turns, outcomes)
 
-    def _turn(self, held: Held) -> None:
-        """Advance and commit one run until it rests or waits for a call."""
-        races, without_voters = 0, frozenset[str]()
-        for _ in range(MAX_TRIES):
-            world = LiveWorld(without_voters=without_voters)
-            scene = held.scene(world)
-            scene.lost_races = races
-            due_at = self._play(held, scene)
-            if not scene.drafts:
-                self._rest(held, due_at)
-                return
-            outcome = commit([self._transition(held, scene, world, due_at)])[0]
-            match outcome:
-                case Committed():
-                    self.committed += 1
-                    self._after_commit(held, scene, outcome)
-                    return
-                case EpochMoved():
-                    continue
-                case RecordMoved():
-                    races += 1
-                case NobodyToAsk(policy=policy):
-                    without_voters |= {policy}
-                case LeaseLost():
-                    self.held.pop(held.run.id, None)
-                    return
-        lease.release([(held.run.id, held.fence)])
-        self.held.pop(held.run.id, None)
-
-    def _play(self, held: Held, scene: Scene) -> datetime | None:
+    def _play(self, held: Held) -> _Turn:
+        scene = held.scene(LiveWorld(self.wave, without_voters=held.without_voters))
         if held.claims > lease.MAX_CLAIMS and not scene.state.is_ended:
             scene.emit("run.quarantined", {"step": scene.state.step, "visit": scene.state.visit, "losses": held.claims})
             scene.review("quarantined", scene.run.release.definition.fallback_queue)
-            return None
+            return _Turn(held, scene, None)
         if held.erased and not scene.state.is_ended and scene.state.phase == "ready":
             scene.review("payload_erased", scene.run.release.definition.fallback_queue)
-            return None
-        return turn.take(scene, held.news or ())
+            return _Turn(held, scene, None)
+        return _Turn(held, scene, turn.take(scene, held.news or ()))
 
-    def _after_commit(self, held: Held, scene: Scene, outcome: Committed) -> None:
-        """Take over what the commit made true, and start the call it intended."""
+    def _after_commit(self, turns: Sequence[_Turn], outcomes: Sequence[Outcome]) -> None:
+        won: list[tuple[_Turn, Committed]] = []
+        for played, outcome in zip(turns, outcomes, strict=True):
+            match outcome:
+                case Committed():
+                    won.append((played, outcome))
+                case LeaseLost():
+                    self._let_go(played.held)
+                case Broken(detail=detail):
+                    self._fault(played.held, detail)
+                case _:
+                    self._again(played.held, outcome)
+        self.committed += len(won)
+        unread = inbox.unread({played.held.run.id: (_seen(played), outcome.wake) for played, outcome in won})
+        for played, outcome in won:
+            self._settle(played, outcome, unread.get(played.held.run.id))
+
+    def _settle(self, played: _Turn, outcome: Committed, unread: Sequence[Message] | None) -> None:
+        """Take over what the commit made true, and get the call it intended going."""
+        held, scene = played.held, played.scene
         held.absorb(scene, outcome.head)
-        unread = inbox.unread(held.run.id, seen=held.seen, wake=outcome.wake) if outcome.wake > held.seen else []
         held.news = [*unread] if unread else None
         if scene.call is not None:
-            held.call, held.deadline = scene.call, clock.monotonic() + scene.call.timeout.total_seconds()
-            self._start(held, scene.call)
+            held.call, held.deadline = scene.call, 0.0
+            self.waiting.append(held)
         if held.state.phase not in ("calling", "acting"):
             held.call = None
         if held.call is None:
-            self.held.pop(held.run.id, None)  # the commit gave the lease back; unread messages make it claimable at once
+            self._let_go(held)  # the commit gave the lease back
+            if unread:
+                self.look_at = 0.0  # and the messages make it claimable at once
 
-    def _transition(self, held: Held, scene: Scene, world: LiveWorld, due_at: datetime | None) -> Transition:
+    def _again(self, held: Held, outcome: Outcome) -> None:
+        """The world moved under the turn: the next wave computes it anew, a bounded number of times."""
+        held.tries += 1
+        match outcome:
+            case RecordMoved():
+                held.lost_races += 1
+            case NobodyToAsk(policy=policy):
+                held.without_voters |= {policy}
+            case _:
+                pass
+        if held.tries >= MAX_TRIES:
+            lease.release([(held.run.id, held.fence)])
+            self._let_go(held)
+
+    def _transition(self, played: _Turn) -> Transition:
+        held, scene = played.held, played.scene
         in_flight = scene.call is not None or (held.call is not None and scene.state.phase in ("calling", "acting"))
-        messages = [item.ordinal for item in held.news or () if hasattr(item, "ordinal")]
         return Transition(
             run_id=held.run.id,
             workflow_id=held.run.release.workflow_id,
@@ -203,13 +255,13 @@ class Driver:
                 definition=held.run.release.digest,
                 fence=held.fence,
             ),
-            seen=max([held.seen, *messages, held.wake_at_claim]),
-            at=world.now,
-            due_at=due_at,
+            seen=_seen(played),
+            at=scene.world.now,
+            due_at=played.due_at,
             keeps_lease=in_flight,
             has_read=bool(scene.consumed),
             lease=self.lease,
-            epoch=world.epoch if scene.asked_authority else None,
+            epoch=scene.world.epoch if scene.asked_authority else None,
             openings=scene.openings,
             items=scene.items,
             patches=scene.patches,
@@ -223,60 +275,91 @@ class Driver:
             held.news = [Taken()]  # nobody will answer: on record as lost, and made again
         elif held.call is None:
             hand.put_down(held, due_at=due_at)
-            self.held.pop(held.run.id, None)
+            self._let_go(held)
 
     def _fault(self, held: Held, detail: str) -> None:
         """Something broke that no rule foresaw: the run is set before people, alone; its neighbours go on."""
         log.error("run_faulted", run=str(held.run.id), detail=detail)
         try:
-            world = LiveWorld()
-            scene = held.scene(world)
+            scene = held.scene(LiveWorld(self.wave))
             if scene.state.is_ended:
                 self._rest(held, None)
                 return
             scene.emit(
                 "run.faulted",
                 {"step": scene.state.step, "visit": scene.state.visit, "code": "fault"},
-                payloads={"detail": {"detail": _kept(detail[-4000:])}},
+                payloads={"detail": {"detail": calls.kept(detail[-4000:])}},
                 outcome="failed",
             )
             act.fault(scene)
-            held.news = None
-            commit([self._transition(held, scene, world, None)])
+            held.news, held.call = None, None
+            outcome = commit([self._transition(_Turn(held, scene, None))])[0]
+            if isinstance(outcome, Broken):  # the lease runs out; quarantined after MAX_CLAIMS
+                log.error("fault_not_recorded", run=str(held.run.id), detail=outcome.detail)
         except DATABASE_GONE:
             raise
         except Exception:
-            log.exception("fault_not_recorded", run=str(held.run.id))  # the lease runs out; quarantined after MAX_CLAIMS
+            log.exception("fault_not_recorded", run=str(held.run.id))
+        self._let_go(held)
+
+    def _let_go(self, held: Held) -> None:
         self.held.pop(held.run.id, None)
 
-    def _start(self, held: Held, call: AgentCall | EffectCall) -> None:
-        threading.Thread(
-            target=_make_call, args=(self.answers, held.run.id, held.fence, call), name=f"call-{call.step}", daemon=True
-        ).start()
+    # ---- calls -----------------------------------------------------------------------------------------------------------
 
-    def _take_answers(self, first: Answer | None = None) -> None:
+    def _start_calls(self) -> None:
+        """Begin what was intended. A call that may have killed its worker runs without others that it could take along."""
+        waiting, self.waiting = self.waiting, []
+        for held in waiting:
+            if held.call is None or self.held.get(held.run.id) is not held:
+                continue  # cancelled or lost meanwhile
+            if not self._may_start(held, waiting):
+                self.waiting.append(held)
+                continue
+            call = held.call
+            margin = 0.0 if calls.is_inside(call) else MARGIN_SECONDS
+            held.deadline = clock.monotonic() + call.timeout.total_seconds() + margin
+            _pool().start(_work(call, held.run.id, held.fence, self.answers))
+
+    def _may_start(self, held: Held, waiting: Sequence[Held]) -> bool:
+        if held.call is None or not calls.is_inside(held.call):
+            return True
+        running = [run for run in self.held.values() if run.call and run.deadline and calls.is_inside(run.call)]
+        if _is_suspect(held):
+            return not running
+        return not any(_is_suspect(run) for run in (*running, *waiting))
+
+    def _take_answers(self) -> None:
         while True:
             try:
-                answer = first or self.answers.get_nowait()
+                answer = self.answers.get_nowait()
             except queue.Empty:
                 return
-            first = None
-            held = self.held.get(answer.run_id)
-            # The sweep may have handed the run to another worker while the agent was thinking (another fence, another hand), or
-            # the call timed out and the run went on to another one: what answers no call in flight falls on the floor.
-            if held is None or held.fence != answer.fence or not _answers(held.call, answer.news):
-                continue
-            held.call = None
-            held.news = [*(held.news or ()), answer.news]
+            self._take(answer)
+
+    def _take(self, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        held = self.held.get(answer.run_id)
+        # The sweep may have handed the run to another worker while the agent was thinking (another fence, another hand), or
+        # the call timed out and the run went on to another one: what answers no call in flight falls on the floor.
+        if held is None or held.fence != answer.fence or not _answers(held.call, answer.news):
+            return
+        held.call = None
+        held.news = [*(held.news or ()), answer.news]
 
     def _time_out_calls(self) -> None:
         moment = clock.monotonic()
+        if moment < self.watched_at + TICK_SECONDS:
+            return
+        self.watched_at = moment
         for held in self.held.values():
-            if held.call is None or moment < held.deadline:
+            if held.call is None or not held.deadline or moment < held.deadline:
                 continue
             seconds = held.call.timeout.total_seconds()
-            held.news = [*(held.news or ()), _timed_out(held.call, f"no answer within {seconds:g} s")]
+            held.news = [*(held.news or ()), calls.timed_out(held.call, f"no answer within {seconds:g} s")]
             held.call = None
+            _pool().abandon()
 
     def _renew(self) -> None:
         """Keep the leases of runs whose calls are in flight, and hear of messages that came meanwhile."""
@@ -285,18 +368,23 @@ class Driver:
             return
         self.renewed_at = moment
         wakes = lease.renew([(held.run.id, held.fence) for held in self.held.values()], lease=self.lease)
-        for run_id, held in list(self.held.items()):
-            if run_id not in wakes:
-                self.held.pop(run_id)
-            elif wakes[run_id] > held.seen and held.news is None:
-                held.news = list[News](inbox.unread(run_id, seen=held.seen, wake=wakes[run_id]))
+        silent = [held for held in self.held.values() if held.news is None and wakes.get(held.run.id, 0) > held.seen]
+        unread = inbox.unread({held.run.id: (held.seen, wakes[held.run.id]) for held in silent})
+        for held in list(self.held.values()):
+            if held.run.id not in wakes:
+                self._let_go(held)
+            elif messages := unread.get(held.run.id):
+                held.news = list[News](messages)
 
     def _wait(self) -> None:
+        """Until an answer comes, `look` is called or deadlines are to be watched; then a moment for answers that follow."""
+        until = clock.monotonic() + TICK_SECONDS
         try:
-            first = self.answers.get(timeout=IDLE_WAIT_SECONDS)
+            self._take(self.answers.get(timeout=TICK_SECONDS))
+            while clock.monotonic() < until:
+                self._take(self.answers.get(timeout=LINGER_SECONDS))
         except queue.Empty:
             return
-        self._take_answers(first)
 
     def _give_back(self) -> None:
         """Shutdown or a broken database: release what is held. Calls in flight are lost and made again by the next holder."""
@@ -308,59 +396,26 @@ class Driver:
             log.warning("leases_not_released", runs=len(held))  # they run out
 
 
-def _answers(call: AgentCall | EffectCall | None, news: Replied | EffectAnswered) -> bool:
+def _seen(played: _Turn) -> int:
+    held = played.held
+    messages = [item.ordinal for item in held.news or () if isinstance(item, Message)]
+    return max([held.seen, held.wake_at_claim, *messages])
+
+
+def _is_suspect(held: Held) -> bool:
+    """A worker died with this very call in flight."""
+    return held.call is not None and calls.is_inside(held.call) and held.state.losses > 0
+
+
+def _answers(call: Call | None, news: Replied | EffectAnswered) -> bool:
     return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
 
 
-def _make_call(answers: queue.SimpleQueue[Answer], run_id: uuid.UUID, fence: int, call: AgentCall | EffectCall) -> None:
-    """Runs in a thread of its own. Never raises; whatever happens becomes an answer."""
-    started = clock.monotonic()
-    news: Replied | EffectAnswered
-    match call:
-        case AgentCall():
-            reply = python_agents.call(call.agent, call.request)
-            news = Replied(call.step, call.visit, call.attempt, reply, _milliseconds(started))
-        case EffectCall():
-            news = _make_effect(call, fence, started)
-    answers.put(Answer(run_id, fence, news))
+def _work(call: Call, run_id: uuid.UUID, fence: int, answers: queue.SimpleQueue[Answer | None]) -> Callable[[], None]:
+    return lambda: calls.make(call, run_id, fence, answers.put)
 
 
-def _make_effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
-    handler = effects.registered(call.handler)
-    result, error, detail = None, "", ""
-    try:
-        if handler is None:
-            raise effects.EffectRefused(f"no effect handler is named {call.handler!r}")
-        result = handler(effects.EffectRequest(call.key, call.attempt, fence, call.resource, call.parameters))
-        canonical.check_value(result)  # it acted; an answer that cannot be kept leaves the outcome unknown, never undone
-        if len(canonical.dump(result)) > canonical.MAX_PAYLOAD_BYTES:
-            raise effects.EffectUnknown("the answer is too large to keep")
-    except effects.EffectRefused as refusal:
-        error, detail = "refused", str(refusal)
-    except effects.EffectUnknown as unknown:
-        error, detail = "unknown", str(unknown)
-    except Exception as failure:  # a handler that breaks may have acted before it broke
-        error, detail = "unknown", f"{type(failure).__name__}: {failure}"
-    finally:
-        connections.close_all()
-    if error:
-        result, detail = None, _kept(detail)
-    return EffectAnswered(call.step, call.visit, call.key, call.attempt, result, error, detail, _milliseconds(started))
-
-
-def _kept(detail: str) -> str:
-    """What another system said, in a form that every database keeps."""
-    return detail.replace("\x00", "").encode("utf-8", "replace").decode()[:4000]
-
-
-def _timed_out(call: AgentCall | EffectCall, detail: str) -> Replied | EffectAnswered:
-    milliseconds = int(call.timeout / timedelta(milliseconds=1))
-    match call:
-        case AgentCall():
-            return Replied(call.step, call.visit, call.attempt, CallFailed("timeout", detail), milliseconds)
-        case EffectCall():
-            return EffectAnswered(call.step, call.visit, call.key, call.attempt, None, "unknown", detail, milliseconds)
-
-
-def _milliseconds(started: float) -> int:
-    return int((clock.monotonic() - started) * 1000)
+@cache
+def _pool() -> calls.Pool:
+    """The threads of this process; made at first use, which is after the fork."""
+    return calls.Pool(settings.CALLS_IN_FLIGHT)

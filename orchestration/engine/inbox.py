@@ -5,6 +5,7 @@ Neither side writes the other's column, so no wake-up is lost (DESIGN section 4,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import connection
@@ -56,10 +57,22 @@ def post(run_id: UUID, kind: str, *, actor: Actor, ref: str = "", outcome: str =
     wake.nudge()
 
 
-def unread(run_id: UUID, *, seen: int, wake: int) -> list[Message]:
-    """Messages with seen < ordinal <= wake, in order."""
-    rows = InboxItem.objects.filter(run_id=run_id, ordinal__gt=seen, ordinal__lte=wake).order_by("ordinal")
-    return [_message(row) for row in rows]
+def unread(spans: Mapping[UUID, tuple[int, int]]) -> dict[UUID, list[Message]]:
+    """Run id -> messages with seen < ordinal <= wake, in order, of runs given with (seen, wake). One query, or none.
+
+    Ordinal 1 is the submission itself, which writes no message.
+    """
+    wanted = {run_id: span for run_id, span in spans.items() if span[1] > max(span[0], 1)}
+    if not wanted:
+        return {}
+    lowest = min(seen for seen, _ in wanted.values())
+    rows = InboxItem.objects.filter(run_id__in=wanted, ordinal__gt=lowest).order_by("run_id", "ordinal")
+    found: dict[UUID, list[Message]] = {}
+    for row in rows:
+        seen, wake = wanted[row.run_id]
+        if seen < row.ordinal <= wake:
+            found.setdefault(row.run_id, []).append(_message(row))
+    return found
 
 
 def _message(row: InboxItem) -> Message:

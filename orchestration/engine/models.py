@@ -81,7 +81,8 @@ class Run(models.Model):
         ]
         indexes: ClassVar = [
             # engine.lease.claim: woken, due, or abandoned; a run at rest is in none of these
-            models.Index(F("priority"), F("submitted_at"), name="run_woken", condition=Q(wake__gt=F("seen"))),
+            models.Index(F("workflow"), F("priority"), F("submitted_at"), name="run_woken", condition=Q(wake__gt=F("seen"))),
+            models.Index(F("submitted_at"), name="run_oldest", condition=Q(wake__gt=F("seen"))),
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="run_due"),
             models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="run_leased"),
             models.Index(F("workflow"), F("submitted_at").desc(), name="run_listed"),  # run list

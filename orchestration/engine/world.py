@@ -12,37 +12,67 @@ from approvals import policies
 from approvals.models import ApprovalPolicy
 from approvals.policies import Policy
 from orchestration.authority import live
+from orchestration.authority.matrix import EMPTY
 from orchestration.authority.verdicts import Matrix, Principal
-from orchestration.engine import effects, questions
+from orchestration.engine import effects, lease, questions
 from orchestration.engine.models import ReviewQueue
 from orchestration.engine.scene import RecordSnapshot
 from orchestration.records import handlers, store
 
 
-class LiveWorld:
-    """One per turn. What it reads is consistent with `epoch`, or the commit finds out."""
+class Wave:
+    """What the turns of one wave share: epoch, matrix and `now`, read together; people and policies, read once per epoch.
 
-    def __init__(self, *, without_voters: frozenset[str] = frozenset()) -> None:
-        self.epoch, self._matrix = live.current()
-        self.now: datetime = clock.db_now()
+    A driver keeps one and calls `begin` before each wave. What changes people or policies raises the epoch, so what was read
+    under one epoch holds for as long as it stands; and the commit finds out if it no longer does.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = -1
+        self.matrix: Matrix = EMPTY
+        self.now: datetime = clock.now()
+        self.policies: dict[str, Policy | None] = {}
+        self.requesters: dict[str, Mapping[str, Json]] = {}
+        self.queues: dict[str, bool] = {}
+
+    def begin(self) -> None:
+        """Read epoch, matrix and clock anew. Two queries."""
+        epoch, self.matrix = live.current()
+        self.now = clock.db_now()
+        self.queues = {}
+        if epoch != self.epoch:
+            self.epoch, self.policies, self.requesters = epoch, {}, {}
+
+
+class LiveWorld:
+    """The world of one run's turn. What it reads is consistent with `epoch`, or the commit finds out."""
+
+    def __init__(self, wave: Wave, *, without_voters: frozenset[str] = frozenset()) -> None:
+        self._wave = wave
         self._without_voters = without_voters
-        self._policies: dict[str, Policy | None] = {}
+        self.epoch = wave.epoch
+        self.now = wave.now
+        self.worker = lease.incarnation()
 
     def matrix(self) -> Matrix:
-        return self._matrix
+        return self._wave.matrix
 
     def requester(self, ref: str) -> Mapping[str, Json]:
-        return live.requester_fact(ref or None)
+        known = self._wave.requesters
+        if ref not in known:
+            known[ref] = live.requester_fact(ref or None)
+        return known[ref]
 
     def author(self, place: str) -> Principal | None:
         found = questions.authors_of([place])
         return live.person_principal(found[0]) if found else None
 
     def policy(self, name: str) -> Policy | None:
-        if name not in self._policies:
+        known = self._wave.policies
+        if name not in known:
             row = ApprovalPolicy.objects.filter(name=name).first()
-            self._policies[name] = policies.load(canonical.parse(row.document)) if row else None
-        return self._policies[name]
+            known[name] = policies.load(canonical.parse(row.document)) if row else None
+        return known[name]
 
     def record(self, type_: str, key: str) -> RecordSnapshot:
         found = store.read(type_, key)
@@ -58,7 +88,10 @@ class LiveWorld:
         return handlers.get(handler)(dict(body) if body is not None else None, parameters)
 
     def has_queue(self, name: str) -> bool:
-        return ReviewQueue.objects.filter(name=name).exists()
+        known = self._wave.queues
+        if name not in known:
+            known[name] = ReviewQueue.objects.filter(name=name).exists()
+        return known[name]
 
     def has_voters(self, policy: str) -> bool:
         return policy not in self._without_voters

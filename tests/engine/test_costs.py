@@ -21,7 +21,6 @@ def founded(area_rows, settings):
     costs.of_run_alone(1)  # what a process loads once is no cost of a run
 
 
-@pytest.mark.xfail(strict=True, reason="one commit per transition until runs share commits")
 def test_a_backlog_shares_its_commits(founded):
     cost = costs.of_backlog(240)
 

@@ -34,7 +34,8 @@ class Worker(Driver):
 
     def turn(self) -> None:
         """Give every run in hand that has news one turn."""
-        self._advance_all()
+        self._advance()
+        self._start_calls()
 
     def hear_answer(self) -> None:
         """Wait for the answer of a call in flight and take it in."""

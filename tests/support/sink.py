@@ -18,6 +18,10 @@ from types import TracebackType
 from typing import Any, Self
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256  # workers call from many threads at once; the default of 5 would refuse some
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One POST as it arrived. `at` is monotonic seconds."""
@@ -44,7 +48,7 @@ class Sink:
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self

@@ -1,0 +1,156 @@
+"""Calls that leave the process or may take their time: agents and remote effects, each in a thread of a bounded pool.
+
+A thread that is stuck in a call nobody waits for any more (an inline agent that never returns) does not count against the pool:
+the pool takes another in its place, up to as many again; the stuck one ends when its call does.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from django.db import connections
+
+from aegis.core import canonical, clock
+from aegis.core.faults import crash_point
+from orchestration.agents import calls as agents
+from orchestration.engine import effects
+from orchestration.engine.planner import CallFailed, EffectAnswered, Replied
+from orchestration.engine.scene import AgentCall, EffectCall
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS: Final = 30.0  # a thread without work ends
+MAX_DETAIL_CHARS: Final = 4_000
+
+Call = AgentCall | EffectCall
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call brings back."""
+
+    run_id: uuid.UUID
+    fence: int
+    news: Replied | EffectAnswered
+
+
+class Pool:
+    """Threads that make calls; daemons, so that a stuck call never keeps the process from ending."""
+
+    def __init__(self, size: int) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._size = size
+        self._threads = 0
+        self._busy = 0  # work given and not finished, stuck ones left out
+        self._stuck = 0
+
+    def start(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._busy += 1
+            if self._busy > self._threads - self._stuck and self._threads - self._stuck < self._size:
+                self._threads += 1
+                threading.Thread(target=self._serve, name="aegis-call", daemon=True).start()
+        self._work.put(work)
+
+    def abandon(self) -> None:
+        """Nobody waits for one of the calls any more: its thread is replaced."""
+        with self._lock:
+            if self._stuck < self._size:
+                self._stuck += 1
+                self._busy -= 1
+            else:
+                log.error("call_threads_exhausted", stuck=self._stuck)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                work = self._work.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    if self._work.empty():
+                        self._threads -= 1
+                        return
+                continue
+            work()
+            for connection in connections.all(initialized_only=True):
+                connection.close()
+            with self._lock:
+                # One of the stuck ones may be this one; which does not matter, the sums do.
+                if self._busy > 0:
+                    self._busy -= 1
+                elif self._stuck > 0:
+                    self._stuck -= 1
+
+
+def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], None]) -> None:
+    """Make one call in this thread. Never raises; whatever happens becomes an answer."""
+    started = clock.monotonic()
+    news: Replied | EffectAnswered
+    match call:
+        case AgentCall():
+            crash_point("call_starting")
+            reply = agents.call(call.agent, call.request, fence=fence, timeout=call.timeout)
+            crash_point("call_answered")
+            news = Replied(call.step, call.visit, call.attempt, reply, _milliseconds(started))
+        case EffectCall():
+            crash_point("effect_starting")
+            news = _effect(call, fence, started)
+            crash_point("effect_answered")
+    answer(Answer(run_id, fence, news))
+
+
+def timed_out(call: Call, detail: str) -> Replied | EffectAnswered:
+    """The answer that stands for a call whose time is up."""
+    milliseconds = int(call.timeout / timedelta(milliseconds=1))
+    match call:
+        case AgentCall():
+            return Replied(call.step, call.visit, call.attempt, CallFailed("timeout", detail), milliseconds)
+        case EffectCall():
+            return EffectAnswered(call.step, call.visit, call.key, call.attempt, None, "unknown", detail, milliseconds)
+
+
+def is_inside(call: Call) -> bool:
+    """Does it run code in this very process, which could take the process down with it?"""
+    match call:
+        case AgentCall(agent=agent):
+            return agent.connector == "python" and agent.connection.get("mode") != "isolated"
+        case EffectCall():
+            return True
+
+
+def kept(detail: str) -> str:
+    """What another system said, in a form that every database keeps."""
+    return detail.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_DETAIL_CHARS]
+
+
+def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
+    handler = effects.registered(call.handler)
+    result, error, detail = None, "", ""
+    try:
+        if handler is None:
+            raise effects.EffectRefused(f"no effect handler is named {call.handler!r}")
+        result = handler(effects.EffectRequest(call.key, call.attempt, fence, call.resource, call.parameters))
+        canonical.check_value(result)  # it acted; an answer that cannot be kept leaves the outcome unknown, never undone
+        if len(canonical.dump(result)) > canonical.MAX_PAYLOAD_BYTES:
+            raise effects.EffectUnknown("the answer is too large to keep")
+    except effects.EffectRefused as refusal:
+        error, detail = "refused", str(refusal)
+    except effects.EffectUnknown as unknown:
+        error, detail = "unknown", str(unknown)
+    except (Exception, SystemExit) as failure:  # a handler that breaks may have acted before it broke
+        error, detail = "unknown", f"{type(failure).__name__}: {failure}"
+    if error:
+        result, detail = None, kept(detail)
+    return EffectAnswered(call.step, call.visit, call.key, call.attempt, result, error, detail, _milliseconds(started))
+
+
+def _milliseconds(started: float) -> int:
+    return int((clock.monotonic() - started) * 1000)
