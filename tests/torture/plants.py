@@ -1,0 +1,5 @@
+VARIABLE = "AEGIS_PLANT"
+
+
+def plant(name: str) -> None:
+    pass
