@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from orchestration.agents import python
+from orchestration.agents import http, python
 from orchestration.agents.protocol import AgentRequest, CallFailed, Reply
 from orchestration.workflows.definition import AgentVersion
 
@@ -14,6 +14,7 @@ Connector = Callable[[AgentVersion, AgentRequest, int, timedelta], Reply | CallF
 
 CONNECTORS: Final[dict[str, Connector]] = {
     "python": lambda agent, request, _fence, _timeout: python.call(agent, request),
+    "http": lambda agent, request, fence, timeout: http.call(agent, request, fence=fence, timeout=timeout),
 }
 
 

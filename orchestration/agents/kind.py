@@ -11,8 +11,8 @@ from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity.models import User
 from approvals.governed import DocumentKind
+from orchestration.agents import connectors
 from orchestration.agents.models import Agent
-from orchestration.agents.protocol import registered, registered_names
 
 MAX_SETTINGS_BYTES: Final = 32 * 1024
 
@@ -38,17 +38,7 @@ class AgentKind(DocumentKind):
                     "type": "array", "uniqueItems": True, "maxItems": 20,
                     "items": {"type": "string", "minLength": 1, "maxLength": 80},
                 },
-                "connector": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["python"],
-                    "properties": {
-                        "python": {
-                            "type": "string", "minLength": 1, "maxLength": 120,
-                            "description": "The name a callable was registered under; never a path.",
-                        }
-                    },
-                },
+                "connector": connectors.SCHEMA,
                 "settings": {"type": "object", "description": "Given to every call, frozen with the version. No secrets."},
                 "enabled": {
                     "type": "boolean", "default": True,
@@ -71,20 +61,21 @@ class AgentKind(DocumentKind):
                 faults.append(Fault(f"/spec/roles/{index}", f"there is no role {role!r}"))
             elif document["spec"].get("people", False):
                 faults.append(Fault(f"/spec/roles/{index}", f"{role!r} is a role of people"))
-        callable_ = spec["connector"]["python"]
-        if registered(callable_) is None:
-            known = ", ".join(registered_names()) or "none"
-            faults.append(Fault("/spec/connector/python", f"no python agent is registered as {callable_!r}", f"known: {known}"))
+        faults.extend(connectors.faults(spec["connector"], "/spec/connector"))
         if len(canonical.dump(spec.get("settings", {}))) > MAX_SETTINGS_BYTES:
             faults.append(Fault("/spec/settings", f"larger than {MAX_SETTINGS_BYTES:,} bytes"))
         return faults
 
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
-        """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do."""
-        if change.old is None or change.new is None:
+        """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do, and a
+        connector is who answers in its name.
+        """
+        if change.new is None:
             return []
-        old, new = change.old["spec"], change.new["spec"]
-        said = []
+        new, old = change.new["spec"], change.old["spec"] if change.old else None
+        said = connectors.guards(change.key.name, old["connector"] if old else None, new["connector"])
+        if old is None:
+            return said
         if old["owner"] != new["owner"]:
             said.append(f"The owner of {change.key.name} may not decide what it proposes; another owner needs two people.")
         if gained := sorted(set(new["roles"]) - set(old["roles"])):

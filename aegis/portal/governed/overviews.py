@@ -43,15 +43,24 @@ def agent(row: Agent, document: Json, reader: Viewer) -> dict[str, Any]:
     spec = document.get("spec", {})
     roles = list(spec.get("roles", []))
     matrix = cells.current()
-    connector = spec.get("connector", {})
     return {
         "owner": row.owner,
         "roles": roles,
-        "connector": next(iter(connector.items()), ("", "")) if isinstance(connector, dict) else (connector, ""),
+        "connector": _connector(spec.get("connector", {})),
         "settings_text": as_text(spec.get("settings")),
         "powers": cells.powers(matrix, roles),
         "matrix_number": matrix.number,
     }
+
+
+def _connector(connector: Mapping[str, Json]) -> tuple[str, str, list[str]]:
+    """(kind, what is called, what else is worth knowing) in words."""
+    if "http" in connector:
+        spec = connector["http"]
+        allow = spec.get("allow", [])
+        return "http", spec["url"], [f"signed with {spec['secret']}", *([f"may be at {', '.join(allow)}"] if allow else [])]
+    mode = connector.get("mode", "inline")
+    return "python", str(connector.get("python", "")), ["a process of its own" if mode == "isolated" else "inside the worker"]
 
 
 def policy(row: ApprovalPolicy, document: Json, reader: Viewer) -> dict[str, Any]:
