@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import IO, Any
@@ -9,15 +10,26 @@ from typing import IO, Any
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
 from django.core.signals import got_request_exception
+from django.db import DatabaseError, InterfaceError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
-from aegis.core import canonical
+from aegis.core import canonical, db
 from aegis.core.actors import Actor, user_actor
-from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotAuthenticated, NotFound, TooLarge, Unavailable
+from aegis.core.errors import (
+    AegisError,
+    Fault,
+    Forbidden,
+    Invalid,
+    NotAuthenticated,
+    NotFound,
+    Overloaded,
+    TooLarge,
+    Unavailable,
+)
 
 PROBLEM = "application/problem+json"
 CHALLENGE = 'Bearer realm="aegis"'
@@ -119,8 +131,17 @@ def as_aegis_error(error: Exception) -> AegisError | None:
             return TooLarge()
         case drf.APIException():
             return FrameworkRefusal(error.status_code, str(error.default_code), str(error.detail))
+        case DatabaseError() | InterfaceError():
+            return _as_unavailable(error)
         case _:
             return None
+
+
+def _as_unavailable(error: Exception) -> AegisError | None:
+    refusal = db.as_unavailable(error)
+    if refusal is not None:
+        log.warning("database_unavailable", code=refusal.code, error=str(error))
+    return refusal
 
 
 def _status(error: AegisError) -> int:
@@ -133,8 +154,8 @@ def _headers(error: Exception, refusal: AegisError) -> dict[str, str]:
         headers["WWW-Authenticate"] = CHALLENGE
     if wait := getattr(error, "wait", None):  # drf.Throttled: seconds
         headers["Retry-After"] = str(int(wait) + 1)
-    if isinstance(refusal, Unavailable):
-        headers["Retry-After"] = "1"
+    if isinstance(refusal, Unavailable | Overloaded):
+        headers["Retry-After"] = str(math.ceil(refusal.retry_after))
     return headers
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
-from aegis.core.errors import Unavailable
+from aegis.core.errors import StorageFull, Unavailable
 
 Result = TypeVar("Result")
 
 RETRIES = 8
+RETRY_SECONDS = 20.0  # no further try after this time: SQLite's own waiting for the writer lock counts in
 _RETRIED_SQLSTATES = {"40001", "40P01", "55P03"}  # serialisation failure, deadlock, lock not available
+# Classes of what passes by itself: connection lost, lock and transaction conflicts, resources short, restart by an operator.
+_PASSING_CLASSES = {"08", "40", "53", "55", "57"}
+_DISK_FULL = "53100"
+_SQLITE_PASSING = re.compile(r"locked|busy|disk I/O error|unable to open database file")
 
 
 def in_transaction(work: Callable[[], Result]) -> Result:
@@ -28,6 +34,7 @@ def in_transaction(work: Callable[[], Result]) -> Result:
     """
     if connection.in_atomic_block:
         return work()
+    started = time.monotonic()
     for attempt in range(RETRIES):
         try:
             with transaction.atomic():
@@ -35,7 +42,7 @@ def in_transaction(work: Callable[[], Result]) -> Result:
         except OperationalError as error:
             if not is_transient(error):
                 raise
-            if attempt == RETRIES - 1:
+            if attempt == RETRIES - 1 or time.monotonic() - started > RETRY_SECONDS:
                 raise Unavailable("The database is busy; nothing was changed") from error
             time.sleep(random.uniform(0, 0.02 * 2**attempt))  # full jitter: the losers must not meet again
     raise AssertionError("unreachable")
@@ -47,6 +54,24 @@ def is_transient(error: OperationalError) -> bool:
     if state is not None:
         return state in _RETRIED_SQLSTATES
     return connection.vendor == "sqlite" and ("locked" in str(error) or "busy" in str(error))
+
+
+def as_unavailable(error: BaseException | None) -> Unavailable | None:
+    """What an edge answers when the database is busy, full, restarting or away; None for a fault of the program.
+
+    Says "ask again under the same key" where a commit may have happened although its answer was lost.
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return None
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state == _DISK_FULL or (connection.vendor == "sqlite" and "disk is full" in str(error)):
+        return StorageFull("There is no space left on the disk of the database; nothing was changed")
+    if connection.vendor == "sqlite":
+        # A disk that cannot be read or written is told alike: for who asks it is the same, and the log names it.
+        return Unavailable("The database is busy; nothing was changed") if _SQLITE_PASSING.search(str(error)) else None
+    if state is None or state[:2] in _PASSING_CLASSES:
+        return Unavailable("The database does not answer. If you sent a command, send it again under the same Idempotency-Key")
+    return None
 
 
 def advisory_lock(key: int, *, shared: bool) -> None:

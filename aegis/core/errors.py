@@ -90,7 +90,31 @@ class IdempotencyMismatch(Invalid):
 
 
 class Unavailable(AegisError):
+    """Not now, for a reason that is ours. `retry_after` is in seconds."""
+
     code, http_status, title = "unavailable", 503, "Try again in a moment"
+    retry_after: float = 1.0
+
+
+class StorageFull(Unavailable):
+    """The database refused a write because its disk, or the size it may have, is used up."""
+
+    code, title = "storage_full", "There is no space left to record this"
+    retry_after = 10.0
+
+
+class Overloaded(AegisError):
+    """New work is held back before memory or disk suffer; what is under way goes on.
+
+    Attributes:
+        retry_after: seconds after which asking again makes sense.
+    """
+
+    code, http_status, title = "overloaded", 429, "AEGIS takes no more work at the moment"
+
+    def __init__(self, detail: str = "", *, faults: Sequence[Fault] = (), retry_after: float = 1.0) -> None:
+        super().__init__(detail, faults=faults)
+        self.retry_after = retry_after
 
 
 class IntegrityBroken(AegisError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 import structlog
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
@@ -9,7 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.template import loader
 
-from aegis.core.errors import AegisError, Forbidden, Malformed, NotAuthenticated, NotFound
+from aegis.core.db import as_unavailable
+from aegis.core.errors import AegisError, Forbidden, Malformed, NotAuthenticated, NotFound, Overloaded, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +24,7 @@ _NEXT = {
     409: "Nothing was changed by you. Go back, look again, and decide on what stands now.",
     413: "Send less at once; nothing was changed.",
     422: "Nothing was changed. Mend the places named above and send it again.",
+    429: "Nothing was changed. Try again in a moment.",
     503: "Nothing was changed. Try again in a moment.",
 }
 
@@ -43,7 +48,16 @@ def error_page(request: HttpRequest, error: AegisError) -> HttpResponse:
         "layout": "aegis/page.html" if _is_signed_in(request) else "aegis/bare.html",
         "no_forms": True,
     }
-    return render(request, "aegis/error.html", context, status=status)
+    response = render(request, "aegis/error.html", context, status=status)
+    for name, value in _headers(error).items():
+        response[name] = value
+    return response
+
+
+def unavailable(error: Unavailable) -> HttpResponse:
+    """The database is busy, full or away: like `server_error` without anything that would ask it again."""
+    page = loader.render_to_string("aegis/503.html", {"error": error})
+    return HttpResponse(page, status=error.http_status, headers=_headers(error))
 
 
 @login_not_required
@@ -64,6 +78,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 @login_not_required
 def server_error(request: HttpRequest) -> HttpResponse:
     """Without database, session or context processors: any of them may be what failed."""
+    # Middleware asks the database too (sessions, people); what it raises passes no other edge and is being handled here.
+    if away := as_unavailable(sys.exc_info()[1]):
+        return unavailable(away)
     return HttpResponse(loader.render_to_string("aegis/500.html"), status=500)
 
 
@@ -86,6 +103,12 @@ def as_refusal(error: Exception | None) -> AegisError | None:
             return Forbidden(str(error))
         case _:
             return None
+
+
+def _headers(error: AegisError) -> dict[str, str]:
+    if isinstance(error, Unavailable | Overloaded):
+        return {"Retry-After": str(math.ceil(error.retry_after))}
+    return {}
 
 
 def _is_signed_in(request: HttpRequest) -> bool:

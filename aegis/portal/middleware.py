@@ -8,6 +8,7 @@ import structlog
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 
+from aegis.core.db import as_unavailable
 from aegis.core.errors import AegisError, Malformed
 from aegis.portal import counts, errors
 
@@ -51,6 +52,9 @@ class ErrorPages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if away := as_unavailable(exception):
+            log.warning("database_unavailable", code=away.code, error=str(exception))
+            return errors.unavailable(away)
         refusal = errors.as_refusal(exception)
         if refusal is not None:
             return errors.error_page(request, refusal)
