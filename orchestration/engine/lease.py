@@ -233,7 +233,7 @@ def _take(pick: str, moments: Sequence[datetime], values: Sequence[Any], until: 
 def _claimed(row: Sequence[Any], was_lost: bool) -> Claimed:
     ids = [_read_uuid(value) for value in row[:4]]
     requester = None if row[4] is None else _read_uuid(row[4])
-    return Claimed(ids[0], ids[1], ids[2], ids[3], requester, *row[5:12], was_lost)
+    return Claimed(ids[0], ids[1], ids[2], ids[3], requester, *row[5:12], was_lost)  # type: ignore[call-arg]
 
 
 def _skip() -> str:
