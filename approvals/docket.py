@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from aegis.core import canonical, clock_text
@@ -19,7 +19,7 @@ from aegis.identity.models import User
 from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest, Decision
 from approvals.policies import Policy
-from approvals.questions import Outcome
+from approvals.questions import Halted, Outcome
 from audit import journal
 from audit.drafts import Context, Draft
 from audit.models import Payload
@@ -162,6 +162,27 @@ def settle(
     drafts = [_stage_passed(request, policy, cause)] if policy is not None else []
     drafts.append(_draft(request, "request.settled", SYSTEM, data, cause=cause, outcome=outcome))
     _close(request, outcome, drafts, now)
+
+
+def freeze(request: ApprovalRequest, halted: Halted, now: datetime) -> None:
+    """Stop its clock: it is neither decided nor expires until it thaws."""
+    _append(
+        request,
+        now,
+        _draft(request, "request.frozen", SYSTEM, {"halt": halted.halt, "since": clock_text.render(halted.since)}),
+    )
+    request.status, request.frozen_at = Status.FROZEN, halted.since
+    request.save(update_fields=["status", "frozen_at", "seq", "head"])
+
+
+def thaw(request: ApprovalRequest, now: datetime) -> None:
+    """Open again; the deadline moves on by the time it stood."""
+    stood = max(now - request.frozen_at, timedelta(0)) if request.frozen_at else timedelta(0)
+    request.deadline += stood
+    data: dict[str, Json] = {"seconds": int(stood.total_seconds()), "deadline": clock_text.render(request.deadline)}
+    _append(request, now, _draft(request, "request.thawed", SYSTEM, data))
+    request.status, request.frozen_at = Status.OPEN, None
+    request.save(update_fields=["status", "frozen_at", "deadline", "seq", "head"])
 
 
 def withdraw(request: ApprovalRequest, actor: Actor, reason: str, now: datetime) -> None:

@@ -64,6 +64,20 @@ TYPES = (
         tone="green",
     ),
     EventType(
+        "request.frozen",
+        "A halt froze the request: it is neither decided nor expires",
+        "gates",
+        fields=("halt", "since"),  # since: from when its clock stands
+        tone="amber",
+    ),
+    EventType(
+        "request.thawed",
+        "The request is open again; its deadline moved on by {data.seconds} s",
+        "gates",
+        fields=("seconds", "deadline"),
+        tone="violet",
+    ),
+    EventType(
         "request.withdrawn",
         "{actor} withdrew the request",
         "gates",

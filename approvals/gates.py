@@ -34,7 +34,9 @@ __all__ = [
     "evidence_of",
     "expire",
     "expire_due",
+    "freeze",
     "open_request",
+    "thaw",
     "withdraw",
     "withdraw_for_run",
 ]
@@ -167,6 +169,35 @@ def expire(request_id: UUID) -> bool:
     return in_transaction(lambda: _expire(request_id))
 
 
+def freeze(request_id: UUID) -> bool:
+    """Stop the clock of an open request over which a halt stands. False if none does, or it is not open any more."""
+
+    def work() -> bool:
+        question, subject = _question_of(request_id)
+        hold_shared()
+        question.lock(subject)
+        request = _lock_request(request_id)
+        return request.status == Status.OPEN and _freeze(request, question, clock.db_now())
+
+    return in_transaction(work)
+
+
+def thaw(request_id: UUID) -> bool:
+    """Let a frozen request's clock run again, if no halt stands over it any more. False if one does, or it is not frozen."""
+
+    def work() -> bool:
+        question, subject = _question_of(request_id)
+        hold_shared()  # nobody halts meanwhile
+        question.lock(subject)
+        request = _lock_request(request_id)
+        if request.status != Status.FROZEN or question.halted(request) is not None:
+            return False
+        docket.thaw(request, clock.db_now())
+        return True
+
+    return in_transaction(work)
+
+
 def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = None) -> Eligibility:
     """May `user` decide now? For pages and lists; `decide` asks again under the lock.
 
@@ -198,6 +229,8 @@ def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_
         return refused(ended)
     if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
         return refused(NotFound())
+    if request.status == Status.OPEN:
+        _freeze(request, question, now)  # halted a moment ago: the sweep has not come to this one yet
     if error := _refused_by_state(request, now):
         return refused(error)
     policy = policies.load_text(request.policy.document)
@@ -238,9 +271,21 @@ def _expire(request_id: UUID) -> bool:
     # Read again under the lock: a decision may have come between the list and here.
     if request.status != Status.OPEN or request.deadline > now:
         return False
+    if _freeze(request, question, now):
+        return False
     docket.settle(request, None, "expired", SYSTEM, now)
     question.settled(request, "expired", SYSTEM)
     crash_point("expiry_written")
+    return True
+
+
+def _freeze(request: ApprovalRequest, question: Question, now: datetime) -> bool:
+    """Freeze an open request that a halt stands over, unless its deadline had passed before. The caller holds the authority
+    lock: a halt is placed before or after, never meanwhile."""
+    halted = question.halted(request)
+    if halted is None or request.deadline <= halted.since:
+        return False
+    docket.freeze(request, halted, now)
     return True
 
 

@@ -125,7 +125,8 @@ class ApprovalRequest(models.Model):
     status = models.CharField(max_length=20, choices=Status, default=Status.OPEN)
     stage = models.PositiveSmallIntegerField(default=0)  # index of the stage now voting
     opened_at = models.DateTimeField()
-    deadline = models.DateTimeField()
+    deadline = models.DateTimeField()  # moved on by the time it was frozen
+    frozen_at = models.DateTimeField(null=True)  # a halt stopped its clock; null when it runs
     settled_at = models.DateTimeField(null=True)
     seq = models.PositiveIntegerField(default=0)
     head = models.CharField(max_length=64, default="0" * 64)
@@ -137,6 +138,7 @@ class ApprovalRequest(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["deadline"], condition=Q(status="open"), name="request_due"),  # approvals.sweep.expire_due
             models.Index(F("policy"), F("deadline"), condition=Q(status="open"), name="request_open"),  # inbox
+            models.Index(fields=["frozen_at"], condition=Q(status="frozen"), name="request_frozen"),  # sweep: halts that ended
             models.Index(fields=["run_id"], name="request_run"),  # run page; cancel withdraws them
             models.Index(F("settled_at").desc(), name="request_settled"),  # inbox, tab Done
         ]

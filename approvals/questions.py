@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
 from uuid import UUID
 
@@ -65,6 +66,19 @@ class Live:
     aftermath: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A halt stands over a question: it is neither decided nor expires.
+
+    Attributes:
+        halt: its id.
+        since: from when the question's clock stands.
+    """
+
+    halt: str
+    since: datetime
+
+
 class Question(ABC):
     """One sort of thing that people are asked about.
 
@@ -87,6 +101,10 @@ class Question(ABC):
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """The sentence of each request of a list. Owners override it: queries must not grow with the rows."""
         return {request.pk: self.live(request.subject).title for request in requests}
+
+    def halted(self, request: ApprovalRequest) -> Halted | None:
+        """The halt that stands over it now. Called inside the deciding transaction, which holds the authority lock."""
+        return None
 
     @abstractmethod
     def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:

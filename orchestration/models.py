@@ -3,6 +3,7 @@
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
 from orchestration.contracts.models import Contract
+from orchestration.engine.guards.models import Breaker, Counter, Halt, HeldRun, Slot
 from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue, Run
 from orchestration.records.models import Record, RecordVersion
 from orchestration.routing.models import RoutingTable
@@ -10,9 +11,13 @@ from orchestration.workflows.models import Workflow, WorkflowRelease
 
 __all__ = [
     "Agent",
+    "Breaker",
     "Capability",
     "Contract",
+    "Counter",
     "FloorLock",
+    "Halt",
+    "HeldRun",
     "InboxItem",
     "MatrixVersion",
     "Record",
@@ -22,6 +27,7 @@ __all__ = [
     "Role",
     "RoutingTable",
     "Run",
+    "Slot",
     "Workflow",
     "WorkflowRelease",
 ]

@@ -41,7 +41,11 @@ class Area(models.Model):
 
     class Meta:
         default_permissions = ()
-        permissions: ClassVar = [("view_area", "May read this area"), ("edit_area", "May propose and apply changes here")]
+        permissions: ClassVar = [
+            ("view_area", "May read this area"),
+            ("operate_area", "May stop and resume what works here"),
+            ("edit_area", "May propose and apply changes here"),
+        ]
 
     def __str__(self) -> str:
         return self.title

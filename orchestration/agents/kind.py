@@ -13,6 +13,7 @@ from aegis.identity.models import User
 from approvals.governed import DocumentKind
 from orchestration.agents import connectors
 from orchestration.agents.models import Agent
+from orchestration.authority import limits
 
 MAX_SETTINGS_BYTES: Final = 32 * 1024
 
@@ -44,6 +45,7 @@ class AgentKind(DocumentKind):
                     "type": "boolean", "default": True,
                     "description": "Whether a new agent starts enabled. Afterwards only disable and enable change it.",
                 },
+                **limits.SCHEMA,
             },
         },
     )  # fmt: skip
@@ -64,7 +66,7 @@ class AgentKind(DocumentKind):
         faults.extend(connectors.faults(spec["connector"], "/spec/connector"))
         if len(canonical.dump(spec.get("settings", {}))) > MAX_SETTINGS_BYTES:
             faults.append(Fault("/spec/settings", f"larger than {MAX_SETTINGS_BYTES:,} bytes"))
-        return faults
+        return [*faults, *limits.faults(spec)]
 
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do, and a
@@ -80,6 +82,7 @@ class AgentKind(DocumentKind):
             said.append(f"The owner of {change.key.name} may not decide what it proposes; another owner needs two people.")
         if gained := sorted(set(new["roles"]) - set(old["roles"])):
             said.append(f"{change.key.name} gains {', '.join(gained)}; an agent gains no role by one person alone.")
+        said += limits.widened(old, new, change.key.name)
         return said
 
     def fields(self, document: Json) -> Mapping[str, Any]:

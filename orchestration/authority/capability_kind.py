@@ -9,7 +9,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from approvals.governed import DocumentKind
-from orchestration.authority import handlers
+from orchestration.authority import handlers, limits
 from orchestration.authority.lookups import locks_on
 from orchestration.authority.models import Capability
 from orchestration.contracts.checker import schema_faults
@@ -55,6 +55,7 @@ class CapabilityKind(DocumentKind):
                     "default": False,
                     "description": "The person who asked must hold it too; the stricter answer counts.",
                 },
+                **limits.SCHEMA,
             },
         },
     )
@@ -71,6 +72,7 @@ class CapabilityKind(DocumentKind):
         for field in ("handler", "compensation"):
             if field in spec and not handlers.is_known(spec[field]):
                 faults.append(Fault(f"/spec/{field}", f"there is no handler {spec[field]!r}"))
+        faults += limits.faults(spec)
         found = [
             Fault(f"/spec/parameters{fault.where}", fault.what, fault.remedy) for fault in schema_faults(spec["parameters"])
         ]
@@ -79,4 +81,7 @@ class CapabilityKind(DocumentKind):
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         if change.old == change.new:
             return []
-        return [f"Floor lock {lock} holds {change.key.name}." for lock in locks_on(overlay, change.key.name)]
+        said = [f"Floor lock {lock} holds {change.key.name}." for lock in locks_on(overlay, change.key.name)]
+        if change.old is not None and change.new is not None:
+            said += limits.widened(change.old["spec"], change.new["spec"], change.key.name)
+        return said

@@ -24,6 +24,7 @@ from audit import journal
 from audit.drafts import Context, Draft
 from audit.problems import Problem
 from orchestration.agents.models import Agent
+from orchestration.authority.limits import declared
 from orchestration.authority.lookups import ended_locks
 from orchestration.authority.matrix import EMPTY, Matrix, load
 from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
@@ -127,8 +128,8 @@ def compile_document() -> Json:
         },
         "policies": {row.name: rules_of(canonical.parse(row.document)) for row in ApprovalPolicy.objects.all()},
         "agents": {
-            str(row.pk): {"name": row.name, "roles": sorted(_spec(row)["roles"]), "enabled": row.is_enabled}
-            for row in Agent.objects.all()
+            str(row.pk): {"name": row.name, "roles": sorted(spec["roles"]), "enabled": row.is_enabled, **declared(spec)}
+            for row, spec in ((row, _spec(row)) for row in Agent.objects.all())
         },
     }
 
@@ -194,6 +195,7 @@ def _capability(row: Capability) -> Json:
         "requester_too": spec.get("requester_too", False),
         "compensation": spec.get("compensation", ""),
         "digest": row.digest,
+        **declared(spec),
     }
 
 

@@ -8,6 +8,8 @@ The document is compiled from configuration rows by `orchestration.authority.liv
      "locks": {name: {capability, policy, kind, floor: rules of that policy when the lock was set, or null}},
      "policies": {name: {stages: [{groups, quorum}], reason}},
      "agents": {id: {name, roles, enabled}}}
+
+Capabilities and agents that declare them also carry `limits` and `breaker` (shape: `orchestration.authority.limits`).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, compile_condition
 from approvals.policies import covers
+from orchestration.authority.limits import DEFAULT_BREAKER, NO_LIMITS, BreakerSettings, Limits, breaker_of, limits_of
 from orchestration.contracts.checker import Checker, compile_schema
 
 Effect = Literal["allow", "gate", "deny"]
@@ -48,6 +51,8 @@ class Capability:
     requester_too: bool
     digest: str
     compensation: str = ""
+    limits: Limits = NO_LIMITS
+    breaker: BreakerSettings = DEFAULT_BREAKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class AgentEntry:
     name: str
     roles: frozenset[str]
     is_enabled: bool
+    limits: Limits = NO_LIMITS
+    breaker: BreakerSettings = DEFAULT_BREAKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +146,8 @@ def load(document: Json, *, number: int = 0) -> Matrix:
             requester_too=entry.get("requester_too", False),
             digest=entry["digest"],
             compensation=entry.get("compensation", ""),
+            limits=limits_of(entry),
+            breaker=breaker_of(entry),
         )
         for name, entry in document["capabilities"].items()
     }
@@ -161,7 +170,9 @@ def load(document: Json, *, number: int = 0) -> Matrix:
         locks={capability: tuple(found) for capability, found in locks.items()},
         policies={name: PolicyRules.read(name, entry) for name, entry in document["policies"].items()},
         agents={
-            ref: AgentEntry(ref, entry["name"], frozenset(entry["roles"]), entry["enabled"])
+            ref: AgentEntry(
+                ref, entry["name"], frozenset(entry["roles"]), entry["enabled"], limits_of(entry), breaker_of(entry)
+            )
             for ref, entry in document["agents"].items()
         },
     )

@@ -33,6 +33,8 @@ from audit.chain import Line
 from audit.drafts import Context, Draft, Head
 from orchestration.engine import state as states
 from orchestration.engine import waits
+from orchestration.engine.guards import counting as guards
+from orchestration.engine.guards.asking import Mark, Take
 from orchestration.engine.models import InboxItem
 from orchestration.engine.scene import ItemOpening, Opening, Patch
 from orchestration.engine.state import State
@@ -74,6 +76,8 @@ class Transition:
     items: Sequence[ItemOpening] = ()
     patches: Sequence[Patch] = ()
     closes_waits: bool = False
+    takes: Sequence[Take] = ()
+    marks: Sequence[Mark] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,10 @@ def _write_waits(transitions: Sequence[Transition]) -> None:
     patches = [(patch, transition) for transition in transitions for patch in transition.patches]
     for patch, transition in sorted(patches, key=lambda pair: (pair[0].record.type, pair[0].record.key)):
         _apply(patch, transition)
+    try:
+        guards.write(*transitions)
+    except guards.Moved:  # a probe, a slot or the last of a rate went to somebody else
+        raise _Drop(EpochMoved()) from None
 
 
 def _move_runs(batch: Sequence[_Sealed]) -> dict[uuid.UUID, int]:

@@ -266,6 +266,8 @@ class Driver:
             items=scene.items,
             patches=scene.patches,
             closes_waits=scene.closes_waits,
+            takes=scene.takes,
+            marks=scene.marks,
         )
 
     def _rest(self, held: Held, due_at: datetime | None) -> None:

@@ -66,6 +66,21 @@ TYPES = (
         tone="red",
     ),
     EventType(
+        "step.held",
+        "{step} is held: {data.code} of {data.by}",
+        "agents",
+        fields=(*_VISIT, "code", "by", "until"),  # code: halt, breaker, rate, concurrency, retries; until: "" = it is woken
+        tone="amber",
+        unless=("code", "halt", "{step} is held by a halt"),
+    ),
+    EventType(
+        "step.resumed",
+        "{step} is no longer held",
+        "agents",
+        fields=(*_VISIT, "code", "by"),
+        tone="blue",
+    ),
+    EventType(
         "step.lost",
         "The worker of {step} died; attempt {data.attempt} is lost and will be made again",
         "agents",
@@ -205,6 +220,8 @@ TYPES = (
         fields=("step", "item", "outcome", "output", "case", "next"),
         tone="green",
     ),
+    EventType("review.frozen", "A halt stopped its clock", "handoffs", fields=("halt", "since"), tone="amber"),
+    EventType("review.thawed", "Its clock runs again; it is due later by {data.seconds} s", "handoffs", fields=("seconds", "due")),
     EventType("review.claimed", "{actor} took it on", "handoffs", tone="blue"),
     EventType("review.released", "{actor} gave it back to the queue", "handoffs"),
     EventType(

@@ -26,6 +26,10 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
     match type:
         case "run.submitted":
             return _enter(state, data["next"])
+        case "step.held":
+            return replace(state, phase="held", until=data["until"], hold=data["code"], held_by=data["by"])
+        case "step.resumed":
+            return replace(state, phase="ready", until="", hold="", held_by="")
         case "step.started":
             return replace(state, phase="calling", attempt=data["attempt"], until="")
         case "step.completed" | "value.set":
@@ -59,7 +63,7 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
         case "gate.settled":
             return _settle_gate(state, data)
         case "review.opened":
-            return replace(state, phase="reviewing", item=data["item"], request="", until="")
+            return replace(state, phase="reviewing", item=data["item"], request="", until="", hold="", held_by="")
         case "review.settled":
             return _settle_review(state, data)
         case "run.retried":
@@ -96,8 +100,9 @@ def _enter(state: State, step: str) -> State:
 def _afresh(state: State) -> State:
     """The same step, begun from its start."""
     return replace(
-        state, phase="ready", attempt=0, losses=0, request="", item="", digest="", policy="", until="", approval=None
-    )
+        state, phase="ready", attempt=0, losses=0, request="", item="", digest="", policy="", until="", hold="", held_by="",
+        approval=None,
+    )  # fmt: skip
 
 
 def _with_output(state: State, step: str, place: str) -> State:

@@ -42,6 +42,7 @@ class Run(models.Model):
         WAITING_DECISION = "waiting_decision", "waiting for a decision"
         WAITING_REVIEW = "waiting_review", "waiting for a person"
         WAITING_RETRY = "waiting_retry", "waiting to retry"
+        HELD = "held", "held"
         COMPLETED = "completed", "completed"
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
@@ -106,6 +107,7 @@ class InboxItem(models.Model):
         REVIEW_SETTLED = "review_settled"  # ref: review item id
         CANCEL = "cancel"
         RETRY = "retry"
+        RESUMED = "resumed"  # ref: the guard that held it ("<code>:<by>")
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="inbox")
     ordinal = models.PositiveIntegerField()
@@ -144,7 +146,8 @@ class ReviewItem(models.Model):
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     claimed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()
-    due_at = models.DateTimeField()  # the queue's service time
+    due_at = models.DateTimeField()  # the queue's service time; moved on by the time it was frozen
+    frozen_at = models.DateTimeField(null=True)  # a halt stopped its clock
     settled_at = models.DateTimeField(null=True)
     seq = models.PositiveIntegerField(default=0)
     head = models.CharField(max_length=64, default="0" * 64)
@@ -156,6 +159,7 @@ class ReviewItem(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["queue", "due_at"], condition=Q(status__in=["open", "claimed"]), name="review_open"),
             models.Index(fields=["run"], name="review_run"),
+            models.Index(fields=["frozen_at"], condition=Q(frozen_at__isnull=False), name="review_frozen"),  # guards.freezing
         ]
 
     @property

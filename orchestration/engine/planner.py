@@ -115,6 +115,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """What held the run lets it look again: it was woken in its turn, or its time came (no message)."""
+
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ignore:
     """A message that came too late to matter: recorded, never dropped."""
 
@@ -126,7 +133,7 @@ class Complete:
     """The last step is behind the cursor."""
 
 
-Move = Rest | Begin | Absorb | Lose | SettleGate | SettleReview | Cancel | Retry | Ignore | Complete
+Move = Rest | Begin | Absorb | Lose | SettleGate | SettleReview | Cancel | Retry | Resume | Ignore | Complete
 
 
 def next_move(state: State, news: Sequence[News], now: datetime) -> tuple[Move, Sequence[News]]:
@@ -177,6 +184,8 @@ def _about(state: State, message: Message) -> Move:
             return Cancel(message)
         case "retry" if state.ended == "failed" or state.phase in ("retrying", "reviewing"):
             return Retry(message)
+        case "resumed" if state.phase == "held" and message.ref == f"{state.hold}:{state.held_by}":
+            return Resume(message)
         case "gate_settled" if state.phase == "deciding" and state.request == message.ref:
             return SettleGate(message)
         case "review_settled" if state.phase == "reviewing" and state.item == message.ref:
@@ -194,6 +203,10 @@ def _onward(state: State, now: datetime) -> Move:
         case "retrying":
             until = clock_text.parse(state.until)
             return Begin() if until <= now else Rest(until)
+        case "held":
+            # Without a time it is woken: a thousand runs behind one breaker must not all look again at once.
+            look_again = clock_text.parse(state.until) if state.until else None
+            return Resume() if look_again and look_again <= now else Rest(look_again)
         case "calling" | "acting" | "deciding" | "reviewing" | "ended":
             return Rest()
         case _:

@@ -18,7 +18,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
 from approvals import docket, policies
 from approvals.models import ApprovalPolicy, ApprovalRequest
-from approvals.questions import Evidence, Live, Outcome, Question
+from approvals.questions import Evidence, Halted, Live, Outcome, Question
 from audit.models import Event, Payload
 from orchestration.agents.models import Agent
 from orchestration.authority import live as authority
@@ -26,6 +26,7 @@ from orchestration.authority.matrix import Capability as Asked
 from orchestration.authority.models import Capability
 from orchestration.engine import inbox
 from orchestration.engine import state as states
+from orchestration.engine.guards import freezing
 from orchestration.engine.models import InboxItem, Run
 from orchestration.engine.steps.proposals import Proposal, bound_digest, request_digest
 from orchestration.records import handlers, store
@@ -36,6 +37,9 @@ class _RunQuestion(Question):
 
     def lock(self, subject: str) -> None:
         inbox.lock_run(_run_id(subject))
+
+    def halted(self, request: ApprovalRequest) -> Halted | None:
+        return freezing.halt_over(request)
 
     def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
         signed = self._signed(request, _shown(request)) if outcome == "approved" else ""

@@ -22,6 +22,7 @@ from audit.drafts import Draft
 from orchestration.agents.protocol import AgentRequest
 from orchestration.authority.verdicts import Matrix, Principal, Verdict
 from orchestration.engine.fold import fold
+from orchestration.engine.guards.asking import Asking, Hold, Mark, Take, WasHeld
 from orchestration.engine.state import State
 from orchestration.workflows.definition import VARIABLES, AgentVersion, OnFailure, Step
 from orchestration.workflows.release import Release
@@ -70,6 +71,15 @@ class World(Protocol):
 
     def has_voters(self, policy: str) -> bool:
         """False after a gate was refused because nobody could decide it."""
+
+    def hold(self, asking: Asking) -> Hold | None:
+        """What forbids this intent now: a halt, a breaker, a limit. None = nothing."""
+
+    def takes(self, asking: Asking) -> Sequence[Take]:
+        """What the intent takes from guards, checked again in the commit. Asked after `hold` gave None."""
+
+    def is_stirred(self, key: str) -> bool:
+        """May the breaker of `key` be anything but closed without failures? Only then is a success worth a word."""
 
     def roll(self) -> float:
         """A random number in [0, 1) for jitter; what it leads to is recorded."""
@@ -158,6 +168,8 @@ class Scene:
         values: step -> output value; what the commit makes durable as payloads.
         sources: step -> place of its output, via `state.outputs`.
         seen: highest inbox ordinal consumed.
+        takes, marks: what the transition takes from guards, and what it tells them.
+        waited_for: the guard that held the run when the turn began.
     """
 
     run: RunFacts
@@ -175,6 +187,14 @@ class Scene:
     closes_waits: bool = False  # open requests and review items of the run end with this transition
     asked_authority: bool = False
     lost_races: int = 0  # commits of this turn refused because a record moved
+    takes: list[Take] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    waited_for: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waited_for = f"{self.state.hold}:{self.state.held_by}" if self.state.phase == "held" else ""
+        if self.waited_for:
+            self.marks.append(WasHeld())
 
     def emit(
         self,

@@ -18,6 +18,7 @@ Phase = Literal[
     "ready",  # to be begun (or begun again)
     "calling",  # an agent call is intended and not answered
     "retrying",  # waits for `until`, then ready again
+    "held",  # a guard forbids its intent; waits to be woken, or for `until`, then ready again
     "acting",  # a remote effect is intended and not answered
     "deciding",  # waits for an approval request
     "reviewing",  # waits for a review item
@@ -25,13 +26,14 @@ Phase = Literal[
 ]
 
 Status = Literal[
-    "running", "waiting_decision", "waiting_review", "waiting_retry", "completed", "failed", "cancelled"
+    "running", "waiting_decision", "waiting_review", "waiting_retry", "held", "completed", "failed", "cancelled"
 ]  # fmt: skip
 
 _WAITING: dict[str, Status] = {
     "deciding": "waiting_decision",
     "reviewing": "waiting_review",
     "retrying": "waiting_retry",
+    "held": "held",
 }
 
 
@@ -57,7 +59,8 @@ class State:
         cases: step -> the case its route (or the person who chose) took.
         request, item: what it waits for while deciding / reviewing.
         digest: what the open request, or the intended effect, is bound to.
-        until: RFC 3339 time a retry is due.
+        until: RFC 3339 time a retry is due, or a held run looks again by itself.
+        hold, held_by: while held: the code of `step.held`, and the halt or what is guarded.
         outcome: how it ended ("done", a failure code, "cancelled").
     """
 
@@ -74,6 +77,8 @@ class State:
     digest: str = ""
     policy: str = ""
     until: str = ""
+    hold: str = ""
+    held_by: str = ""
     approval: Approval | None = None
     ended: Status | Literal[""] = ""
     outcome: str = ""

@@ -9,7 +9,7 @@ from typing import assert_never
 from orchestration.engine import planner
 from orchestration.engine.planner import News, next_move
 from orchestration.engine.scene import Scene
-from orchestration.engine.steps import act, agent, people, plain
+from orchestration.engine.steps import act, agent, guarded, people, plain
 from orchestration.workflows.definition import (
     ActStep,
     AgentStep,
@@ -63,6 +63,8 @@ def _enact(scene: Scene, move: planner.Move) -> None:
             people.cancel(scene, message)
         case planner.Retry(message=message):
             people.retry(scene, message)
+        case planner.Resume(message=message):
+            guarded.resume(scene, message)
         case planner.Ignore(message=message):
             people.ignore(scene, message)
         case planner.Complete():

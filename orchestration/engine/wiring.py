@@ -7,6 +7,7 @@ from approvals import questions
 from audit import catalogue
 from orchestration.authority import handlers
 from orchestration.engine import effects, events
+from orchestration.engine.guards import wiring as guards
 
 
 def register() -> None:
@@ -16,6 +17,7 @@ def register() -> None:
     from orchestration.engine.questions import EffectQuestion, StepQuestion
 
     catalogue.register(*events.TYPES)
+    guards.register()
     questions.register(EffectQuestion())
     questions.register(StepQuestion())
     names.register_runs(lookup.business_keys, lookup.runs_called)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from aegis.core import canonical, clock
@@ -15,6 +15,8 @@ from orchestration.authority import live
 from orchestration.authority.matrix import EMPTY
 from orchestration.authority.verdicts import Matrix, Principal
 from orchestration.engine import effects, lease, questions
+from orchestration.engine.guards.asking import Asking, Hold, Take
+from orchestration.engine.guards.looking import Looking
 from orchestration.engine.models import ReviewQueue
 from orchestration.engine.scene import RecordSnapshot
 from orchestration.records import handlers, store
@@ -31,6 +33,7 @@ class Wave:
         self.epoch = -1
         self.matrix: Matrix = EMPTY
         self.now: datetime = clock.now()
+        self.guards = Looking(self.matrix, self.now)
         self.policies: dict[str, Policy | None] = {}
         self.requesters: dict[str, Mapping[str, Json]] = {}
         self.queues: dict[str, bool] = {}
@@ -39,6 +42,7 @@ class Wave:
         """Read epoch, matrix and clock anew. Two queries."""
         epoch, self.matrix = live.current()
         self.now = clock.db_now()
+        self.guards = Looking(self.matrix, self.now)
         self.queues = {}
         if epoch != self.epoch:
             self.epoch, self.policies, self.requesters = epoch, {}, {}
@@ -95,6 +99,15 @@ class LiveWorld:
 
     def has_voters(self, policy: str) -> bool:
         return policy not in self._without_voters
+
+    def hold(self, asking: Asking) -> Hold | None:
+        return self._wave.guards.hold(asking)
+
+    def takes(self, asking: Asking) -> Sequence[Take]:
+        return self._wave.guards.takes(asking)
+
+    def is_stirred(self, key: str) -> bool:
+        return self._wave.guards.is_stirred(key)
 
     def roll(self) -> float:
         return random.random()

@@ -12,6 +12,7 @@ from approvals import policies
 from orchestration.authority import verdicts
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import turn
+from orchestration.engine.guards.asking import Hold, Take
 from orchestration.engine.scene import RecordSnapshot, RunFacts, Scene
 from orchestration.engine.state import State
 from orchestration.records import handlers
@@ -49,6 +50,8 @@ class MemoryWorld:
     without_voters: set[str] = field(default_factory=set)
     without_queues: set[str] = field(default_factory=set)
     authors: dict[str, verdicts.Principal] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)  # by key ("agent:clerk"); "*" = everything
+    stirred: set[str] = field(default_factory=set)
     random: random.Random = field(default_factory=lambda: random.Random(7))
 
     def matrix(self) -> verdicts.Matrix:
@@ -80,6 +83,15 @@ class MemoryWorld:
 
     def has_voters(self, policy: str) -> bool:
         return policy not in self.without_voters
+
+    def hold(self, asking) -> Hold | None:
+        return self.holds.get(asking.key) or self.holds.get("*")
+
+    def takes(self, asking) -> list[Take]:
+        return []
+
+    def is_stirred(self, key: str) -> bool:
+        return key in self.stirred
 
     def roll(self) -> float:
         return self.random.random()

@@ -12,6 +12,7 @@ from aegis.core.expressions import Failed
 from orchestration.agents.protocol import Abstain, AgentRequest, Done
 from orchestration.engine.planner import MAX_LOSSES, CallFailed, Replied
 from orchestration.engine.scene import AgentCall, Scene
+from orchestration.engine.steps import guarded
 from orchestration.workflows.definition import AgentStep, AgentVersion, Retry
 
 
@@ -37,6 +38,8 @@ def begin(scene: Scene, step: AgentStep) -> None:
     message = scene.evaluate_all(step.input) if step.input else scene.evaluate_all({"input": "input", "steps": "steps"})
     if isinstance(message, Failed):
         expression_failed(scene, message)
+        return
+    if guarded.is_held(scene, agent, seconds=step.timeout.total_seconds()):
         return
     state = scene.state
     attempt = state.attempt + 1

@@ -1,0 +1,16 @@
+"""What the guards register at start-up."""
+
+from __future__ import annotations
+
+from audit import catalogue
+from orchestration.engine.guards import events
+
+
+def register() -> None:
+    """Event types, commands, and what `journal verify` asks. Called from `engine.wiring.register()`."""
+    from audit import verify
+    from orchestration.engine.guards import commands, integrity
+
+    catalogue.register(*events.TYPES)
+    verify.register_state_check("guards equal their events", integrity.problems)
+    commands.register()
