@@ -184,6 +184,7 @@ Q_CLUSTER = {
     "scheduler": False,
     "label": "AEGIS worker",
     "log_level": "WARNING",
+    "broker_class": "aegis.core.wake.redis_queue.RedisBroker" if _redis else "aegis.core.wake.brokers.OrmBroker",
     **({"redis": _redis} if _redis else {"orm": "default", "poll": 0.2}),
 }
 

@@ -25,4 +25,4 @@ def register() -> None:
     verify.register_head_source("review:", integrity.review_heads, integrity.review_head)
     verify.register_state_check("state equals fold", integrity.state_problems)
     handlers.accept(lambda name: effects.registered(name) is not None)
-    wake.register(on_nudge=worker.drive, on_worker_start=worker.start_sweep)
+    wake.register(on_nudge=worker.look, on_worker_start=worker.start, on_worker_stop=worker.stop)

@@ -1,11 +1,13 @@
-"""The engine inside a worker process: what a nudge does, and the sweep that works without nudges.
+"""The engine inside a worker process: one thread drives when the bell rings and each second by itself; another keeps house.
 
-The sweep is a thread in every worker process. Each second it expires requests and drives whatever is runnable: due timers, lost
-leases, runs nobody was told of. It does not ring; it drives by itself, so a dead broker costs latency only.
+The look of each second is the sweep: due timers, lost leases, runs nobody was told of. It does not ring; it drives by itself,
+so a dead broker costs latency only. What rings never waits for a drive: a queue whose tasks took as long as the work would
+starve the canary that goes through it.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 
@@ -13,6 +15,7 @@ import structlog
 from django.conf import settings
 from django.db import connections
 
+from aegis.core.faults import crash_point
 from approvals import gates
 from audit import access
 from orchestration.engine.driver import Driver
@@ -22,18 +25,44 @@ log = structlog.get_logger(__name__)
 _driving = threading.Lock()
 _look_again = threading.Event()
 _stop = threading.Event()
+_driver: Driver | None = None  # at work now
+_resident: threading.Thread | None = None
+_rings: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+
+def look() -> bool:
+    """The bell rang. A worker process looks for work at once, a busy one once more; any other process drives until idle.
+
+    Returns:
+        False: this process has its hands full, and somebody else might be idle. It looks all the same, when it can.
+    """
+    if _resident is None:
+        drive()
+        return True
+    _look_again.set()  # before reading `_driver`: a drive that ends now sees it, or the ring below starts the next one
+    driver = _driver
+    if driver is None:
+        _rings.put(None)
+        return not _stop.is_set()
+    driver.look()
+    return driver.has_room
 
 
 def drive() -> None:
     """Drive until idle. One drive at a time per process: a call that finds one going on makes it look again instead."""
+    global _driver
     _look_again.set()
     while _look_again.is_set() and not _stop.is_set():
         if not _driving.acquire(blocking=False):
             return
         try:
             _look_again.clear()
-            Driver(stop=_stop).drive()
+            _driver = Driver(stop=_stop)
+            _driver.drive()
+            if _driver.committed:
+                crash_point("driven")
         finally:
+            _driver = None
             _driving.release()
 
 
@@ -53,26 +82,39 @@ def drive_for(seconds: float) -> None:
 
 def housekeep() -> None:
     """What time brings: requests past their deadline, denials counted but not flushed."""
+    crash_point("sweeping")
     gates.expire_due()
     access.flush_denials()
 
 
-def start_sweep() -> None:
-    """Start the sweep thread of this process (django-q2's `post_spawn`, right after the fork)."""
-    threading.Thread(target=_sweep, name="aegis-sweep", daemon=True).start()
+def start() -> None:
+    """Start the threads of this worker process (right after its fork). The process ends when they have: see `stop`."""
+    global _resident
+    connections.close_all()  # nothing of the parent's sockets survives the fork
+    _stop.clear()
+    _resident = threading.Thread(target=_attend, name="aegis-driver", daemon=False)
+    _resident.start()
+    threading.Thread(target=_keep_house, name="aegis-housekeeping", daemon=True).start()
 
 
 def stop() -> None:
-    """Let the current drive finish its turn and give its runs back."""
+    """Let the drive end its turn, wait a little for its calls, and give its runs back. Returns at once."""
     _stop.set()
+    _rings.put(None)
+    if (driver := _driver) is not None:
+        driver.look()
 
 
-def _sweep() -> None:
-    connections.close_all()  # nothing of the parent's sockets survives the fork
-    keeper = threading.Thread(target=_keep_house, name="aegis-housekeeping", daemon=True)
-    keeper.start()
-    while not _stop.wait(settings.SWEEP_SECONDS):
+def _attend() -> None:
+    while not _stop.is_set():
         _guarded(drive)
+        try:
+            _rings.get(timeout=settings.SWEEP_SECONDS)
+            while True:  # rings that came together are one
+                _rings.get_nowait()
+        except queue.Empty:
+            continue
+    connections.close_all()
 
 
 def _keep_house() -> None:

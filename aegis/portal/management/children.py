@@ -27,12 +27,9 @@ def web_child(host: str, port: int) -> Child:
 
 
 def worker_child() -> Child:
-    """django-q2's cluster; or, started while the broker is away, the sweep alone, so that work goes on."""
-
-    def argv() -> Sequence[str]:
-        return [sys.executable, MANAGE, "qcluster" if wake.broker_answers() else "sweep", "--skip-checks"]
-
-    return Child("worker", argv, env={wake.BEAT_FILE_VARIABLE: str(beat_file_of(settings.DATA_DIR))})
+    """django-q2's cluster. It starts without its broker, too: the sweep in its processes needs none."""
+    argv = [sys.executable, MANAGE, "qcluster", "--skip-checks"]
+    return Child("worker", lambda: argv, env={wake.BEAT_FILE_VARIABLE: str(beat_file_of(settings.DATA_DIR))})
 
 
 def run_supervised(children: Sequence[Child], *, say: Say, each_tick: Callable[[], None] = lambda: None) -> None:
@@ -51,10 +48,6 @@ def run_supervised(children: Sequence[Child], *, say: Say, each_tick: Callable[[
         canary.send_if_due()
         if not worker.is_running:
             canary.excuse()
-        elif _sweeps_only(worker):
-            if canary.broker_answers:
-                canary.excuse()
-                supervisor.restart(worker, why="the broker answers again")
         elif canary.is_stalled:
             canary.excuse()
             supervisor.restart(worker, why="no canary came through the queue")
@@ -65,7 +58,3 @@ def run_supervised(children: Sequence[Child], *, say: Say, each_tick: Callable[[
         supervisor.run()
     finally:
         beat_file.unlink(missing_ok=True)
-
-
-def _sweeps_only(worker: Child) -> bool:
-    return worker.process is not None and "sweep" in list(worker.process.args)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`manage.py sweep`: drive without a queue. The supervisor starts it in place of the worker while the broker is silent."""
+"""`manage.py sweep`: one worker process without a queue. It hears the bell of its machine, and looks each second."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from aegis.core import wake
 
 
 class Command(BaseCommand):
-    help = "Drive runs by the sweep alone, without a queue."
+    help = "Drive runs in one process, without a queue."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        wake.start_sweep()
+        wake.start_worker()
         stop.wait()
+        wake.stop_worker()  # the process ends when its driver has given its runs back
