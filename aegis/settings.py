@@ -213,6 +213,7 @@ RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
 CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 64, minimum=1))
 # Modules that register python agents and effect handlers: the reference workflow's, and what the installation adds.
 AGENT_MODULES = ["examples.support_intake.agents", *env.names("AEGIS_AGENT_MODULES")]
+AGENT_ENVIRONMENT = env.names("AEGIS_AGENT_ENVIRONMENT")  # variables handed to isolated agents beside the usual few
 AGENT_HOSTS = env.names("AEGIS_AGENT_HOSTS")  # origins and networks that HTTP agents may be at beside the public Internet
 
 # One line per entry on stderr; `serve` and any service manager collect it. Request bodies and payloads are never logged.

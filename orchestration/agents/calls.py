@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from orchestration.agents import http, python
+from orchestration.agents import http, isolated, python
 from orchestration.agents.protocol import AgentRequest, CallFailed, Reply
 from orchestration.workflows.definition import AgentVersion
 
@@ -14,6 +14,7 @@ Connector = Callable[[AgentVersion, AgentRequest, int, timedelta], Reply | CallF
 
 CONNECTORS: Final[dict[str, Connector]] = {
     "python": lambda agent, request, _fence, _timeout: python.call(agent, request),
+    "isolated": lambda agent, request, fence, timeout: isolated.call(agent, request, fence=fence, timeout=timeout),
     "http": lambda agent, request, fence, timeout: http.call(agent, request, fence=fence, timeout=timeout),
 }
 
@@ -25,7 +26,8 @@ def call(agent: AgentVersion, request: AgentRequest, *, fence: int, timeout: tim
         fence: of the lease the call is made under; goes with the call, so that an agent can refuse a stale caller.
         timeout: the connector ends the call by itself then. Inline python agents cannot be ended: the caller stops waiting.
     """
-    connector = CONNECTORS.get(agent.connector)
+    name = "isolated" if agent.connection.get("mode") == "isolated" else agent.connector
+    connector = CONNECTORS.get(name)
     if connector is None:
         return CallFailed("agent_error", f"there is no connector {agent.connector!r}")
     return connector(agent, request, fence, timeout)
