@@ -76,6 +76,7 @@ def _enact(scene: Scene, move: planner.Move) -> None:
 
 
 def _absorb(scene: Scene, answer: planner.Replied | planner.EffectAnswered) -> None:
+    before = len(scene.drafts)
     match (scene.step, answer):
         case (AgentStep() as step, planner.Replied() as replied):
             agent.absorb(scene, step, replied)
@@ -83,6 +84,7 @@ def _absorb(scene: Scene, answer: planner.Replied | planner.EffectAnswered) -> N
             act.absorb(scene, step, answered)
         case _:
             raise AssertionError("the planner matches answers with the phase of the step")
+    guarded.answered(scene, answer, told_at=before)
 
 
 def _begin(scene: Scene) -> None:

@@ -19,6 +19,7 @@ from aegis.core.faults import crash_point
 from approvals import gates
 from audit import access
 from orchestration.engine.driver import Driver
+from orchestration.engine.guards import freezing, waking
 
 log = structlog.get_logger(__name__)
 
@@ -81,10 +82,14 @@ def drive_for(seconds: float) -> None:
 
 
 def housekeep() -> None:
-    """What time brings: requests past their deadline, denials counted but not flushed."""
+    """What time brings: requests past their deadline, denials counted but not flushed, held runs whose turn it is, clocks that
+    halts stop."""
     crash_point("sweeping")
     gates.expire_due()
     access.flush_denials()
+    waking.wake_due()
+    freezing.keep()
+    waking.tidy()
 
 
 def start() -> None:

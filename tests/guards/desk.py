@@ -1,4 +1,4 @@
-"""The house of `tests.engine.house` with a clerk that does what the test put behind its step, and a clock that can be moved on."""
+"""The house of `tests.engine.house` with a clerk that does what the test put behind its step, and a clock that moves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from aegis.core import clock
 from aegis.identity.models import User
-from orchestration.agents.protocol import AgentRequest, Done, Reply, python_agent
+from orchestration.agents.protocol import Abstain, AgentRequest, Done, Reply, python_agent
 from orchestration.engine.guards import waking
 from orchestration.engine.models import Run
 from tests.engine import house
@@ -64,3 +64,6 @@ def sweep(*held: Run) -> int:
     woken = waking.wake_due()
     house.drive(*held)
     return woken
+
+
+__all__ = ["Abstain", "Done", "behind", "documents", "moved_now", "pass_time", "submit_many", "sweep"]

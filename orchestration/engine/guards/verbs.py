@@ -234,8 +234,8 @@ def _visible(rows: GovernedQuerySet, actor: Actor, **lookup: str) -> Governed:
         return row
     person = require_live(actor)
     may_edit = rows.visible_to(person, "edit").filter(**lookup).exists()
-    row = rows.get_visible(person, "view" if may_edit else "operate", **lookup)
-    return row
+    found: Governed = rows.get_visible(person, "view" if may_edit else "operate", **lookup)
+    return found
 
 
 def _require_everything(actor: Actor) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from aegis.core import clock_text
 from orchestration.authority.limits import DEFAULT_BREAKER, NO_LIMITS, BreakerSettings, Limits
 from orchestration.engine.guards.asking import COUNTED, Answered, Asking, SlotFreed, agent_key, capability_key
-from orchestration.engine.planner import Message
+from orchestration.engine.planner import CallFailed, EffectAnswered, Message, Replied
 from orchestration.engine.scene import Scene
 from orchestration.workflows.definition import AgentVersion
 
@@ -53,21 +55,27 @@ def is_held(scene: Scene, agent: AgentVersion, *, capability: str = "", is_local
     return True
 
 
-def answered(scene: Scene, agent: AgentVersion, *, capability: str = "", code: str = "") -> None:
-    """Tell the breaker how a call, or a remote effect, came back. Call it right after the event that records it.
+def answered(scene: Scene, answer: Replied | EffectAnswered, *, told_at: int) -> None:
+    """Tell the breaker how a call, or a remote effect, came back.
 
-    A success costs nothing while the breaker is closed without failures, which is nearly always.
+    A success costs nothing while the breaker is closed without failures, which is nearly always. Codes that speak against what
+    was asked, not against whoever was asked (refused, rate limited), count as an answer: it is there.
 
     Args:
-        code: of the failure; "" for an answer. Codes that speak against what was asked, not against whoever was asked
-            (refused, rate limited), count as an answer: it is there.
+        told_at: index of the draft that records the answer.
     """
+    told = scene.drafts[told_at]
+    agent = scene.run.release.agents.get(told.agent)
+    is_call = isinstance(answer, Replied)
+    if agent is None or not (is_call or told.capability):
+        return
+    capability = "" if is_call else told.capability
     key = capability_key(capability) if capability else agent_key(agent.name)
     settings, limits = _declared(scene, agent, capability)
-    counted = code if code in COUNTED else ""
-    if counted or scene.world.is_stirred(key):
-        place = f"{scene.run.stream}/{scene.seq + len(scene.drafts)}"
-        scene.marks.append(Answered(key, "" if capability else agent.id, place, settings, counted))
+    code = _failure(answer, told.type)
+    if code or scene.world.is_stirred(key):
+        place = f"{scene.run.stream}/{scene.seq + told_at + 1}"
+        scene.marks.append(Answered(key, "" if capability else agent.id, place, settings, code))
     if limits.concurrency:
         scene.marks.append(SlotFreed(key))
 
@@ -81,6 +89,20 @@ def resume(scene: Scene, message: Message | None) -> None:
         return
     scene.consumed.append(message.ordinal)
     scene.emit("step.resumed", data, actor=message.actor, cause=f"inbox:{message.ordinal}", outcome="resumed")
+
+
+def _failure(answer: Replied | EffectAnswered, told: str) -> str:
+    """The code of a failure that counts; "" for anything else."""
+    match answer:
+        case EffectAnswered(error=error):
+            code = error
+        case Replied(reply=CallFailed(code=failed)):
+            code = failed
+        case Replied():
+            code = "contract" if told == "contract.violated" else ""
+        case _:
+            assert_never(answer)
+    return code if code in COUNTED else ""
 
 
 def _declared(scene: Scene, agent: AgentVersion, capability: str) -> tuple[BreakerSettings, Limits]:
