@@ -54,12 +54,25 @@ def capabilities() -> list[Document]:
         "risk": "medium",
         "safety": "idempotent",
         "handler": "record.patch",
-        "compensation": "record.restore",
+        "compensation": "ticket.restore",
         "parameters": _schema("reply@1"),
+    }
+    restoring = {
+        "resource": "ticket",
+        "risk": "medium",
+        "safety": "idempotent",
+        "handler": "record.restore",
+        "parameters": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["body"],
+            "properties": {"body": {"type": "object", "title": "Earlier body", "additionalProperties": True}},
+        },
     }
     return [
         _document("Capability", "ticket.open", "Open a ticket", opening),
         _document("Capability", "ticket.reply", "Reply to a customer", replying),
+        _document("Capability", "ticket.restore", "Put a ticket back as it was", restoring),
     ]
 
 

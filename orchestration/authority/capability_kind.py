@@ -43,7 +43,12 @@ class CapabilityKind(DocumentKind):
                     "type": "object",
                     "description": "JSON Schema 2020-12 of the parameters; its root is an object.",
                 },
-                "compensation": {**_HANDLER, "description": "The handler that undoes it, if one can."},
+                "compensation": {
+                    "type": "string",
+                    "pattern": f"^{NAME.pattern}$",
+                    "maxLength": 80,
+                    "description": "The capability that undoes it, if one can; on the same type of resource.",
+                },
                 "reveals": {
                     "type": "array",
                     "items": {"type": "string", "minLength": 1, "maxLength": 120},
@@ -69,9 +74,9 @@ class CapabilityKind(DocumentKind):
             faults.append(Fault("/metadata/name", "a capability is named <resource>.<action>, such as ticket.reply"))
         elif change.key.name.split(".")[0] != spec["resource"]:
             faults.append(Fault("/spec/resource", f"its name says it acts on {change.key.name.split('.')[0]}"))
-        for field in ("handler", "compensation"):
-            if field in spec and not handlers.is_known(spec[field]):
-                faults.append(Fault(f"/spec/{field}", f"there is no handler {spec[field]!r}"))
+        if not handlers.is_known(spec["handler"]):
+            faults.append(Fault("/spec/handler", f"there is no handler {spec['handler']!r}"))
+        faults += _compensation_faults(change.key.name, spec, overlay)
         faults += limits.faults(spec)
         found = [
             Fault(f"/spec/parameters{fault.where}", fault.what, fault.remedy) for fault in schema_faults(spec["parameters"])
@@ -85,3 +90,23 @@ class CapabilityKind(DocumentKind):
         if change.old is not None and change.new is not None:
             said += limits.widened(change.old["spec"], change.new["spec"], change.key.name)
         return said
+
+
+def _compensation_faults(name: str, spec: Json, overlay: Overlay) -> list[Fault]:
+    """What undoes it is another capability, on the same type, that can do so with what is known afterwards."""
+    undoing = spec.get("compensation")
+    if undoing is None:
+        return []
+    where = "/spec/compensation"
+    other = overlay.get("Capability", undoing)
+    if undoing == name:
+        return [Fault(where, "a capability cannot undo itself", "name another one")]
+    if other is None:
+        return [Fault(where, f"there is no capability {undoing!r}", "name a capability, not a handler, and add it first")]
+    if other["spec"]["resource"] != spec["resource"]:
+        return [Fault(where, f"{undoing} acts on {other['spec']['resource']}, this one on {spec['resource']}")]
+    if other["spec"]["handler"] == "record.restore" and not spec["handler"].startswith("record."):
+        return [
+            Fault(where, f"{undoing} puts an earlier record back; this one changes no record", "name one that acts outside")
+        ]
+    return []

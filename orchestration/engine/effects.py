@@ -23,11 +23,23 @@ class EffectRequest:
 
 
 class EffectRefused(Exception):
-    """The other side said no; nothing happened there."""
+    """The other side said no; nothing happened there. Tried again as often as the step says, whatever the safety class."""
+
+
+class EffectFailed(Exception):
+    """Nothing happened there, and it may go well later: nobody answered the door, too much to do.
+
+    Args:
+        retry_after: seconds the other side asked to wait; honoured up to the `cap` of the step's retry.
+    """
+
+    def __init__(self, detail: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class EffectUnknown(Exception):
-    """It may or may not have happened (no answer, broken connection)."""
+    """It may or may not have happened (no answer, broken connection). So is whatever else a handler raises."""
 
 
 EffectHandler = Callable[[EffectRequest], Json]

@@ -12,7 +12,7 @@ from typing import Any
 
 from aegis.core.canonical import Json
 from aegis.core.errors import IntegrityBroken
-from orchestration.engine.state import Approval, State
+from orchestration.engine.state import Approval, Ending, Heard, Intent, State, Undoable
 
 Data = Mapping[str, Json]
 
@@ -42,20 +42,31 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
             if data["retry_at"]:
                 return replace(state, phase="retrying", until=data["retry_at"])
             return replace(state, phase="ready")
-        case "step.lost" | "effect.lost":
+        case "step.lost":
             return replace(state, phase="ready", losses=data["losses"])
+        case "effect.lost":
+            return replace(_heard(state, "unknown"), phase="ready", losses=data["losses"])
         case "step.gave_up":
             return _enter(state, data["next"])
         case "effect.conflicted":
             return replace(state, phase="ready", attempt=data["attempt"], digest="", approval=None)
         case "effect.intended":
-            return replace(state, phase="acting", attempt=data["attempt"], digest=data["digest"], approval=None)
-        case "effect.done":
-            return _enter(_with_output(state, data["step"], f"{stream}/{seq}"), data["next"])
+            intended = replace(state, phase="acting", attempt=data["attempt"], digest=data["digest"], approval=None)
+            return replace(intended, intent=_intent(data))
+        case "effect.done" | "effect.stated":  # as AEGIS heard it, or as a person who looked says
+            if data.get("undoes"):
+                return _undone(state, data["undoes"])
+            place = data["output"] if type == "effect.stated" else f"{stream}/{seq}"
+            return _enter(_with_effect(_with_output(state, data["step"], place), data), data["next"])
+        case "effect.left":
+            return _undone(state, data["key"], is_left=True)
+        case "effect.unknown":
+            return replace(_heard(state, "unknown"), phase="ready")
         case "effect.failed":
+            failed = _heard(state, "unknown" if data["code"] == "unknown" else "nothing")
             if data["retry_at"]:
-                return replace(state, phase="retrying", until=data["retry_at"])
-            return replace(state, phase="ready")
+                return replace(failed, phase="retrying", until=data["retry_at"])
+            return replace(failed, phase="ready")
         case "gate.opened":
             return replace(
                 state, phase="deciding", request=data["request"], digest=data["digest"], policy=data["policy"], approval=None
@@ -68,6 +79,13 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
             return _settle_review(state, data)
         case "run.retried":
             return replace(_afresh(state), ended="", outcome="")
+        case "run.stopping":
+            # An effect under way is awaited, and so is the person who says what became of one; anything else is dropped.
+            is_awaited = state.phase in ("acting", "reviewing")
+            return replace(state if is_awaited else _afresh(state), stopped_by=data["by"])
+        case "run.compensating":
+            ending = Ending(ended=data["ended"], code=data["code"], step=state.step, visit=state.visit, by=data["by"])
+            return _turn_back(replace(state, ending=ending, stopped_by=""))
         case "run.completed":
             return _end(state, "completed", data["outcome"])
         case "run.failed":
@@ -76,7 +94,7 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
             return _end(state, "cancelled", "cancelled")
         case (
             "contract.violated" | "step.unsure" | "step.abstained" | "verdict.given" | "gate.passed_fast"
-            | "effect.unknown" | "effect.diverged" | "expression.failed" | "inbox.ignored" | "run.quarantined" | "run.faulted"
+            | "effect.diverged" | "expression.failed" | "inbox.ignored" | "run.quarantined" | "run.faulted" | "run.compensated"
         ):  # fmt: skip
             return state  # told to people; the event after it moves the run
         case _:
@@ -94,7 +112,7 @@ def fold_all(stream: str, lines: list[Mapping[str, Any]]) -> State:
 def _enter(state: State, step: str) -> State:
     """Move the cursor; a step counts its visits from 1."""
     visits = {**state.visits, step: state.visits.get(step, 0) + 1} if step else state.visits
-    return replace(_afresh(state), step=step, visit=visits.get(step, 0), visits=visits)
+    return replace(_afresh(state), step=step, visit=visits.get(step, 0), visits=visits, intent=None)
 
 
 def _afresh(state: State) -> State:
@@ -107,6 +125,44 @@ def _afresh(state: State) -> State:
 
 def _with_output(state: State, step: str, place: str) -> State:
     return replace(state, outputs={**state.outputs, step: place})
+
+
+def _intent(data: Data) -> Intent | None:
+    if "capability" not in data:  # lines of releases before compensation; what they left open is treated as unsafe
+        return None
+    names = ("key", "digest", "capability", "safety", "approval", "policy")
+    return Intent(**{name: data[name] for name in names})
+
+
+def _heard(state: State, heard: Heard) -> State:
+    return replace(state, intent=replace(state.intent, heard=heard)) if state.intent else state
+
+
+def _with_effect(state: State, data: Data) -> State:
+    """The field is there when the step asked for compensation, also if its capability names nothing that undoes it."""
+    if "compensation" not in data:
+        return state
+    done = Undoable(step=data["step"], visit=state.visit, key=data["key"], compensation=data["compensation"])
+    return replace(state, effects=(*state.effects, done))
+
+
+def _undone(state: State, key: str, *, is_left: bool = False) -> State:
+    """Take the newest effect off: the only one that may be undone now, and never twice.
+
+    Raises:
+        IntegrityBroken: the events undo another effect, one that was undone before, or undo while the run goes forward.
+    """
+    if state.ending is None or state.undoes != key:
+        raise IntegrityBroken(f"{key} is undone out of turn")
+    ending = replace(state.ending, undone=state.ending.undone + (not is_left), left=state.ending.left + is_left)
+    return _turn_back(replace(state, effects=state.effects[:-1], ending=ending))
+
+
+def _turn_back(state: State) -> State:
+    """Move the cursor to the newest effect that still stands; when none does, back to where the run gave up."""
+    place = state.effects[-1] if state.effects else state.ending
+    assert place is not None
+    return replace(_afresh(state), step=place.step, visit=place.visit, intent=None)
 
 
 def _settle_gate(state: State, data: Data) -> State:
@@ -127,9 +183,13 @@ def _settle_review(state: State, data: Data) -> State:
             return _enter(done, data["next"])
         case "retried":
             return _afresh(state)
+        case "not_happened":  # a person looked: the key is free again, whatever it stood for
+            return replace(_afresh(state), intent=None)
         case _:
-            return replace(state, phase="ready", item="")  # cancelled: run.cancelled follows
+            return replace(state, phase="ready", item="")  # happened, left, cancelled: the event that says so follows
 
 
 def _end(state: State, ended: Any, outcome: str) -> State:
-    return replace(_afresh(state), phase="ended", ended=ended, outcome=outcome)
+    """A failed run may be tried again, so it keeps what it did; the others are over."""
+    kept = state if ended == "failed" else replace(state, intent=None, effects=())
+    return replace(_afresh(kept), phase="ended", ended=ended, outcome=outcome, stopped_by="")

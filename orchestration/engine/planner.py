@@ -34,7 +34,11 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class EffectAnswered:
-    """A remote effect came back. `error` "" = done with `result`; "unknown" = it may or may not have happened."""
+    """A remote effect came back.
+
+    `error`: "" = done, with `result`; "refused" and "failed" = nothing happened there; "unknown" = it may or may not have
+    happened.
+    """
 
     step: str
     visit: int
@@ -44,6 +48,7 @@ class EffectAnswered:
     error: str
     detail: str
     duration_ms: int
+    retry_after: float = 0.0  # seconds the other side asked us to wait; 0 = it did not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,37 @@ class Complete:
     """The last step is behind the cursor."""
 
 
-Move = Rest | Begin | Absorb | Lose | SettleGate | SettleReview | Cancel | Retry | Resume | Ignore | Complete
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """It was cancelled while an effect was under way, and that is over: end it now, or have a person say what became of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Undo the newest effect that still stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """Nothing is left to undo: end the run as it was going to."""
+
+
+Move = (
+    Rest
+    | Begin
+    | Absorb
+    | Lose
+    | SettleGate
+    | SettleReview
+    | Cancel
+    | Retry
+    | Resume
+    | Ignore
+    | Complete
+    | Stop
+    | Undo
+    | Conclude
+)
 
 
 def next_move(state: State, news: Sequence[News], now: datetime) -> tuple[Move, Sequence[News]]:
@@ -163,6 +198,8 @@ def next_move(state: State, news: Sequence[News], now: datetime) -> tuple[Move, 
 
 def _answers(answer: Replied | EffectAnswered, state: State) -> bool:
     """Is it about the very call that is awaited? An answer to an earlier step may come while a later one is in flight."""
+    if isinstance(answer, EffectAnswered) and state.intent is not None and answer.key != state.intent.key:
+        return False  # of an effect that is being undone by now: same step, same visit, same attempt
     return (answer.step, answer.visit, answer.attempt) == (state.step, state.visit, state.attempt)
 
 
@@ -180,9 +217,9 @@ def _rank(item: News) -> tuple[int, int]:
 
 def _about(state: State, message: Message) -> Move:
     match message.kind:
-        case "cancel" if not state.is_ended:
+        case "cancel" if not state.is_ended and not state.ending and not state.stopped_by:
             return Cancel(message)
-        case "retry" if state.ended == "failed" or state.phase in ("retrying", "reviewing"):
+        case "retry" if may_retry(state):
             return Retry(message)
         case "resumed" if state.phase == "held" and message.ref == f"{state.hold}:{state.held_by}":
             return Resume(message)
@@ -194,15 +231,27 @@ def _about(state: State, message: Message) -> Move:
             return Ignore(message)
 
 
+def may_retry(state: State) -> bool:
+    """May a person begin the step again: after the run failed, before its next attempt is due, out of a review queue?"""
+    if state.stopped_by or state.is_compensated:
+        return False
+    return state.ended == "failed" or state.phase in ("retrying", "reviewing")
+
+
 def _onward(state: State, now: datetime) -> Move:
     if state.is_ended:
         return Rest()
+    if state.stopped_by and state.phase in ("ready", "retrying", "held"):
+        return Stop()
     match state.phase:
+        case "ready" if state.ending:
+            return Undo() if state.effects else Conclude()
         case "ready":
             return Begin() if state.step else Complete()
         case "retrying":
             until = clock_text.parse(state.until)
-            return Begin() if until <= now else Rest(until)
+            again = Undo() if state.ending else Begin()
+            return again if until <= now else Rest(until)
         case "held":
             # Without a time it is woken: a thousand runs behind one breaker must not all look again at once.
             look_again = clock_text.parse(state.until) if state.until else None

@@ -23,7 +23,7 @@ from orchestration.agents.protocol import AgentRequest
 from orchestration.authority.verdicts import Matrix, Principal, Verdict
 from orchestration.engine.fold import fold
 from orchestration.engine.guards.asking import Asking, Hold, Mark, Take, WasHeld
-from orchestration.engine.state import State
+from orchestration.engine.state import State, Undoable
 from orchestration.workflows.definition import VARIABLES, AgentVersion, OnFailure, Step
 from orchestration.workflows.release import Release
 
@@ -43,11 +43,28 @@ class RecordSnapshot:
     body: Mapping[str, Json] | None
 
 
+@dataclass(frozen=True, slots=True)
+class PastEffect:
+    """An effect of this run as the journal has it: what was proposed, and what came of it.
+
+    Attributes:
+        proposal: as it was carried out, {"capability", "resource", "parameters", ...}.
+        before, after: bodies of the record, for a local one; None where there was no record.
+        output: what the step left behind.
+    """
+
+    proposal: Mapping[str, Json]
+    before: Mapping[str, Json] | None
+    after: Mapping[str, Json] | None
+    output: Json
+
+
 class World(Protocol):
     """Everything live that a turn may look at, read for one authority epoch and one `now`."""
 
     now: datetime
     epoch: int
+    worker: str  # this worker process, as an opaque id: goes on record with every intent
 
     def matrix(self) -> Matrix: ...
 
@@ -60,6 +77,9 @@ class World(Protocol):
     def policy(self, name: str) -> Policy | None: ...
 
     def record(self, type_: str, key: str) -> RecordSnapshot: ...
+
+    def past(self, stream: str, effect: Undoable) -> PastEffect | None:
+        """An effect the run has done, from its payloads; None if they were erased."""
 
     def effect_handler(self, name: str) -> str:
         """ "local", "remote" or "" for an unknown handler."""
@@ -229,6 +249,13 @@ class Scene:
         self.drafts.append(draft)
         self.state = fold(self.state, stream=self.run.stream, seq=self.seq + len(self.drafts), type=type_, data=data)
 
+    def record(self, type_: str, key: str) -> RecordSnapshot:
+        """A record as it will stand when this turn is committed: two effects of one turn on one record are no race."""
+        for patch in reversed(self.patches):
+            if (patch.record.type, patch.record.key) == (type_, key):
+                return RecordSnapshot(type_, key, patch.record.version + 1, canonical.parse(patch.body))
+        return self.world.record(type_, key)
+
     @property
     def step(self) -> Step:
         return self.run.release.definition.step(self.state.step)
@@ -271,12 +298,17 @@ class Scene:
         return _recordable(result)  # together they are one payload, one level deeper
 
     def give_up(self, code: str, *, queue: str = "", contract: str = "", choices: Sequence[str] = (), cause: str = "") -> None:
-        """End the step's own efforts: into a queue, to another step, or fail. Never silent (DESIGN promise 12)."""
+        """End the step's own efforts: into a queue, to another step, or the run. Never silent (DESIGN promise 12)."""
         step = self.step
         action = step.common.on_failure.get(code) or (None if queue else step.common.on_failure.get("*"))
+        if self.state.ending:  # what cannot be undone is nobody's next step: a person looks, then the rest is undone
+            self.hand_over(code, cause=cause)
+            return
         match action:
             case OnFailure(action="fail"):
                 self.emit("run.failed", {"step": step.common.id, "code": code}, cause=cause, outcome="failed")
+            case OnFailure(action="compensate"):
+                self.compensate(code, cause=cause)
             case OnFailure(action="step", target=target):
                 self.emit(
                     "step.gave_up",
@@ -287,6 +319,42 @@ class Scene:
             case _:
                 target = action.target if action and action.target else queue
                 self.review(code, target or self.run.release.definition.fallback_queue, contract, choices, cause=cause)
+
+    def hand_over(self, code: str, *, cause: str = "") -> None:
+        """Give up into a queue, whatever else the workflow says: what only a person can settle."""
+        actions = self.step.common.on_failure
+        action = actions.get(code) or actions.get("*")
+        queue = action.target if action and action.action == "queue" else ""
+        self.review(code, queue or self.run.release.definition.fallback_queue, cause=cause)
+
+    def compensate(self, code: str, *, cancelled_by: Actor | None = None, reason: str = "", cause: str = "") -> None:
+        """End the run, with `code` or as cancelled by somebody; first undo what it did, if any of that can be undone."""
+        state = self.state
+        actor = cancelled_by or SYSTEM
+        payloads = {"reason": {"reason": reason}} if reason else {}
+        if not state.effects:
+            if cancelled_by:
+                self.emit(
+                    "run.cancelled", {"step": state.step}, actor=actor, payloads=payloads, cause=cause, outcome="cancelled"
+                )
+            else:
+                self.emit("run.failed", {"step": state.step, "code": code}, cause=cause, outcome="failed")
+            return
+        self.emit(
+            "run.compensating",
+            {
+                "step": state.step,
+                "visit": state.visit,
+                "code": code,
+                "ended": "cancelled" if cancelled_by else "failed",
+                "effects": len(state.effects),
+                "by": written(actor) if cancelled_by else "",
+            },
+            actor=actor,
+            payloads=payloads,
+            cause=cause,
+            outcome="compensating",
+        )
 
     def review(self, code: str, queue: str, contract: str = "", choices: Sequence[str] = (), *, cause: str = "") -> None:
         """Put the step before people."""
@@ -304,6 +372,18 @@ class Scene:
             outcome="queued",
         )
         self.items.append(ItemOpening(item, queue, self.state.step, self.state.visit, code, contract, tuple(choices)))
+
+
+def written(actor: Actor) -> str:
+    """An actor as event data: opaque ids, no name."""
+    return f"{actor.kind}:{actor.ref}:{actor.auth}"
+
+
+def actor_of(text: str) -> Actor:
+    """The actor that `written` wrote; AEGIS itself for ""."""
+    kind, _, rest = text.partition(":")
+    ref, _, auth = rest.partition(":")
+    return Actor(kind, ref, auth) if kind in ("user", "agent") else SYSTEM  # type: ignore[arg-type]
 
 
 def _recordable(value: Json) -> Json | Failed:

@@ -46,6 +46,64 @@ class Approval:
     policy: str
 
 
+# What was heard of an intended effect: nothing yet, that nothing happened (refused, failed), or nothing that settles it.
+Heard = Literal["", "nothing", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The remote effect intended in this visit, whatever became of it: its key outlives attempts and re-drive.
+
+    Attributes:
+        digest: what the key stands for; the same key with another digest goes to a person.
+        safety: the capability's class when it was intended; the live one counts too, the stricter of both.
+        approval, policy: the request whose approval this key has used up, "" without one. It holds for every attempt of the
+        key.
+    """
+
+    key: str
+    digest: str
+    capability: str
+    safety: str
+    approval: str = ""
+    policy: str = ""
+    heard: Heard = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """An effect that is done and would be undone if the run gave up into compensation.
+
+    Attributes:
+        compensation: capability that undoes it, as its capability named it when it was done.
+    """
+
+    step: str
+    visit: int
+    key: str
+    compensation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The run has given up, or was cancelled, and undoes its effects before it ends; kept afterwards.
+
+    Attributes:
+        code: why it ends.
+        step, visit: where it gave up; the cursor visits the steps of the effects meanwhile.
+        by: who cancelled ("user:<ref>:<auth>"), "" when it gave up by itself.
+        undone, left: effects undone so far, and left standing by a person.
+    """
+
+    ended: Literal["failed", "cancelled"]
+    code: str
+    step: str
+    visit: int
+    by: str = ""
+    undone: int = 0
+    left: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Where a run stands.
@@ -62,6 +120,10 @@ class State:
         until: RFC 3339 time a retry is due, or a held run looks again by itself.
         hold, held_by: while held: the code of `step.held`, and the halt or what is guarded.
         outcome: how it ended ("done", a failure code, "cancelled").
+        intent: the remote effect of this visit, once one was intended.
+        effects: done and able to be undone, in the order in which they were done.
+        ending: the run undoes its effects and ends; None while it goes forward.
+        stopped_by: who cancelled it while an effect was under way, whose outcome must be known first ("user:<ref>:<auth>").
     """
 
     step: str = ""
@@ -82,6 +144,10 @@ class State:
     approval: Approval | None = None
     ended: Status | Literal[""] = ""
     outcome: str = ""
+    intent: Intent | None = None
+    effects: tuple[Undoable, ...] = ()
+    ending: Ending | None = None
+    stopped_by: str = ""
 
     @property
     def status(self) -> Status:
@@ -91,14 +157,30 @@ class State:
     def is_ended(self) -> bool:
         return bool(self.ended)
 
+    @property
+    def is_compensated(self) -> bool:
+        """It ended and nothing is left to undo: going on from where it gave up would rest on effects that are gone."""
+        return self.is_ended and self.ending is not None and not self.effects
+
+    @property
+    def undoes(self) -> str:
+        """Key of the effect that is being undone; "" while the run goes forward."""
+        return self.effects[-1].key if self.ending and self.effects else ""
+
 
 def dump(state: State) -> str:
     """Canonical JSON text, as stored on the run row. Empty fields are left out."""
-    value = {key: item for key, item in dataclasses.asdict(state).items() if item not in ("", 0, None, {})}
+    value = {key: item for key, item in dataclasses.asdict(state).items() if item not in ("", 0, None, {}, ())}
     return canonical.dump(value).decode()
 
 
 def load(text: str) -> State:
     value: dict[str, Json] = canonical.parse(text) if text else {}
-    approval = value.pop("approval", None)
-    return State(**value, approval=Approval(**approval) if approval else None)
+    approval, intent, ending = (value.pop(name, None) for name in ("approval", "intent", "ending"))
+    return State(
+        **{name: item for name, item in value.items() if name != "effects"},
+        approval=Approval(**approval) if approval else None,
+        intent=Intent(**intent) if intent else None,
+        effects=tuple(Undoable(**effect) for effect in value.get("effects", ())),
+        ending=Ending(**ending) if ending else None,
+    )

@@ -9,7 +9,7 @@ from typing import assert_never
 from orchestration.engine import planner
 from orchestration.engine.planner import News, next_move
 from orchestration.engine.scene import Scene
-from orchestration.engine.steps import act, agent, guarded, people, plain
+from orchestration.engine.steps import act, agent, effect, guarded, people, plain, undo
 from orchestration.workflows.definition import (
     ActStep,
     AgentStep,
@@ -31,7 +31,7 @@ def take(scene: Scene, news: Sequence[News]) -> datetime | None:
     """Advance the scene as far as it goes.
 
     Returns:
-        When the run is due by itself (a retry), or None.
+        When the run is due by itself (a retry; at once, where what it does next rests on what this turn commits), or None.
 
     Raises:
         Runaway: more than `MAX_MOVES` moves without rest.
@@ -42,6 +42,8 @@ def take(scene: Scene, news: Sequence[News]) -> datetime | None:
         move, news = next_move(scene.state, news, scene.world.now)
         if isinstance(move, planner.Rest):
             return move.until
+        if isinstance(move, planner.Undo) and undo.must_be_committed(scene):
+            return scene.world.now
         _enact(scene, move)
     raise Runaway(f"more than {MAX_MOVES} moves in one turn at step {scene.state.step!r}")
 
@@ -69,6 +71,12 @@ def _enact(scene: Scene, move: planner.Move) -> None:
             people.ignore(scene, message)
         case planner.Complete():
             plain.finish(scene, None)
+        case planner.Stop():
+            undo.stop(scene)
+        case planner.Undo():
+            undo.begin(scene)
+        case planner.Conclude():
+            undo.conclude(scene)
         case planner.Rest():
             raise AssertionError("rest is not enacted")
         case _:
@@ -81,7 +89,7 @@ def _absorb(scene: Scene, answer: planner.Replied | planner.EffectAnswered) -> N
         case (AgentStep() as step, planner.Replied() as replied):
             agent.absorb(scene, step, replied)
         case (ActStep() as step, planner.EffectAnswered() as answered):
-            act.absorb(scene, step, answered)
+            effect.absorb(scene, step, answered)
         case _:
             raise AssertionError("the planner matches answers with the phase of the step")
     guarded.answered(scene, answer, told_at=before)
@@ -119,7 +127,7 @@ def _lose(scene: Scene) -> None:
     step = scene.step
     state = scene.state
     if isinstance(step, ActStep):
-        act.lose(scene, step)
+        effect.lose(scene)
         return
     scene.emit(
         "step.lost",

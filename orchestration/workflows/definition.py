@@ -13,13 +13,14 @@ from typing import Literal, assert_never
 
 from aegis.core.canonical import Json
 
-# What a step does when it gives up, by error code. "step" goes to another step of the workflow.
-FailureAction = Literal["queue", "step", "fail"]
+# What a step does when it gives up, by error code. "step" goes to another step of the workflow; "compensate" undoes what the
+# run did, and fails it.
+FailureAction = Literal["queue", "step", "fail", "compensate"]
 
 #: Codes an `on_failure` table may name; "*" matches the rest.
 FAILURE_CODES = (
     "agent_error", "timeout", "contract", "denied", "rejected", "expired", "conflict", "effect_failed", "effect_unknown",
-    "abstained", "low_confidence", "no_route", "expression", "max_visits", "requires", "payload_erased",
+    "effect_diverged", "abstained", "low_confidence", "no_route", "expression", "max_visits", "requires", "payload_erased",
     "nobody_eligible", "*",
 )  # fmt: skip
 
@@ -40,7 +41,8 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class OnFailure:
-    """`queue`: a review item in `target` (a queue); `step`: go on at step `target`; `fail`: the run fails."""
+    """`queue`: a review item in `target` (a queue); `step`: go on at step `target`; `fail`: the run fails, and what it did
+    stands; `compensate`: it fails after its effects were undone."""
 
     action: FailureAction
     target: str = ""
@@ -81,6 +83,7 @@ class ActStep:
     source: str  # the agent step that made the proposal
     timeout: timedelta = timedelta(seconds=30)
     retry: Retry = field(default_factory=Retry)
+    compensate: bool = False  # undone, newest first, when the run gives up into compensation or is cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,8 @@ def failure_codes_of(step: Step) -> tuple[str, ...]:
             own: tuple[str, ...] = ("agent_error", "timeout", "contract", "abstained", "low_confidence")
         case ActStep():
             own = (
-                "denied", "nobody_eligible", "rejected", "expired", "conflict", "effect_failed", "effect_unknown", "contract",
+                "denied", "nobody_eligible", "rejected", "expired", "conflict", "effect_failed", "effect_unknown",
+                "effect_diverged", "contract",
             )  # fmt: skip
         case GateStep():
             own = ("nobody_eligible", "rejected", "expired")

@@ -15,11 +15,12 @@ EdgeState = Literal["done", "todo", "off", "plain"]
 
 ICONS: Final[Mapping[str, str]] = {
     "agent": "bot", "act": "effect", "route": "route", "gate": "gate", "review": "person", "set": "table", "finish": "flag",
-    "queue": "queue",
+    "queue": "queue", "undo": "undo",
 }  # fmt: skip
 KIND_WORDS: Final[Mapping[str, str]] = {
     "agent": "agent", "act": "action", "route": "routing table", "gate": "gate", "review": "review", "set": "values",
     "finish": "end", "queue": "review queue",
+    "undo": "compensation of",
 }  # fmt: skip
 
 TITLE_CHARS: Final = (NODE_WIDTH - 36) // 7
@@ -159,7 +160,7 @@ def draw(
     return Drawing(
         boxes=boxes,
         lines=tuple(sorted(lines, key=lambda line: order[line.state])),
-        steps=tuple(box for box, node in zip(boxes, graph.nodes, strict=True) if node.kind != "queue"),
+        steps=tuple(box for box, node in zip(boxes, graph.nodes, strict=True) if node.kind not in ("queue", "undo")),
         width=graph.width,
         height=graph.height,
         summary="; ".join(f"{box.full_title}: {box.status}" for box in boxes) + ".",

@@ -24,7 +24,7 @@ from orchestration.workflows.definition import (
     SetStep,
     Step,
 )
-from orchestration.workflows.graph import Link, LinkKind, links_of
+from orchestration.workflows.graph import ASIDE, Link, LinkKind, links_of
 
 NODE_WIDTH: Final = 148
 NODE_HEIGHT: Final = 58
@@ -40,10 +40,10 @@ MARGIN: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A step, or a review queue beside the steps ("queue:<name>").
+    """A step, or what lies beside the steps: a review queue ("queue:<name>"), compensation ("undo:effects").
 
     Attributes:
-        kind: kind word of the step, or "queue".
+        kind: kind word of the step, "queue" or "undo".
         about: the agent, table, policy or queue it names; of an `act`, the step whose proposal it carries out.
         x, y: upper left corner.
     """
@@ -127,8 +127,8 @@ class _Layout:
         self.definition = definition
         self.order = {step.common.id: index for index, step in enumerate(definition.steps)}
         links = links_of(definition)
-        self.flow = [link for link in links if link.kind != "queue"]
-        self.aside = [link for link in links if link.kind == "queue"]
+        self.flow = [link for link in links if link.kind not in ASIDE]
+        self.aside = [link for link in links if link.kind in ASIDE]
         self.back = self._ways_back()
         self.columns = self._columns()
         self.cells: dict[tuple[int, int], str] = {}  # (column, row) -> node, or "" where a line passes
@@ -213,12 +213,11 @@ class _Layout:
         raise AssertionError("unreachable")
 
     def _place_queues(self) -> None:
-        """Each queue has a row of its own, one column behind the last step that leads to it."""
+        """Each queue, and compensation, has a row of its own, one column behind the last step that leads to it."""
         bottom = max(row for _, row in self.cells)
-        for offset, queue in enumerate(dict.fromkeys(link.target for link in self.aside), start=1):
-            links = [link for link in self.aside if link.target == queue]
+        for offset, name in enumerate(dict.fromkeys(_node_of(link) for link in self.aside), start=1):
+            links = [link for link in self.aside if _node_of(link) == name]
             column = max(self.columns[link.source] for link in links) + 1
-            name = f"queue:{queue}"
             self.columns[name], self.rows[name] = column, bottom + offset
             self.cells[(column, bottom + offset)] = name
             for link in links:
@@ -247,8 +246,8 @@ class _Layout:
             yield route.cells[0][0], f"back:{index}"
             yield route.cells[1][0] - 1, f"back:{index}"
             return
-        if route.link.kind == "queue":
-            yield route.cells[0][0], f"aside:{route.link.source}:{route.link.target}"
+        if route.link.kind in ASIDE:
+            yield route.cells[0][0], f"aside:{route.link.source}:{_node_of(route.link)}"
             return
         for place, ((column, row), (_, next_row)) in enumerate(zip(route.cells, route.cells[1:], strict=False)):
             if row != next_row:
@@ -292,11 +291,11 @@ class _Layout:
 
     def graph(self) -> Graph:
         edges = [self._edge(index, route) for index, route in enumerate(self.routes)]
-        rank = {(link.source, link.target, link.kind): place for place, link in enumerate([*self.flow, *self.aside])}
+        rank = {(link.source, _node_of(link), link.kind): place for place, link in enumerate([*self.flow, *self.aside])}
         height = self.tops[-1] - ROW_GAP + MARGIN
         return Graph(
             nodes=tuple(self._nodes()),
-            edges=tuple(sorted(edges, key=lambda edge: rank[(edge.source, edge.target.removeprefix("queue:"), edge.kind)])),
+            edges=tuple(sorted(edges, key=lambda edge: rank[(edge.source, edge.target, edge.kind)])),
             width=self.width,
             height=height,
         )
@@ -305,8 +304,12 @@ class _Layout:
         for step in self.definition.steps:
             kind, about = kind_and_subject(step)
             yield self._node(step.common.id, kind, step.common.title or step.common.id, about)
-        for name in dict.fromkeys(link.target for link in self.aside):
-            yield self._node(f"queue:{name}", "queue", name, "review queue")
+        for link in {_node_of(link): link for link in self.aside}.values():
+            if link.kind == "queue":
+                yield self._node(_node_of(link), "queue", link.target, "review queue")
+            else:
+                undone = [step.common.id for step in self.definition.steps if isinstance(step, ActStep) and step.compensate]
+                yield self._node(_node_of(link), "undo", "Undo, then fail", ", ".join(undone))
 
     def _node(self, name: str, kind: str, title: str, about: str) -> Node:
         return Node(name, kind, title, about, x=self.lefts[self.columns[name]], y=self.tops[self.rows[name]])
@@ -317,13 +320,13 @@ class _Layout:
         first = route.cells[0][0]
         lanes = [lane for (gutter, _), lane in self.lanes.items() if gutter == first]
         label_x = self.gutter_lefts[first] + LANE * (max(lanes, default=-1) + 2) - 4
-        label_row = points[-1][1] if link.kind == "queue" else self._middle(route.cells[1][1])
+        label_row = points[-1][1] if link.kind in ASIDE else self._middle(route.cells[1][1])
         if route.is_back:
             label_x = max(points[3][0] + 6, points[2][0] - 6 - round(len(_shortened(link.labels)) * CHARACTER))
             label_row = points[2][1]
         return Edge(
             source=link.source,
-            target=f"queue:{link.target}" if link.kind == "queue" else link.target,
+            target=_node_of(link),
             kind=link.kind,
             points=points,
             label=_shortened(link.labels),
@@ -355,6 +358,11 @@ class _Layout:
         yield into, track
         yield into, self._middle(target_row)
         yield self.lefts[target_column], self._middle(target_row)
+
+
+def _node_of(link: Link) -> str:
+    """Id of the node a link leads to."""
+    return f"{link.kind}:{link.target}" if link.kind in ASIDE else link.target
 
 
 def _shortened(labels: tuple[str, ...]) -> str:

@@ -20,11 +20,17 @@ from orchestration.workflows.definition import (
     Step,
 )
 
-LinkKind = Literal["next", "case", "failure", "queue"]
+LinkKind = Literal["next", "case", "failure", "queue", "undo"]
+
+#: Kinds of links that leave the steps: into a review queue, or into undoing what was done.
+ASIDE: tuple[LinkKind, ...] = ("queue", "undo")
+#: Target of every link of kind "undo": there is one end of that sort.
+EFFECTS = "effects"
 
 #: What a failure code is called on the map.
 CODE_WORDS: Mapping[str, str] = {
     "agent_error": "agent fails", "contract": "breaks contract", "effect_failed": "fails", "effect_unknown": "unknown outcome",
+    "effect_diverged": "other content",
     "abstained": "abstains", "low_confidence": "unsure", "expression": "no value", "max_visits": "too many visits",
     "requires": "not on record", "payload_erased": "erased", "nobody_eligible": "nobody eligible", "*": "any failure",
 }  # fmt: skip
@@ -32,7 +38,7 @@ CODE_WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One way from a step to another, or (kind "queue") into a review queue.
+    """One way from a step to another, or (kind "queue") into a review queue, or (kind "undo") into compensation.
 
     Attributes:
         labels: cases or failure codes, in document order; empty for what simply follows.
@@ -59,7 +65,7 @@ def successors(links: Iterable[Link]) -> dict[str, tuple[str, ...]]:
     """Step -> steps that may come right after it."""
     found: dict[str, dict[str, None]] = {}
     for link in links:
-        if link.kind != "queue":
+        if link.kind not in ASIDE:
             found.setdefault(link.source, {})[link.target] = None
     return {source: tuple(targets) for source, targets in found.items()}
 
@@ -102,3 +108,5 @@ def _ways(definition: Definition, step: Step) -> Iterator[tuple[str, LinkKind, s
             yield action.target, "failure", word
         elif action.action == "queue":
             yield action.target or definition.fallback_queue, "queue", word
+        elif action.action == "compensate":
+            yield EFFECTS, "undo", word

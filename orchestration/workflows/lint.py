@@ -14,7 +14,7 @@ from aegis.core.errors import Fault
 from aegis.core.kinds import Overlay
 from orchestration.routing import tables as routing
 from orchestration.workflows import parse
-from orchestration.workflows.definition import Definition, RouteStep, failure_codes_of
+from orchestration.workflows.definition import ActStep, Definition, RouteStep, failure_codes_of
 from orchestration.workflows.graph import after, links_of, successors
 from orchestration.workflows.lint_paths import Schemas, expression_faults, schemas_of, types_of
 from orchestration.workflows.lint_rights import act_faults
@@ -54,6 +54,7 @@ def lint(document: Json, overlay: Overlay, *, with_rights: bool = True) -> list[
         *_unknown_references(definition, overlay),
         *_flow_faults(definition),
         *_unheard_codes(definition),
+        *_compensation_faults(definition),
         *_route_faults(definition, tables, schemas),
         *expression_faults(definition, schemas),
         *act_faults(definition, contracts, overlay, with_rights=with_rights),
@@ -113,6 +114,20 @@ def _unheard_codes(definition: Definition) -> Iterator[Fault]:
                 what = f"this step never ends with {code!r}"
                 pointer = code.replace("~", "~0").replace("/", "~1")
                 yield Fault(f"/spec/steps/{index}/on_failure/{pointer}", what, f"it can end with {', '.join(possible)}")
+
+
+def _compensation_faults(definition: Definition) -> Iterator[Fault]:
+    """Giving up into compensation needs something done before that can be undone; what only a person can settle goes to one."""
+    following = successors(links_of(definition))
+    undoable = [step.common.id for step in definition.steps if isinstance(step, ActStep) and step.compensate]
+    for index, step in enumerate(definition.steps):
+        for code, action in step.common.on_failure.items():
+            where = f"/spec/steps/{index}/on_failure/{code.replace('~', '~0').replace('/', '~1')}"
+            if action.action == "compensate" and not any(step.common.id in after([name], following) for name in undoable):
+                what = "there is nothing to undo: no act step before this one has compensate: true"
+                yield Fault(where, what, "set compensate: true on the act steps that shall be undone, or write fail")
+            if code == "effect_diverged" and action.action != "queue":
+                yield Fault(where, "only a person can say which of the two was sent", "write queue or {queue: NAME}")
 
 
 def _route_faults(definition: Definition, tables: Mapping[str, Json], schemas: Schemas) -> Iterator[Fault]:

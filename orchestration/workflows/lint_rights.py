@@ -35,12 +35,13 @@ def act_faults(
     for index, step in enumerate(definition.steps):
         if isinstance(step, ActStep):
             asked = overlay if with_rights else None
-            yield from _faults_of(step, f"/spec/steps/{index}/act", definition, contracts, asked)
+            yield from _faults_of(step, f"/spec/steps/{index}", definition, contracts, asked)
 
 
 def _faults_of(
-    step: ActStep, where: str, definition: Definition, contracts: Mapping[str, Json], overlay: Overlay | None
+    step: ActStep, place: str, definition: Definition, contracts: Mapping[str, Json], overlay: Overlay | None
 ) -> Iterator[Fault]:
+    where = f"{place}/act"
     source = definition.step(step.source)
     path = output_path(step.act)
     if not isinstance(source, AgentStep) or path is None or (schema := contracts.get(source.output)) is None:
@@ -57,11 +58,28 @@ def _faults_of(
         return
     agent = overlay.get("Agent", source.agent)
     capabilities = contract_paths.values_at(schema, (*inner, "capability"))
+    if capabilities is None and step.compensate:
+        what = f"contract {source.output} leaves open which capability this is, so what undoes it cannot be known"
+        yield Fault(f"{place}/compensate", what, "pin capability in the contract with const or enum")
     if agent is None or capabilities is None:
         return
     types = contract_paths.values_at(schema, (*inner, "resource", "type"))
     for capability in capabilities:
         yield from _capability_faults(where, str(capability), source.agent, agent, types, overlay)
+        if step.compensate:
+            yield from _compensation_faults(f"{place}/compensate", str(capability), source.agent, agent, overlay)
+
+
+def _compensation_faults(where: str, name: str, agent_name: str, agent: Json, overlay: Overlay) -> Iterator[Fault]:
+    """Undoing is an effect of its own, asked of the matrix for the same agent: it must be named, and be possible."""
+    capability = overlay.get("Capability", name)
+    if capability is None:
+        return  # said at the proposal already
+    undoing = capability["spec"].get("compensation")
+    if undoing is None:
+        yield Fault(where, f"{name} names no capability that undoes it", f"give {name} a compensation, or leave compensate out")
+        return
+    yield from _capability_faults(where, undoing, agent_name, agent, None, overlay)
 
 
 def _capability_faults(

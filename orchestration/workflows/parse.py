@@ -108,7 +108,7 @@ _UNKNOWN_FIELD: Final = "is not a field of this contract"  # contracts.wording; 
 _SAID: Final = tuple(
     (re.compile(pattern), what, remedy)
     for pattern, what, remedy in (
-        (r"/steps/\d+/on_failure/[^/]+$", "", "each code goes to fail, queue, {queue: NAME} or {step: ID}"),
+        (r"/steps/\d+/on_failure/[^/]+$", "", "each code goes to fail, compensate, queue, {queue: NAME} or {step: ID}"),
         (r"/(timeout|retry/backoff|retry/cap)$", "is no duration", _DURATION),
         (r"/steps/\d+/output$", "names no contract version", _CONTRACT),
         (r"/spec/input$", "names no contract version", _CONTRACT),
@@ -226,7 +226,7 @@ def _common(step: Mapping[str, Json]) -> Common:
 
 def _on_failure(action: Json) -> OnFailure:
     if isinstance(action, str):
-        return OnFailure("fail") if action == "fail" else OnFailure("queue")
+        return OnFailure("fail" if action == "fail" else "compensate" if action == "compensate" else "queue")
     if "step" in action:
         return OnFailure("step", action["step"])
     return OnFailure("queue", action["queue"])
@@ -262,7 +262,14 @@ def _agent(step: Mapping[str, Json]) -> Step:
 def _act(step: Mapping[str, Json]) -> Step:
     found = output_path(step["act"])
     assert found is not None  # _act_faults
-    return ActStep(common=_common(step), act=step["act"], source=found.step, retry=_retry(step), **_timeout(step))
+    return ActStep(
+        common=_common(step),
+        act=step["act"],
+        source=found.step,
+        retry=_retry(step),
+        compensate=step.get("compensate", False),
+        **_timeout(step),
+    )
 
 
 def _timeout(step: Mapping[str, Json]) -> dict[str, Any]:

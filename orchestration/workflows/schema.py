@@ -45,10 +45,13 @@ def _object(required: list[str], properties: Mapping[str, Json], **more: Json) -
 _QUEUE: Final[Json] = _object(["queue"], {"queue": {**NAME, "description": "A review queue."}})
 
 _ON_FAILURE: Final[Json] = {
-    "description": "Where a step goes that gives up: fail, queue (the workflow's fallback), {queue: NAME} or {step: ID}.",
+    "description": (
+        "Where a step goes that gives up: fail, compensate (undo what was done, then fail), queue (the workflow's fallback),"
+        " {queue: NAME} or {step: ID}."
+    ),
     "type": ["string", "object"],
     "if": {"type": "string"},
-    "then": {"enum": ["fail", "queue"]},
+    "then": {"enum": ["fail", "compensate", "queue"]},
     "else": _object([], {"queue": NAME, "step": STEP_ID}, minProperties=1, maxProperties=1),
 }
 
@@ -103,7 +106,15 @@ STEP_KINDS: Final[Mapping[str, tuple[Mapping[str, Json], tuple[str, ...]]]] = {
         ("output",),
     ),
     "act": (
-        {**_NEXT, **_TRIES, "act": _expression("Place of a proposal: steps.<agent step>.output.<field>.")},
+        {
+            **_NEXT,
+            **_TRIES,
+            "act": _expression("Place of a proposal: steps.<agent step>.output.<field>."),
+            "compensate": {
+                "type": "boolean",
+                "description": "Undone, by the capability's compensation, when the run gives up into that or is cancelled.",
+            },
+        },
         (),
     ),
     "route": (

@@ -54,7 +54,7 @@ OBJECT = {"type": "object", "additionalProperties": False}
         (capability("Reply"), "Capability/Reply/metadata/name", "named <resource>.<action>"),
         (capability("invoice.pay"), "Capability/invoice.pay/spec/resource", "invoice"),
         (capability(handler="os.system"), "Capability/ticket.reply/spec/handler", "no handler"),
-        (capability(compensation="nope"), "Capability/ticket.reply/spec/compensation", "no handler"),
+        (capability(compensation="ticket.nope"), "Capability/ticket.reply/spec/compensation", "no capability"),
         (capability(parameters={"type": "object"}), "Capability/ticket.reply/spec/parameters/additionalProperties", "whether"),
         (role("x", grant("allow", "ticket.burn")), "Role/x/spec/grants/0/capability", "no capability"),
         (role("x", grant("allow"), grant("deny")), "Role/x/spec/grants/1/capability", "one per capability"),

@@ -13,8 +13,8 @@ from orchestration.authority import verdicts
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import turn
 from orchestration.engine.guards.asking import Hold, Take
-from orchestration.engine.scene import RecordSnapshot, RunFacts, Scene
-from orchestration.engine.state import State
+from orchestration.engine.scene import PastEffect, RecordSnapshot, RunFacts, Scene
+from orchestration.engine.state import State, Undoable
 from orchestration.records import handlers
 from orchestration.workflows.definition import AgentVersion, Definition
 from orchestration.workflows.release import Release
@@ -43,6 +43,7 @@ class MemoryWorld:
 
     now: datetime = START
     epoch: int = 1
+    worker: str = "w1"
     matrix_document: dict = field(default_factory=dict)
     policies: dict[str, policies.Policy] = field(default_factory=dict)
     records: dict[tuple[str, str], tuple[int, dict]] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class MemoryWorld:
     without_voters: set[str] = field(default_factory=set)
     without_queues: set[str] = field(default_factory=set)
     authors: dict[str, verdicts.Principal] = field(default_factory=dict)
+    past_effects: dict[str, PastEffect] = field(default_factory=dict)  # by key; `Life` keeps them
     holds: dict[str, Hold] = field(default_factory=dict)  # by key ("agent:clerk"); "*" = everything
     stirred: set[str] = field(default_factory=set)
     random: random.Random = field(default_factory=lambda: random.Random(7))
@@ -77,6 +79,9 @@ class MemoryWorld:
 
     def patch(self, handler, body, parameters):
         return handlers.get(handler)(dict(body) if body is not None else None, parameters)
+
+    def past(self, stream: str, effect: Undoable) -> PastEffect | None:
+        return self.past_effects.get(effect.key)
 
     def has_queue(self, name: str) -> bool:
         return name not in self.without_queues
@@ -149,6 +154,7 @@ class Life:
         self.state = fold(State(), stream="run:9", seq=1, type="run.submitted", data=first)
         self.events.append(("run.submitted", first))
         self.last: Scene | None = None
+        self.proposal: dict = {}
         self.due_at: datetime | None = None
 
     def turn(self, *news: object) -> list[str]:
@@ -160,12 +166,24 @@ class Life:
         self.due_at = turn.take(scene, news)
         self.state, self.values, self.last = scene.state, scene.values, scene
         self.events += [(draft.type, dict(draft.data)) for draft in scene.drafts]
+        self._remember(scene)
         for patch in scene.patches:
             self.world.records[(patch.record.type, patch.record.key)] = (
                 patch.record.version + 1,
                 canonical.parse(patch.body),
             )
         return [draft.type for draft in scene.drafts]
+
+    def _remember(self, scene: Scene) -> None:
+        """What the journal would say of effects: the proposal of the newest verdict or intent, and what came of it."""
+        for draft in scene.drafts:
+            said = {name: canonical.parse(body) for name, body in draft.payloads.items()}
+            if draft.type == "verdict.given":
+                self.proposal = said["proposal"]
+            if draft.type in ("effect.done", "effect.stated"):
+                self.world.past_effects[draft.data["key"]] = PastEffect(
+                    self.proposal, said.get("before"), said.get("after"), said.get("output")
+                )
 
     def reply(self, answer: object) -> list[str]:
         """Answer the agent call of the last turn."""

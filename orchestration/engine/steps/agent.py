@@ -90,8 +90,8 @@ def absorb(scene: Scene, step: AgentStep, answer: Replied) -> None:
                 duration_ms=answer.duration_ms,
             )
             scene.give_up("abstained", queue=step.abstain_queue, contract=step.output)
-        case CallFailed(code=code, detail=detail):
-            retry_at = next_attempt_at(scene, step.retry, answer.attempt)
+        case CallFailed(code=code, detail=detail, retry_after=retry_after):
+            retry_at = next_attempt_at(scene, step.retry, answer.attempt, at_least=retry_after)
             scene.emit(
                 "step.failed",
                 {**_place(answer), "code": code, "retry_at": retry_at},
@@ -168,13 +168,18 @@ def expression_failed(scene: Scene, failure: Failed) -> None:
     scene.give_up("expression")
 
 
-def next_attempt_at(scene: Scene, retry: Retry, attempt: int) -> str:
-    """When the next attempt is due, as line text; "" when there is none."""
+def next_attempt_at(scene: Scene, retry: Retry, attempt: int, *, at_least: float = 0.0) -> str:
+    """When the next attempt is due, as line text; "" when there is none.
+
+    Args:
+        at_least: seconds the other side asked us to wait, never beyond the step's own cap.
+    """
     if attempt - scene.state.losses >= retry.attempts:
         return ""
     seconds = min(retry.backoff.total_seconds() * retry.factor ** (attempt - 1), retry.cap.total_seconds())
     if retry.jitter:
         seconds *= scene.world.roll()
+    seconds = max(seconds, min(at_least, retry.cap.total_seconds()))
     return clock_text.render(scene.world.now + timedelta(seconds=seconds))
 
 

@@ -8,6 +8,7 @@ from aegis.core.expressions import Failed
 from approvals.policies import passes_fast
 from orchestration.engine.planner import Message
 from orchestration.engine.scene import Opening, Scene
+from orchestration.engine.steps import undo
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import evidence_of, request_digest
 from orchestration.workflows.definition import GateStep, ReviewStep, RouteStep
@@ -99,7 +100,7 @@ def settle_gate(scene: Scene, message: Message) -> None:
 
 
 def settle_review(scene: Scene, message: Message) -> None:
-    """A person completed the item, sent it back for a retry, or cancelled the run."""
+    """A person completed the item, sent it back for a retry, said what became of an effect, or cancelled the run."""
     step = scene.step
     scene.consumed.append(message.ordinal)
     next_step = ""
@@ -124,13 +125,18 @@ def settle_review(scene: Scene, message: Message) -> None:
         cause=f"review:{message.ref}",
         outcome=message.outcome,
     )
-    if message.outcome == "cancelled":
-        _cancel(scene, message)
+    match message.outcome:
+        case "happened":
+            undo.state_it(scene, message)
+        case "left" | "cancelled" if scene.state.ending:  # it is ending already: the effect stands, the others are undone
+            undo.leave_it(scene, message)
+        case "cancelled":
+            undo.cancel(scene, message, is_known=True)
 
 
 def cancel(scene: Scene, message: Message) -> None:
     scene.consumed.append(message.ordinal)
-    _cancel(scene, message)
+    undo.cancel(scene, message)
 
 
 def retry(scene: Scene, message: Message) -> None:
@@ -156,16 +162,4 @@ def ignore(scene: Scene, message: Message) -> None:
         payloads={"reason": {"reason": message.reason}} if message.reason else {},
         cause=f"inbox:{message.ordinal}",
         outcome="ignored",
-    )
-
-
-def _cancel(scene: Scene, message: Message) -> None:
-    scene.closes_waits = True
-    scene.emit(
-        "run.cancelled",
-        {"step": scene.state.step},
-        actor=message.actor,
-        payloads={"reason": {"reason": message.reason}},
-        cause=f"inbox:{message.ordinal}",
-        outcome="cancelled",
     )

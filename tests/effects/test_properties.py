@@ -1,0 +1,145 @@
+"""Whatever happens in whatever order: the state is the fold of the events, and no effect is sent or undone twice blindly.
+Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration.engine import state as states
+from orchestration.engine.planner import EffectAnswered, Message, Taken
+from orchestration.workflows.definition import OnFailure, Retry
+from tests.effects.house import PERSON, act, ask, go_on, planned, proposal, world
+from tests.engine.world import Life
+
+#: What the world may do to a run next. Those that do not fit its state are late, doubled or misplaced messages.
+HAPPENINGS = (
+    "done", "refused", "failed", "unknown", "stale", "lost", "cancel", "wait", "retry", "retried", "happened", "not_happened",
+    "left", "cancelled", "approved", "rejected", "refund denied", "refund allowed", "somebody writes", "pay is unsafe",
+)  # fmt: skip
+KNOWN_NOT = ("refused", "failed", "moved", "no_handler")
+
+
+@dataclass
+class Ledger:
+    """What an outsider may conclude from the events, kept apart from the product's own state."""
+
+    safety: str
+    intents: dict[str, int]
+    open: set[str]  # keys that may have happened
+    undone: list[str]
+    done: list[str]
+
+    def read(self, type_: str, data: dict) -> None:
+        key = data.get("key", "")
+        match type_:
+            case "effect.intended":
+                if key in self.open:
+                    assert data["safety"] != "unsafe", "an unsafe effect whose outcome is open was sent again"
+                self.intents[key] = self.intents.get(key, 0) + 1
+                self.open.add(key)
+            case "effect.failed" if data["code"] in KNOWN_NOT:
+                self.open.discard(key)
+            case "effect.done" | "effect.stated" | "effect.left":
+                self.open.discard(key)
+                undoes = data.get("undoes") or (key if type_ == "effect.left" else "")
+                if undoes:
+                    assert undoes not in self.undone, "an effect was undone twice"
+                    self.undone.append(undoes)
+                else:
+                    assert key not in self.done, "an effect was done twice"
+                    self.done.append(key)
+
+
+def lives(safety: str) -> Life:
+    of = world(safety, ticket__restore="gate")
+    few = Retry(attempts=2, jitter=False)
+    steps = (
+        act("reply"),
+        act("pay", retry=few, effect_failed=OnFailure("compensate"), effect_unknown=OnFailure("compensate")),
+        act("again", retry=few),
+        ask("last"),
+    )
+    second = proposal("ticket.pay", amount=6)
+    return planned(of, *steps, reply=proposal("ticket.reply", status="x"), pay=proposal("ticket.pay", amount=5), again=second)
+
+
+def happen(life: Life, what: str) -> None:
+    state, ordinal = life.state, 2
+    match what:
+        case "done" | "refused" | "failed" | "unknown" | "stale":
+            if state.phase != "acting":
+                return
+            key = "another/key/1/0" if what == "stale" else state.intent.key
+            error = "" if what in ("done", "stale") else what
+            life.turn(EffectAnswered(state.step, state.visit, key, state.attempt, None, error, "", 1))
+        case "lost":
+            life.turn(Taken())
+        case "cancel" | "retry":
+            life.turn(Message(ordinal, what, "", "", PERSON, "why"))
+        case "wait":
+            life.turn()
+            if life.due_at:
+                life.world.now = life.due_at
+                life.turn()
+        case "retried" | "happened" | "not_happened" | "left" | "cancelled":
+            if what == "happened" and not (state.intent or state.ending):
+                return  # the verb refuses it: there is no effect to state anything about
+            if what == "left" and not state.ending:
+                return
+            output = "review:i/2" if what == "happened" else ""
+            life.turn(Message(ordinal, "review_settled", state.item, what, PERSON, "", output=output, value={}))
+        case "approved" | "rejected":
+            life.turn(Message(ordinal, "gate_settled", state.request, what, PERSON, "", digest=state.digest))
+        case "refund denied" | "refund allowed":
+            for grant in life.world.matrix_document["roles"]["desk"]["grants"]:
+                if grant["capability"] == "ticket.refund":
+                    grant["effect"] = "deny" if what == "refund denied" else "allow"
+        case "somebody writes":
+            version, body = life.world.records[("ticket", "T-1")]
+            life.world.records[("ticket", "T-1")] = (version + 1, {**body, "n": version})
+        case "pay is unsafe":
+            life.world.matrix_document["capabilities"]["ticket.pay"]["safety"] = "unsafe"
+    go_on(life)
+
+
+@settings(max_examples=400)
+@given(safety=st.sampled_from(["keyed", "unsafe"]), happenings=st.lists(st.sampled_from(HAPPENINGS), max_size=24))
+def test_no_effect_is_sent_twice_blindly_or_undone_twice_whatever_happens(safety, happenings):
+    life = lives(safety)
+    ledger, read = Ledger(safety, {}, set(), [], []), 0
+    for what in ["", *happenings]:
+        if what:
+            happen(life, what)
+            if what == "not_happened" and life.events[read:] and life.events[read][0] == "review.settled":
+                ledger.open.clear()  # a person has looked
+        for type_, data in life.events[read:]:
+            ledger.read(type_, data)
+        read = len(life.events)
+
+        assert life.refold() == life.state
+        assert states.load(states.dump(life.state)) == life.state
+
+    if life.state.ended == "cancelled" or life.state.is_compensated:
+        # Only what asked for it and was done counts; nothing is left behind, and nothing is undone that was not done.
+        assert set(ledger.undone) <= set(ledger.done)
+        assert not life.state.effects
+    assert all(count <= 2 * 24 for count in ledger.intents.values())
+
+
+@settings(max_examples=100)
+@given(happenings=st.lists(st.sampled_from(HAPPENINGS), max_size=16))
+def test_effects_are_undone_in_the_reverse_of_their_order(happenings):
+    life = lives("keyed")
+    for what in happenings:
+        happen(life, what)
+    order = [data["key"] for type_, data in life.events if type_ in ("effect.done", "effect.stated") and not data.get("undoes")]
+    undone = [
+        data.get("undoes") or data["key"]
+        for type_, data in life.events
+        if type_ == "effect.left" or (type_ in ("effect.done", "effect.stated") and data.get("undoes"))
+    ]
+
+    assert undone == [key for key in reversed(order) if key in undone]
