@@ -211,6 +211,13 @@ LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
 SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
 RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
 CALLS_IN_FLIGHT = int(env.number("AEGIS_CALLS_IN_FLIGHT", 64, minimum=1))
+# When submission is refused for a while (docs/adr/0018): runs that wait, the part of them kept from any one client, the least
+# space for the database, what a PostgreSQL database may grow to (0: not known), bytes of submissions in work per web process.
+BACKLOG_LIMIT = int(env.number("AEGIS_BACKLOG_LIMIT", 200_000, minimum=1))
+BACKLOG_RESERVE = env.number("AEGIS_BACKLOG_RESERVE", 0.2)
+MIN_FREE_BYTES = int(env.number("AEGIS_MIN_FREE_MB", 512) * 2**20)
+DATABASE_MAX_BYTES = int(env.number("AEGIS_DATABASE_MAX_MB", 0) * 2**20)
+BODY_BYTES_IN_FLIGHT = int(env.number("AEGIS_BODY_MB_IN_FLIGHT", 16) * 2**20)
 # Modules that register python agents and effect handlers: the reference workflow's, and what the installation adds.
 AGENT_MODULES = ["examples.support_intake.agents", *env.names("AEGIS_AGENT_MODULES")]
 AGENT_ENVIRONMENT = env.names("AEGIS_AGENT_ENVIRONMENT")  # variables handed to isolated agents beside the usual few

@@ -33,7 +33,14 @@ def stream_of(kind: str, ref: str) -> str:
 
 
 def record_denial(
-    actor: Actor, what: str, at: datetime | None = None, *, right: str = "", code: str = "forbidden", detail: str = ""
+    actor: Actor,
+    what: str,
+    at: datetime | None = None,
+    *,
+    right: str = "",
+    code: str = "forbidden",
+    detail: str = "",
+    times: int = 1,
 ) -> bool:
     """Record that `actor` was refused. Call it at an edge, after the refused transaction was rolled back.
 
@@ -41,11 +48,12 @@ def record_denial(
         what: names the attempt: a verb ("grants.grant") or a page; never text somebody typed.
         right: the one that is missing.
         detail: the sentence the actor was shown; erasable.
+        times: how often, if the caller has counted.
 
     Returns:
         True if it became an event, False if it was counted.
     """
-    return in_transaction(lambda: _record(actor, what, at or clock.db_now(), right, code, detail))
+    return in_transaction(lambda: _record(actor, what, at or clock.db_now(), right, code, detail, times))
 
 
 def flush_denials(at: datetime | None = None, limit: int = 200) -> int:
@@ -58,17 +66,17 @@ def flush_denials(at: datetime | None = None, limit: int = 200) -> int:
     return settled
 
 
-def _record(actor: Actor, what: str, at: datetime, right: str, code: str, detail: str) -> bool:
+def _record(actor: Actor, what: str, at: datetime, right: str, code: str, detail: str, times: int) -> bool:
     stream = journal.lock(stream_of(actor.kind, actor.ref))  # all refusals of one actor pass here one by one
     key = {"actor_kind": actor.kind, "actor_ref": actor.ref, "what": what[:120], "right": right[:80], "code": code[:40]}
     row = DenialCount.objects.filter(**key).first()
     if row is not None and at - row.first_at < WINDOW:
-        row.repeats, row.last_at = row.repeats + 1, at
+        row.repeats, row.last_at = row.repeats + times, at
         row.save(update_fields=["repeats", "last_at"])
         return False
     if row is not None:
         _flush(stream, row, at)
-    DenialCount.objects.create(**key, first_at=at, last_at=at)
+    DenialCount.objects.create(**key, first_at=at, last_at=at, repeats=times - 1)
     data = {"what": key["what"], "right": key["right"], "code": key["code"]}
     payloads = {"detail": canonical.dump(detail.replace("\x00", ""))} if detail else {}
     journal.extend(stream, _context(stream, actor.ref), [Draft("access.denied", actor, data=data, payloads=payloads)], at)

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aegis.core import canonical, clock_text
-from aegis.core.api import actor_of
+from aegis.core import bodies, canonical, clock_text
+from aegis.core.api import MAX_BATCH_BYTES, MAX_BODY_BYTES, BatchJSONParser, actor_of, problem
 from aegis.core.errors import Fault, Invalid
 from aegis.identity.authentication import person_of
 from audit import chain
@@ -25,6 +25,8 @@ from orchestration.engine.models import Run
 
 PAGE = 100
 MAX_PAGE = 500
+MAX_FAULTS = 100
+MODES = ("all", "each")
 
 _ID = OpenApiParameter("run_id", UUID, OpenApiParameter.PATH)
 
@@ -63,6 +65,26 @@ _EVENT = inline_serializer(
 )
 
 
+_RESULT = inline_serializer(
+    "BatchResult",
+    {
+        "is_new": serializers.BooleanField(help_text="false: the key was used before, with the same body; or refused"),
+        "run": serializers.DictField(help_text="id, label, business_key, status; null if refused"),
+        "problem": serializers.DictField(help_text="why it was refused, as RFC 9457; null if it was not"),
+    },
+    many=True,
+)
+_BATCH = inline_serializer(
+    "BatchAnswer",
+    {
+        "new": serializers.IntegerField(),
+        "known": serializers.IntegerField(),
+        "refused": serializers.IntegerField(),
+        "results": _RESULT,
+    },
+)
+
+
 class RunsView(APIView):
     """The runs you may see, newest first; and the door by which work comes in."""
 
@@ -97,16 +119,51 @@ class RunsView(APIView):
         responses={201: RunSerializer, 200: RunSerializer},
     )
     def post(self, request: Request) -> Response:
-        workflow, payload = _submission(request.data)
-        done = verbs.submit(
-            workflow,
-            verbs.Submission(payload, request.headers.get("Idempotency-Key")),
-            person=person_of(request),
-            actor=actor_of(request),
-        )
+        person, actor = person_of(request), actor_of(request)
+        with bodies.admitted(request, actor.ref, at_most=MAX_BODY_BYTES):
+            workflow, payload = _submission(request.data)
+            submission = verbs.Submission(payload, request.headers.get("Idempotency-Key"))
+            done = verbs.submit(workflow, submission, person=person, actor=actor)
         run = Run.objects.select_related("workflow", "release").get(pk=done.run.pk)
         body = RunSerializer(run).data
         return Response(body, status=201 if done.is_new else 200, headers={"Location": f"/api/v1/runs/{run.pk}"})
+
+
+class RunsBatchView(APIView):
+    """Many runs of one workflow at once: one check, one transaction."""
+
+    parser_classes = (BatchJSONParser,)
+
+    @extend_schema(
+        operation_id="runs_submit_batch",
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="of the batch as a whole")],
+        request=inline_serializer(
+            "Batch",
+            {
+                "workflow": serializers.CharField(),
+                "items": inline_serializer(
+                    "BatchItem",
+                    {"input": serializers.DictField(), "idempotency_key": serializers.CharField(required=False)},
+                    many=True,
+                ),
+                "mode": serializers.ChoiceField(MODES, required=False, help_text="all (default): all items or none; each"),
+            },
+        ),
+        responses={201: _BATCH, 200: _BATCH},
+    )
+    def post(self, request: Request) -> Response:
+        person, actor = person_of(request), actor_of(request)
+        with bodies.admitted(request, actor.ref, at_most=MAX_BATCH_BYTES):
+            workflow, items, mode = _batch(request.data)
+            key = request.headers.get("Idempotency-Key")
+            if mode == "each":
+                answers = verbs.submit_each(workflow, items, person=person, actor=actor, batch_key=key)
+            else:
+                answers = [*verbs.submit_many(workflow, items, person=person, actor=actor, batch_key=key, place=_in_batch)]
+        results = [_result(answer) for answer in answers]
+        is_new = [answer.is_new for answer in answers if isinstance(answer, verbs.Submitted)]
+        counts = {"new": sum(is_new), "known": len(is_new) - sum(is_new), "refused": len(answers) - len(is_new)}
+        return Response({**counts, "results": results}, status=201 if any(is_new) else 200)
 
 
 class RunView(APIView):
@@ -163,6 +220,50 @@ def _submission(data: Any) -> tuple[str, Any]:
     return data["workflow"], data["input"]
 
 
+def _batch(data: Any) -> tuple[str, list[verbs.Submission], str]:
+    if not isinstance(data, dict):
+        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
+    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {"workflow", "items", "mode"})]
+    if not isinstance(data.get("workflow"), str):
+        faults.append(Fault("/workflow", "must be the name of a workflow"))
+    if data.get("mode", "all") not in MODES:
+        faults.append(Fault("/mode", "must be all or each"))
+    items = data.get("items")
+    if not isinstance(items, list) or not items:
+        faults.append(Fault("/items", "must be a list of at least one item"))
+    elif len(items) > verbs.MAX_BATCH:
+        faults.append(Fault("/items", f"holds {len(items):,} items; at most {verbs.MAX_BATCH:,} are taken at once"))
+    else:
+        faults += [fault for index, item in enumerate(items) for fault in _item_faults(f"/items/{index}", item)]
+    if faults:
+        raise Invalid("The batch is not complete", faults=faults[:MAX_FAULTS])
+    found = [verbs.Submission(item["input"], item.get("idempotency_key")) for item in data["items"]]
+    return data["workflow"], found, data.get("mode", "all")
+
+
+def _item_faults(where: str, item: Any) -> list[Fault]:
+    if not isinstance(item, dict):
+        return [Fault(where, "must be an object")]
+    faults = [Fault(f"{where}/{name}", "is unknown") for name in sorted(set(item) - {"input", "idempotency_key"})]
+    if "input" not in item:
+        faults.append(Fault(f"{where}/input", "is missing"))
+    if not isinstance(item.get("idempotency_key", ""), str):
+        faults.append(Fault(f"{where}/idempotency_key", "must be text"))
+    return faults
+
+
+def _in_batch(index: int, where: str | None) -> str:
+    return f"/items/{index}" if where is None else f"/items/{index}/input{where}"
+
+
+def _result(answer: verbs.Submitted | verbs.Refused) -> dict[str, Any]:
+    if isinstance(answer, verbs.Refused):
+        return {"is_new": False, "run": None, "problem": problem(answer.error)}
+    run = answer.run
+    shown = {"id": str(run.pk), "label": run.label, "business_key": run.business_key, "status": run.status}
+    return {"is_new": answer.is_new, "run": shown, "problem": None}
+
+
 def _place(before: str) -> tuple[datetime, UUID]:
     moment, _, last = before.partition(",")
     try:
@@ -187,6 +288,7 @@ def _payloads(stream: str, seqs: list[int]) -> dict[int, dict[str, Any]]:
 
 urlpatterns = [
     path("runs", RunsView.as_view(), name="api-runs"),
+    path("runs/batch", RunsBatchView.as_view(), name="api-runs-batch"),
     path("runs/<uuid:run_id>", RunView.as_view(), name="api-run"),
     path("runs/<uuid:run_id>/events", RunEventsView.as_view(), name="api-run-events"),
 ]

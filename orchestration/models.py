@@ -4,7 +4,7 @@ from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
 from orchestration.contracts.models import Contract
 from orchestration.engine.guards.models import Breaker, Counter, Halt, HeldRun, Slot
-from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue, Run
+from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue, Run, SubmittedBatch
 from orchestration.records.models import Record, RecordVersion
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows.models import Workflow, WorkflowRelease
@@ -28,6 +28,7 @@ __all__ = [
     "RoutingTable",
     "Run",
     "Slot",
+    "SubmittedBatch",
     "Workflow",
     "WorkflowRelease",
 ]

@@ -35,6 +35,7 @@ PROBLEM = "application/problem+json"
 CHALLENGE = 'Bearer realm="aegis"'
 # A body carries one payload (at most 256 KiB as stored) and its envelope; escapes may make the text longer than what is stored.
 MAX_BODY_BYTES = 4 * canonical.MAX_PAYLOAD_BYTES
+MAX_BATCH_BYTES = 4 * MAX_BODY_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -43,23 +44,30 @@ class StrictJSONParser(BaseParser):
     """`application/json` in UTF-8 and nothing else; what two readers could read differently is refused with its place."""
 
     media_type = "application/json"
+    max_bytes = MAX_BODY_BYTES
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> canonical.Json:
         """
         Raises:
-            TooLarge: more than `MAX_BODY_BYTES`; nothing beyond that is read.
+            TooLarge: more than `max_bytes`; nothing beyond that is read.
             Malformed: with the JSON pointer, or line and column.
             UnsupportedMediaType: a character set other than UTF-8.
         """
         charset = _parameter(media_type or "", "charset")
         if charset not in {"", "utf-8", "utf8"}:
             raise drf.UnsupportedMediaType(media_type or "")
-        raw = stream.read(MAX_BODY_BYTES + 1)
-        if len(raw) > MAX_BODY_BYTES:
-            raise TooLarge(f"The body is over {MAX_BODY_BYTES:,} bytes")
-        return canonical.parse(raw, max_bytes=MAX_BODY_BYTES)
+        raw = stream.read(self.max_bytes + 1)
+        if len(raw) > self.max_bytes:
+            raise TooLarge(f"The body is over {self.max_bytes:,} bytes")
+        return canonical.parse(raw, max_bytes=self.max_bytes)
+
+
+class BatchJSONParser(StrictJSONParser):
+    """For bodies that carry many payloads."""
+
+    max_bytes = MAX_BATCH_BYTES
 
 
 def actor_of(request: Request) -> Actor:

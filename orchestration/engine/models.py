@@ -99,6 +99,21 @@ class Run(models.Model):
         return f"run:{self.id}"
 
 
+class SubmittedBatch(models.Model):
+    """The Idempotency-Key of a batch as a whole, and what it stood for. Its runs carry keys of their own."""
+
+    requester = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    idempotency_key = models.CharField(max_length=120)
+    digest = models.CharField(max_length=64)  # over workflow, mode, and digest and key of each item
+    submitted_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["requester", "idempotency_key"], name="batch_submitted_once"),
+        ]
+
+
 class InboxItem(models.Model):
     """Something another party has to tell a run. `ordinal` is the value its writer raised `Run.wake` to, in one transaction."""
 

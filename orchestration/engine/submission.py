@@ -2,7 +2,8 @@
 
 The order is the promise (docs/adr/0018). What was accepted before under the same key is found first and answered as it was,
 whatever has changed since: a client whose answer was lost never meets a new contract, a full backlog or a full disk by asking
-again. Only what is new is held to the contract and written: run rows and first lines in one transaction, all or none.
+again. Only what is new is asked whether there is room for it, held to the contract and written: run rows and first lines in one
+transaction, all or none.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 from django.db import IntegrityError
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
@@ -22,8 +23,8 @@ from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid, M
 from aegis.identity.models import User
 from audit import journal
 from audit.drafts import Context, Draft
-from orchestration.engine import starting
-from orchestration.engine.models import Run
+from orchestration.engine import pressure, starting
+from orchestration.engine.models import Run, SubmittedBatch
 from orchestration.engine.starting import InputRefused, Item, Plan
 from orchestration.workflows import releases
 from orchestration.workflows.models import Workflow
@@ -32,13 +33,15 @@ from orchestration.workflows.release import Release
 __all__ = ["MAX_BATCH", "InputRefused", "Refused", "Submission", "Submitted", "submit", "submit_each", "submit_many"]
 
 MAX_KEY_CHARS: Final = 120
+MAX_BATCH_KEY_CHARS: Final = 110  # the keys made from it for its items are longer
 MAX_BATCH: Final = 1_000  # items in one call: SQLite's writer lock is held for all of them
 MAX_FAULTS: Final = 100  # told in the refusal of one batch
 RECORDED_FAULTS: Final = 20
 
 _KEY: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]*")
 
-Place = Callable[[int], str]  # index of an item -> what the `where` of each of its faults begins with
+# Index of an item and a pointer into its payload (None: the item as a whole) -> the `where` of a fault.
+Place = Callable[[int, str | None], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,71 +80,121 @@ def submit(workflow: str, submission: Submission, *, person: User, actor: Actor)
 
 
 def submit_many(
-    workflow: str, submissions: Sequence[Submission], *, person: User, actor: Actor, place: Place | None = None
+    workflow: str,
+    submissions: Sequence[Submission],
+    *,
+    person: User,
+    actor: Actor,
+    batch_key: str | None = None,
+    place: Place | None = None,
 ) -> list[Submitted]:
     """Start runs of one workflow in one transaction: all of them or none.
 
     Args:
-        place: where the faults of an item are, by its index; "/<index>" if None, nothing for a single item.
+        batch_key: idempotency key of the call as a whole; items without a key of their own get one made from it.
+        place: how the place of a fault is told; "/<index><pointer>" if None, the pointer alone for a single item.
 
     Raises:
         NotFound, Forbidden: the workflow is not visible to `person`, or they may not `start` it.
         InputRefused: a payload breaks the input contract.
         IdempotencyMismatch: a key was used before with another body.
+        Overloaded: there is no room for what is new; says when to come again.
         Invalid, Malformed: a payload or key is no acceptable text; more than `MAX_BATCH` items.
     """
-    where = place or ("/{}".format if len(submissions) > 1 else lambda _: "")
-    done = _Batch(workflow, submissions, person, actor).take(is_partial=False, place=where)
+    where = place or (_by_index if len(submissions) > 1 else _alone)
+    done = _Batch(workflow, submissions, person, actor, batch_key, is_partial=False).take(where)
     return [answer for answer in done if isinstance(answer, Submitted)]
 
 
-def submit_each(workflow: str, submissions: Sequence[Submission], *, person: User, actor: Actor) -> list[Answer]:
+def submit_each(
+    workflow: str, submissions: Sequence[Submission], *, person: User, actor: Actor, batch_key: str | None = None
+) -> list[Answer]:
     """Start runs of one workflow in one transaction, leaving out what is refused. Answers in the order of the items.
 
     Raises:
-        NotFound, Forbidden, Invalid: as `submit_many`, if they are about the call and not about one item.
+        NotFound, Forbidden, Overloaded, Invalid: as `submit_many`, if they are about the call and not about one item.
     """
-    return _Batch(workflow, submissions, person, actor).take(is_partial=True, place="/{}".format)
+    return _Batch(workflow, submissions, person, actor, batch_key, is_partial=True).take(_by_index)
+
+
+def _by_index(index: int, where: str | None) -> str:
+    return f"/{index}{where or ''}"
+
+
+def _alone(index: int, where: str | None) -> str:
+    return where or ""
 
 
 class _Batch:
     """One call: the items, and the answer of each as it becomes known."""
 
-    def __init__(self, workflow: str, submissions: Sequence[Submission], person: User, actor: Actor) -> None:
+    def __init__(
+        self,
+        workflow: str,
+        submissions: Sequence[Submission],
+        person: User,
+        actor: Actor,
+        key: str | None,
+        *,
+        is_partial: bool,
+    ) -> None:
         self.workflow = Workflow.objects.get_visible(person, "start", name=workflow)
         if len(submissions) > MAX_BATCH:
             raise Invalid(f"{len(submissions):,} items; at most {MAX_BATCH:,} are taken at once")
-        self.person, self.actor = person, actor
-        self.items: list[Item | Refused] = [_item(submission) for submission in submissions]
+        if key is not None and not _is_key(key, MAX_BATCH_KEY_CHARS):
+            raise Invalid(f"The Idempotency-Key of a batch must be 1 to {MAX_BATCH_KEY_CHARS} printable ASCII characters")
+        self.person, self.actor, self.key, self.is_partial = person, actor, key, is_partial
+        keys = (None if key is None else f"{key}#{index}" for index in range(len(submissions)))
+        self.items: list[Item | Refused] = [_item(one, made) for one, made in zip(submissions, keys, strict=True)]
         self.answers: dict[int, Answer] = {}
 
-    def take(self, *, is_partial: bool, place: Place) -> list[Answer]:
+    def take(self, place: Place) -> list[Answer]:
         try:
-            return self._try(is_partial=is_partial, place=place)
+            return self._try(place)
         except IntegrityError:  # a key was committed between our look and our insert: look again
-            return self._try(is_partial=is_partial, place=place)
+            return self._try(place)
 
-    def _try(self, *, is_partial: bool, place: Place) -> list[Answer]:
+    def _try(self, place: Place) -> list[Answer]:
         self.answers = {}
+        batch = self._new_batch()
         twins = self._answer_known()
         new = {
             index: item
             for index, item in enumerate(self.items)
             if isinstance(item, Item) and index not in self.answers and index not in twins
         }
+        if new:
+            pressure.admit(self.person.pk, len(new), actor=self.actor)
         release = releases.load(releases.release_for(self.workflow).pk) if new else None
         plans = self._plan(release, new) if release else {}
         refused = {index: answer.error for index, answer in sorted(self.answers.items()) if isinstance(answer, Refused)}
-        if refused and not is_partial:
+        if refused and not self.is_partial:
             self._record(release, refused)
             raise _joined(refused, len(self.items), place)
-        if release and plans:
-            self._start(release, plans)
+        if plans or batch:
+            self._start(release, plans, batch)
         self._record(release, refused)
         for index, first in twins.items():
             answer = self.answers[first]
             self.answers[index] = Submitted(answer.run, is_new=False) if isinstance(answer, Submitted) else answer
         return [self.answers[index] for index in range(len(self.items))]
+
+    def _new_batch(self) -> SubmittedBatch | None:
+        """The row that will stand for this call's key; None without a key, and for a call that is repeated.
+
+        Raises:
+            IdempotencyMismatch: the key was used for another batch.
+        """
+        if self.key is None:
+            return None
+        items = [[item.digest, item.key] if isinstance(item, Item) else None for item in self.items]
+        digest = canonical.digest_of([self.workflow.name, self.is_partial, items])
+        earlier = SubmittedBatch.objects.filter(requester=self.person, idempotency_key=self.key).first()
+        if earlier is None:
+            return SubmittedBatch(requester=self.person, idempotency_key=self.key, digest=digest, submitted_at=clock.db_now())
+        if earlier.digest != digest:
+            raise IdempotencyMismatch(f"Idempotency-Key {self.key!r} was used for another batch")
+        return None
 
     def _answer_known(self) -> dict[int, int]:
         """Answer what is no item, and every item whose key was used before. Returns the items that repeat an earlier one of
@@ -178,9 +231,16 @@ class _Batch:
                 self.answers[index] = Refused(error)
         return plans
 
-    def _start(self, release: Release, plans: Mapping[int, Plan]) -> None:
+    def _start(self, release: Release | None, plans: Mapping[int, Plan], batch: SubmittedBatch | None) -> None:
         wanted = list(plans.values())
-        runs = in_transaction(lambda: starting.start(self.workflow, release, wanted, self.person, self.actor))
+
+        def work() -> list[Run]:
+            if batch is not None:
+                batch.save(force_insert=True)
+            return starting.start(self.workflow, release, wanted, self.person, self.actor) if release and wanted else []
+
+        runs = in_transaction(work)
+        pressure.let_in(self.person.pk, len(runs))
         for index, run in zip(plans, runs, strict=True):
             self.answers[index] = Submitted(run, is_new=True)
 
@@ -206,9 +266,13 @@ class _Batch:
         in_transaction(lambda: journal.append(context, [draft]))
 
 
-def _item(submission: Submission) -> Item | Refused:
-    key = submission.idempotency_key
-    if key is not None and (len(key) > MAX_KEY_CHARS or not _KEY.fullmatch(key)):
+def _is_key(text: str, chars: int) -> bool:
+    return len(text) <= chars and _KEY.fullmatch(text) is not None
+
+
+def _item(submission: Submission, made_key: str | None) -> Item | Refused:
+    key = submission.idempotency_key if submission.idempotency_key is not None else made_key
+    if key is not None and not _is_key(key, MAX_KEY_CHARS):
         return Refused(Invalid(f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters"))
     try:
         canonical.check_value(submission.payload)
@@ -229,10 +293,10 @@ def _joined(refused: Mapping[int, AegisError], items: int, place: Place) -> Aegi
     first = next(iter(refused.values()))
     detail = first.detail if items == 1 else f"{len(refused):,} of {items:,} items are refused, so none was submitted"
     faults = [
-        Fault(f"{place(index)}{fault.where}", fault.what, fault.remedy)
-        for index, error in refused.items()
-        for fault in error.faults or ([Fault("", error.detail)] if items > 1 else [])
+        Fault(place(index, fault.where), fault.what, fault.remedy) for index, error in refused.items() for fault in error.faults
     ]
+    if items > 1:
+        faults += [Fault(place(index, None), error.detail) for index, error in refused.items() if not error.faults]
     if len(faults) > MAX_FAULTS:
         faults = [*faults[: MAX_FAULTS - 1], Fault("", f"and {len(faults) - MAX_FAULTS + 1:,} more faults, not listed")]
     return type(first)(detail, faults=faults)

@@ -12,10 +12,21 @@ from aegis.identity.models import User
 from aegis.identity.principals import stated
 from orchestration.engine import inbox
 from orchestration.engine.models import InboxItem, Run
-from orchestration.engine.submission import InputRefused, Submission, Submitted, submit, submit_each, submit_many
+from orchestration.engine.submission import (
+    MAX_BATCH,
+    InputRefused,
+    Refused,
+    Submission,
+    Submitted,
+    submit,
+    submit_each,
+    submit_many,
+)
 
 __all__ = [
+    "MAX_BATCH",
     "InputRefused",
+    "Refused",
     "RunAtRest",
     "Submission",
     "Submitted",
