@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from aegis.core.bulk import Rows, Type, read_uuid
 from aegis.core.db import in_transaction
 from aegis.core.errors import Unavailable
 from aegis.core.faults import crash_point
@@ -233,51 +233,40 @@ def _move_runs(batch: Sequence[_Sealed]) -> dict[uuid.UUID, int]:
         return {}
     rows = [_row(sealed) for sealed in sorted(batch, key=lambda sealed: sealed.transition.run_id.bytes)]
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(_MOVE_ALL, [orjson.dumps(rows).decode()])
-            return dict(cursor.fetchall())
-        wakes = {}
-        for row in rows:
-            cursor.execute(_MOVE_ONE, [*(row[name] for name in _SET), row["id"].hex, row["fence"], row["old"]])
-            if found := cursor.fetchone():
-                wakes[row["id"]] = found[0]
-        return wakes
+        cursor.execute(_MOVE.format(rows=_ROWS.source(), returned=_RETURNED[connection.vendor]), [_ROWS.param(rows)])
+        return {read_uuid(run_id): wake for run_id, wake in cursor.fetchall()}
 
 
-_SET = {
+_SET: dict[str, Type] = {
     "state": "text", "status": "text", "step": "text", "seq": "int", "head": "text", "seen": "int", "due_at": "timestamptz",
     "lease_until": "timestamptz", "ended_at": "timestamptz",
 }  # fmt: skip
-
-_MOVE_ONE = (
-    f"UPDATE orchestration_run SET {', '.join(f'{name} = %s' for name in _SET)}, claims_since_commit = 0"
-    " WHERE id = %s AND fence = %s AND seq = %s RETURNING wake"
-)
-# One JSON text for all rows: a third of the client's time that arrays or row values take (measured, docs/adr/0013).
-_MOVE_ALL = (
+_ROWS = Rows({"id": "uuid", "fence": "int", "old": "int", **_SET})
+_MOVE = (
     f"UPDATE orchestration_run AS r SET {', '.join(f'{name} = v.{name}' for name in _SET)}, claims_since_commit = 0"
-    f" FROM json_to_recordset(%s::json) AS v(id uuid, fence int, old int, {', '.join(f'{n} {t}' for n, t in _SET.items())})"
-    " WHERE r.id = v.id AND r.fence = v.fence AND r.seq = v.old RETURNING r.id, r.wake"
+    " FROM {rows} WHERE r.id = v.id AND r.fence = v.fence AND r.seq = v.old RETURNING {returned}"
 )
 
+_RETURNED = {"postgresql": "r.id, r.wake", "sqlite": "id, wake"}  # SQLite knows no alias here, PostgreSQL two ids
 
-def _row(sealed: _Sealed) -> dict[str, Any]:
+
+def _row(sealed: _Sealed) -> tuple[Any, ...]:
+    """In the order of `_ROWS`."""
     transition, state = sealed.transition, sealed.transition.state
-    moment = (lambda value: value) if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value
-    return {
-        "id": transition.run_id,
-        "fence": transition.fence,
-        "old": transition.head.seq,
-        "state": states.dump(state),
-        "status": state.status,
-        "step": state.step,
-        "seq": sealed.head.seq,
-        "head": sealed.head.leaf,
-        "seen": transition.seen,
-        "due_at": moment(transition.due_at) if transition.due_at else None,
-        "lease_until": moment(transition.at + transition.lease) if transition.keeps_lease else None,
-        "ended_at": moment(transition.at) if state.is_ended else None,
-    }
+    return (
+        transition.run_id,
+        transition.fence,
+        transition.head.seq,
+        states.dump(state),
+        state.status,
+        state.step,
+        sealed.head.seq,
+        sealed.head.leaf,
+        transition.seen,
+        transition.due_at,
+        transition.at + transition.lease if transition.keeps_lease else None,
+        transition.at if state.is_ended else None,
+    )
 
 
 def _forget_reasons(transition: Transition) -> None:

@@ -25,7 +25,7 @@ from django.conf import settings
 from aegis.core import clock
 from aegis.core.faults import crash_point
 from audit.drafts import Context
-from orchestration.engine import calls, hand, inbox, lease, turn
+from orchestration.engine import aside, calls, hand, inbox, lease, turn
 from orchestration.engine.calls import Answer, Call
 from orchestration.engine.commit import (
     DATABASE_GONE,
@@ -40,8 +40,7 @@ from orchestration.engine.commit import (
 )
 from orchestration.engine.hand import Held
 from orchestration.engine.planner import EffectAnswered, Message, News, Replied, Taken
-from orchestration.engine.scene import Scene
-from orchestration.engine.steps import act
+from orchestration.engine.scene import EffectCall, Scene
 from orchestration.engine.world import LiveWorld, Wave
 
 log = structlog.get_logger(__name__)
@@ -100,11 +99,11 @@ class Driver:
             while not self._is_over():
                 self._take_answers()
                 self._time_out_calls()
-                claimed = self._claim()
+                is_drained = self._claim() == 0
                 moved = self._advance()
                 self._start_calls()
                 self._renew()
-                if not self.held and not claimed:
+                if is_drained and not self.held:
                     return
                 if not moved:
                     self._wait()
@@ -128,13 +127,12 @@ class Driver:
         in_hand = sum(run.news is not None for run in held)
         return min(settings.RUNS_IN_HAND - in_hand, settings.CALLS_IN_FLIGHT - len(held))
 
-    def _claim(self) -> int:
+    def _claim(self) -> int | None:
+        """Take what is runnable. How many were taken, or None without a look: the hand is full, or it is too soon."""
         moment = clock.monotonic()
-        if self.stop.is_set() or (self.held and moment < self.look_at):
-            return 0
-        room = self._room()
-        if room <= 0:
-            return 0
+        room = 0 if self.stop.is_set() else self._room()
+        if room <= 0 or (self.held and moment < self.look_at):
+            return None
         self.look_at = moment + LOOK_SECONDS
         claimed = lease.claim(room, lease=self.lease, among=self.among)
         if claimed:
@@ -179,14 +177,14 @@ class Driver:
 
     def _play(self, held: Held) -> _Turn:
         scene = held.scene(LiveWorld(self.wave, without_voters=held.without_voters))
-        if held.claims > lease.MAX_CLAIMS and not scene.state.is_ended:
-            scene.emit("run.quarantined", {"step": scene.state.step, "visit": scene.state.visit, "losses": held.claims})
-            scene.review("quarantined", scene.run.release.definition.fallback_queue)
+        news = held.news or ()
+        if held.claims > lease.MAX_CLAIMS:
+            aside.quarantine(scene, news, claims=held.claims)
             return _Turn(held, scene, None)
         if held.erased and not scene.state.is_ended and scene.state.phase == "ready":
-            scene.review("payload_erased", scene.run.release.definition.fallback_queue)
+            aside.erased(scene, news)
             return _Turn(held, scene, None)
-        return _Turn(held, scene, turn.take(scene, held.news or ()))
+        return _Turn(held, scene, turn.take(scene, news))
 
     def _after_commit(self, turns: Sequence[_Turn], outcomes: Sequence[Outcome]) -> None:
         won: list[tuple[_Turn, Committed]] = []
@@ -284,17 +282,11 @@ class Driver:
         log.error("run_faulted", run=str(held.run.id), detail=detail)
         try:
             scene = held.scene(LiveWorld(self.wave))
-            if scene.state.is_ended:
+            aside.fault(scene, held.news or (), calls.kept(detail[-calls.MAX_DETAIL_CHARS :]))
+            held.call = None
+            if not scene.drafts:
                 self._rest(held, None)
                 return
-            scene.emit(
-                "run.faulted",
-                {"step": scene.state.step, "visit": scene.state.visit, "code": "fault"},
-                payloads={"detail": {"detail": calls.kept(detail[-4000:])}},
-                outcome="failed",
-            )
-            act.fault(scene)
-            held.news, held.call = None, None
             outcome = commit([self._transition(_Turn(held, scene, None))])[0]
             if isinstance(outcome, Broken):  # the lease runs out; quarantined after MAX_CLAIMS
                 log.error("fault_not_recorded", run=str(held.run.id), detail=outcome.detail)
@@ -311,25 +303,30 @@ class Driver:
 
     def _start_calls(self) -> None:
         """Begin what was intended. A call that may have killed its worker runs without others that it could take along."""
-        waiting, self.waiting = self.waiting, []
+        if not self.waiting:
+            return
+        # Cancelled or lost meanwhile: no longer held.
+        waiting = [held for held in self.waiting if held.call is not None and self.held.get(held.run.id) is held]
+        self.waiting = []
+        inside = [run for run in self.held.values() if run.deadline and run.call is not None and calls.is_inside(run.call)]
+        suspects = [held for held in waiting if _is_suspect(held)]
+        if suspects and not inside:
+            self._start(suspects[0])
+        are_others_barred = bool(suspects) or any(_is_suspect(run) for run in inside)
         for held in waiting:
-            if held.call is None or self.held.get(held.run.id) is not held:
-                continue  # cancelled or lost meanwhile
-            if not self._may_start(held, waiting):
-                self.waiting.append(held)
+            if held.deadline:
                 continue
-            call = held.call
-            margin = 0.0 if calls.is_inside(call) else MARGIN_SECONDS
-            held.deadline = clock.monotonic() + call.timeout.total_seconds() + margin
-            _pool().start(_work(call, held.run.id, held.fence, self.answers))
+            if are_others_barred and held.call is not None and calls.is_inside(held.call):
+                self.waiting.append(held)
+            else:
+                self._start(held)
 
-    def _may_start(self, held: Held, waiting: Sequence[Held]) -> bool:
-        if held.call is None or not calls.is_inside(held.call):
-            return True
-        running = [run for run in self.held.values() if run.call and run.deadline and calls.is_inside(run.call)]
-        if _is_suspect(held):
-            return not running
-        return not any(_is_suspect(run) for run in (*running, *waiting))
+    def _start(self, held: Held) -> None:
+        call = held.call
+        assert call is not None
+        margin = 0.0 if calls.is_inside(call) else MARGIN_SECONDS
+        held.deadline = clock.monotonic() + call.timeout.total_seconds() + margin
+        _pool().start(_work(call, held.run.id, held.fence, self.answers))
 
     def _take_answers(self) -> None:
         while True:
@@ -410,6 +407,9 @@ def _is_suspect(held: Held) -> bool:
 
 
 def _answers(call: Call | None, news: Replied | EffectAnswered) -> bool:
+    """Is it about the very call that is awaited? What undoes an effect has its step, visit and attempt, and its own key."""
+    if isinstance(call, EffectCall) and isinstance(news, EffectAnswered) and call.key != news.key:
+        return False
     return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
 
 

@@ -11,6 +11,7 @@ import structlog
 from django.db import connection
 
 from aegis.core import canonical
+from aegis.core.bulk import as_stored
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from audit.drafts import Head
@@ -104,20 +105,13 @@ def take(claimed: Sequence[Claimed]) -> list[Held]:
 
 def put_down(held: Held, *, due_at: datetime | None) -> None:
     """Give up the lease without an event: there was nothing to do."""
-    moment = connection.ops.adapt_datetimefield_value
-    native = connection.features.has_native_uuid_field
 
     def work() -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE orchestration_run SET lease_until = NULL, due_at = %s, seen = %s, claims_since_commit = 0"
                 " WHERE id = %s AND fence = %s",
-                [
-                    moment(due_at) if due_at else None,
-                    max(held.seen, held.wake_at_claim),
-                    held.run.id if native else held.run.id.hex,
-                    held.fence,
-                ],
+                [as_stored(due_at), max(held.seen, held.wake_at_claim), as_stored(held.run.id), held.fence],
             )
 
     in_transaction(work)

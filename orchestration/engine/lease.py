@@ -20,6 +20,7 @@ from typing import Any, Final
 from django.db import connection
 
 from aegis.core import clock
+from aegis.core.bulk import as_stored, read_uuid
 from aegis.core.db import in_transaction
 from aegis.core.faults import crash_point
 
@@ -149,9 +150,9 @@ def renew(held: Sequence[tuple[uuid.UUID, int]], *, lease: timedelta) -> dict[uu
                 cursor.execute(
                     f"UPDATE {_RUN} SET lease_until = %s WHERE (id, fence) IN (VALUES {_pairs(chunk)})"
                     " AND lease_until IS NOT NULL RETURNING id, wake",
-                    [_moment(until), *_flat(chunk)],
+                    [as_stored(until), *_flat(chunk)],
                 )
-                found |= {_read_uuid(row[0]): row[1] for row in cursor.fetchall()}
+                found |= {read_uuid(row[0]): row[1] for row in cursor.fetchall()}
         return found
 
     return in_transaction(work) if held else {}
@@ -167,7 +168,7 @@ def release(held: Sequence[tuple[uuid.UUID, int]]) -> None:
                 cursor.execute(
                     f"UPDATE {_RUN} SET lease_until = %s, claims_since_commit = 0 WHERE (id, fence) IN (VALUES {_pairs(chunk)})"
                     " AND lease_until IS NOT NULL",
-                    [_moment(now), *_flat(chunk)],
+                    [as_stored(now), *_flat(chunk)],
                 )
 
     if held:
@@ -176,7 +177,7 @@ def release(held: Sequence[tuple[uuid.UUID, int]]) -> None:
 
 def _what_waits() -> tuple[bool, bool, list[Any]]:
     """Is any lease lost, any timer due, and which workflows have runs with news. Reads only ends of indexes."""
-    now = _moment(clock.db_now())
+    now = as_stored(clock.db_now())
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT EXISTS (SELECT 1 FROM {_RUN} WHERE {_LOST}), EXISTS (SELECT 1 FROM {_RUN} WHERE {_DUE})", [now, now]
@@ -192,7 +193,7 @@ def _in_turn(workflows: Sequence[Any], room: int, among: Sequence[uuid.UUID], tu
     """Ids of the runs with news whose turn it is. Locks the candidates, so that two workers never weigh the same ones."""
     oldest = turns.oldest_places(room)
     only = f" AND id IN ({_places(among)})" if among else ""
-    ids = [_uuid(run_id) for run_id in among]
+    ids = [as_stored(run_id) for run_id in among]
     workflows = sorted(workflows, key=lambda workflow: turns.served[workflow])[:MAX_BRANCHES]
     branch = (
         f"SELECT * FROM (SELECT id, workflow_id, priority, submitted_at FROM {_RUN} WHERE workflow_id = %s AND {_WOKEN}{only}"
@@ -222,7 +223,7 @@ def _take(pick: str, moments: Sequence[datetime], values: Sequence[Any], until: 
         f"UPDATE {_RUN} SET fence = fence + 1, lease_by = %s, lease_until = %s, claims_since_commit = claims_since_commit + 1"
         f" WHERE id IN ({pick}) RETURNING {_COLUMNS}"
     )
-    params = [incarnation(), _moment(until), *map(_moment, moments), *(_plain(value) for value in values)]
+    params = [incarnation(), as_stored(until), *map(as_stored, moments), *(as_stored(value) for value in values)]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         rows = cursor.fetchall()
@@ -231,8 +232,8 @@ def _take(pick: str, moments: Sequence[datetime], values: Sequence[Any], until: 
 
 
 def _claimed(row: Sequence[Any], was_lost: bool) -> Claimed:
-    ids = [_read_uuid(value) for value in row[:4]]
-    requester = None if row[4] is None else _read_uuid(row[4])
+    ids = [read_uuid(value) for value in row[:4]]
+    requester = None if row[4] is None else read_uuid(row[4])
     return Claimed(ids[0], ids[1], ids[2], ids[3], requester, *row[5:12], was_lost)  # type: ignore[call-arg]
 
 
@@ -250,24 +251,8 @@ def _pairs(chunk: Sequence[tuple[uuid.UUID, int]]) -> str:
 
 
 def _flat(chunk: Sequence[tuple[uuid.UUID, int]]) -> list[Any]:
-    return [value for run_id, fence in chunk for value in (_uuid(run_id), fence)]
+    return [value for run_id, fence in chunk for value in (as_stored(run_id), fence)]
 
 
 def _chunks(held: Sequence[tuple[uuid.UUID, int]], size: int = 500) -> list[Sequence[tuple[uuid.UUID, int]]]:
     return [held[start : start + size] for start in range(0, len(held), size)]
-
-
-def _plain(value: Any) -> Any:
-    return _uuid(value) if isinstance(value, uuid.UUID) else value
-
-
-def _read_uuid(value: Any) -> uuid.UUID:
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
-
-
-def _uuid(value: uuid.UUID) -> uuid.UUID | str:
-    return value if connection.features.has_native_uuid_field else value.hex
-
-
-def _moment(value: datetime) -> datetime | str | None:
-    return connection.ops.adapt_datetimefield_value(value)

@@ -6,14 +6,15 @@ The lock order puts records after runs and requests; a caller that changes sever
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
 from aegis.core import canonical
+from aegis.core.bulk import as_stored
 from aegis.core.canonical import Json
-from orchestration.records.models import Record, RecordVersion
+from orchestration.records.models import RecordVersion
 
 
 class Stored(NamedTuple):
@@ -25,7 +26,9 @@ class Stored(NamedTuple):
 
 def read(type_: str, key: str) -> Stored | None:
     """The record's version and body; None if there is none. One query, no lock."""
-    row = Record.objects.filter(type=type_, key=key).values_list("version", "body").first()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version, body FROM orchestration_record WHERE type = %s AND key = %s", [type_, key])
+        row = cursor.fetchone()
     return None if row is None else Stored(row[0], canonical.parse(row[1]))
 
 
@@ -68,25 +71,51 @@ def compare_and_set(
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("A record changes inside the transaction that records why")
-    text = body.decode()
-    version = expected_version + 1
-    record_id = _created(type_, key, text, at) if expected_version == 0 else _moved(type_, key, expected_version, text, at)
+    record_id = (
+        _created(type_, key, body.decode(), at)
+        if expected_version == 0
+        else _moved(type_, key, expected_version, body.decode(), at)
+    )
     if record_id is None:
         return False
-    RecordVersion.objects.create(record_id=record_id, version=version, body=text, effect_key=effect_key, run_id=run_id, at=at)
+    _insert_version(record_id, expected_version + 1, body.decode(), effect_key, run_id, at)
     return True
 
 
-def _created(type_: str, key: str, text: str, at: datetime) -> UUID | None:
+# Plain SQL from here: every local effect passes, and the ORM takes ten times as long to build these statements as SQLite to run
+# them (148 us of 200 per step before, docs/adr/0013).
+
+
+def _created(type_: str, key: str, text: str, at: datetime) -> Any:
     # Two creators may both come here. The second insert waits for the first one's commit and then does nothing, which a plain
     # INSERT would answer with an error that dooms the transaction on PostgreSQL.
-    row = Record(id=uuid4(), type=type_, key=key, version=1, body=text, updated_at=at)
-    Record.objects.bulk_create([row], ignore_conflicts=True)
-    return row.id if Record.objects.filter(id=row.id).exists() else None
-
-
-def _moved(type_: str, key: str, expected_version: int, text: str, at: datetime) -> UUID | None:
-    won = Record.objects.filter(type=type_, key=key, version=expected_version).update(
-        version=expected_version + 1, body=text, updated_at=at
+    return _written(
+        "INSERT INTO orchestration_record (id, type, key, version, body, updated_at) VALUES (%s, %s, %s, 1, %s, %s)"
+        " ON CONFLICT DO NOTHING RETURNING id",
+        [as_stored(uuid4()), type_, key, text, as_stored(at)],
     )
-    return Record.objects.values_list("id", flat=True).get(type=type_, key=key) if won else None
+
+
+def _moved(type_: str, key: str, expected_version: int, text: str, at: datetime) -> Any:
+    return _written(
+        "UPDATE orchestration_record SET version = version + 1, body = %s, updated_at = %s"
+        " WHERE type = %s AND key = %s AND version = %s RETURNING id",
+        [text, as_stored(at), type_, key, expected_version],
+    )
+
+
+def _insert_version(record_id: Any, version: int, text: str, effect_key: str, run_id: UUID, at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO orchestration_recordversion (record_id, version, body, effect_key, run_id, at)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [record_id, version, text, effect_key, as_stored(run_id), as_stored(at)],
+        )
+
+
+def _written(sql: str, params: list[Any]) -> Any:
+    """The id of the row that was written, as the database has it; None if there was none."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        row = cursor.fetchone()
+    return row[0] if row else None

@@ -30,7 +30,7 @@ class Worker(Driver):
 
     def claim(self) -> int:
         """Take what is runnable; says how many."""
-        return self._claim()
+        return self._claim() or 0
 
     def turn(self) -> None:
         """Give every run in hand that has news one turn."""

@@ -1,0 +1,62 @@
+"""Setting a run before people instead of giving it its turn: quarantine, an erased payload, a fault. Pure.
+
+Its messages are read all the same. A commit raises `seen` over them, so one that is not consumed here would be lost; one that is
+left unread would make the run runnable again at once, for another worker to be killed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from orchestration.engine.planner import Cancel, Message, News, next_move
+from orchestration.engine.scene import Scene
+from orchestration.engine.steps import act, people
+
+
+def quarantine(scene: Scene, news: Sequence[News], *, claims: int) -> None:
+    """It killed `claims` workers in a row before anything was committed. Of a run that has ended only the messages are read."""
+
+    def put() -> None:
+        scene.emit("run.quarantined", {"step": scene.state.step, "visit": scene.state.visit, "losses": claims})
+        scene.review("quarantined", scene.run.release.definition.fallback_queue)
+
+    _aside(scene, news, put)
+
+
+def erased(scene: Scene, news: Sequence[News]) -> None:
+    """A payload it needs is gone."""
+    _aside(scene, news, lambda: scene.review("payload_erased", scene.run.release.definition.fallback_queue))
+
+
+def fault(scene: Scene, news: Sequence[News], detail: str) -> None:
+    """Something broke that no rule foresaw.
+
+    Args:
+        detail: for people; fit to be kept (no NUL, bounded).
+    """
+
+    def put() -> None:
+        scene.emit(
+            "run.faulted",
+            {"step": scene.state.step, "visit": scene.state.visit, "code": "fault"},
+            payloads={"detail": {"detail": detail}},
+            outcome="failed",
+        )
+        act.fault(scene)
+
+    _aside(scene, news, put)
+
+
+def _aside(scene: Scene, news: Sequence[News], put: Callable[[], None]) -> None:
+    """A cancel ends the run instead, unless an effect is under way: then a person must learn of that first."""
+    messages = sorted((item for item in news if isinstance(item, Message)), key=lambda message: message.ordinal)
+    late = []
+    for message in messages:
+        if scene.state.phase != "acting" and isinstance(next_move(scene.state, (message,), scene.world.now)[0], Cancel):
+            people.cancel(scene, message)
+        else:
+            late.append(message)
+    if not scene.state.is_ended:
+        put()
+    for message in late:
+        people.ignore(scene, message)
