@@ -27,7 +27,7 @@ LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt req
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/aegis
 TEST_REDIS_URL    ?= redis://127.0.0.1:6379/9
 
-.PHONY: up install test test-postgres test-browser test-faults shared-data lint locks clean help
+.PHONY: bench up install test test-postgres test-browser test-faults shared-data lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -52,6 +52,9 @@ test-faults: .venv/.dev ## kills real processes
 shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
 	AEGIS_SHARED_DATA=all $(PY) -m pytest -m shared_data -s $(ARGS)
 
+bench: .tools/.bench ## the engine beside the raw limit and dbos; ARGS="postgresql --runs 600" (BENCH_DATABASE_URL: the server)
+	.tools/bench/bin/python -m bench.engine $(ARGS)
+
 lint: .venv/.dev ## everything that reads the code without running it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,6 +68,7 @@ locks: $(UV) ## renew requirements/*.txt; add ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/server.in -o requirements/server.txt
 	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/core.in -o requirements/core.txt
+	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## remove what was installed and built; the data in var stays
 	rm -rf .tools .venv build .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -88,3 +92,9 @@ $(PY): | $(UV)
 .venv/.dev: requirements/dev.txt | $(PY)
 	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
 	@touch $@ .venv/.core
+
+# What AEGIS is measured beside is no dependency of it: an environment of its own.
+.tools/.bench: requirements/bench.txt | $(UV)
+	$(UV) venv --quiet --clear --python "$$(command -v $(PYTHON))" .tools/bench
+	$(UV) pip install --quiet --python .tools/bench/bin/python --require-hashes -r requirements/bench.txt
+	@touch $@

@@ -138,7 +138,7 @@ def _watch_postgresql(counts: Counts) -> Iterator[None]:
 def _watch_sqlite(counts: Counts) -> Iterator[None]:
     """Django's SQLite cursor is a Python class of its own; its connection ends transactions through `_commit` and `_rollback`.
 
-    What changed is asked of the connection (`total_changes`): a statement with RETURNING knows its rows only once they are read.
+    What changed is asked of the connection (`total_changes`): a statement with RETURNING knows its rows once they are read.
     """
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.sqlite3.base import SQLiteCursorWrapper
