@@ -15,7 +15,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aegis.core import bodies, canonical, clock_text
-from aegis.core.api import MAX_BATCH_BYTES, MAX_BODY_BYTES, BatchJSONParser, actor_of, problem
+from aegis.core.api import BatchJSONParser, actor_of, problem
+from aegis.core.bodies import MAX_BATCH_BYTES, MAX_BODY_BYTES
 from aegis.core.errors import Fault, Invalid
 from aegis.identity.authentication import person_of
 from audit import chain

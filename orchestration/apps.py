@@ -8,6 +8,7 @@ class OrchestrationConfig(AppConfig):
     def ready(self) -> None:
         from aegis.core.kinds import register_kind
         from audit.scopes import register_scope
+        from orchestration import checks  # noqa: F401  (registers the system checks)
         from orchestration.agents import wiring as agents
         from orchestration.authority import handlers
         from orchestration.authority import wiring as authority

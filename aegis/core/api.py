@@ -19,6 +19,7 @@ from rest_framework.views import set_rollback
 
 from aegis.core import canonical, db
 from aegis.core.actors import Actor, user_actor
+from aegis.core.bodies import MAX_BATCH_BYTES, MAX_BODY_BYTES
 from aegis.core.errors import (
     AegisError,
     Fault,
@@ -33,9 +34,6 @@ from aegis.core.errors import (
 
 PROBLEM = "application/problem+json"
 CHALLENGE = 'Bearer realm="aegis"'
-# A body carries one payload (at most 256 KiB as stored) and its envelope; escapes may make the text longer than what is stored.
-MAX_BODY_BYTES = 4 * canonical.MAX_PAYLOAD_BYTES
-MAX_BATCH_BYTES = 4 * MAX_BODY_BYTES
 
 log = structlog.get_logger(__name__)
 

@@ -14,8 +14,12 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.http import HttpRequest
 
+from aegis.core.canonical import MAX_PAYLOAD_BYTES
 from aegis.core.errors import Overloaded
 
+# A body carries one payload (at most 256 KiB as stored) and its envelope; escapes may make the text longer than what is stored.
+MAX_BODY_BYTES = 4 * MAX_PAYLOAD_BYTES
+MAX_BATCH_BYTES = 4 * MAX_BODY_BYTES
 WAIT_SECONDS = 1.0  # a request is in work for fractions of a second
 
 

@@ -19,7 +19,8 @@ from rest_framework.views import APIView
 
 from aegis.core import clock
 from aegis.core.actors import Actor
-from aegis.core.api import MAX_BODY_BYTES, actor_of
+from aegis.core.api import actor_of
+from aegis.core.bodies import MAX_BODY_BYTES
 from aegis.core.errors import Fault, Forbidden, Invalid, NotFound, Unavailable
 from aegis.identity import api_keys
 from aegis.identity.models import User
