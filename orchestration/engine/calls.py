@@ -133,7 +133,7 @@ def kept(detail: str) -> str:
 
 def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
     handler = effects.registered(call.handler)
-    result, error, detail = None, "", ""
+    result, error, detail, retry_after = None, "", "", 0.0
     try:
         if handler is None:
             raise effects.EffectRefused(f"no effect handler is named {call.handler!r}")
@@ -143,13 +143,16 @@ def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
             raise effects.EffectUnknown("the answer is too large to keep")
     except effects.EffectRefused as refusal:
         error, detail = "refused", str(refusal)
+    except effects.EffectFailed as failed:
+        error, detail, retry_after = "failed", str(failed), failed.retry_after
     except effects.EffectUnknown as unknown:
         error, detail = "unknown", str(unknown)
     except (Exception, SystemExit) as failure:  # a handler that breaks may have acted before it broke
         error, detail = "unknown", f"{type(failure).__name__}: {failure}"
     if error:
         result, detail = None, kept(detail)
-    return EffectAnswered(call.step, call.visit, call.key, call.attempt, result, error, detail, _milliseconds(started))
+    duration_ms = _milliseconds(started)
+    return EffectAnswered(call.step, call.visit, call.key, call.attempt, result, error, detail, duration_ms, retry_after)
 
 
 def _milliseconds(started: float) -> int:

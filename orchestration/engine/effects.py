@@ -5,6 +5,7 @@ At least once, under a key that is stable over attempts (DESIGN promise 3): a ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class EffectFailed(Exception):
 
     def __init__(self, detail: str, *, retry_after: float = 0.0) -> None:
         super().__init__(detail)
-        self.retry_after = retry_after
+        self.retry_after = retry_after if 0 < retry_after < math.inf else 0.0
 
 
 class EffectUnknown(Exception):
