@@ -57,7 +57,7 @@ def _covers_request(halt: Halt, request: ApprovalRequest) -> bool:
         case Halt.Scope.AGENT:
             return request.agent == halt.name
         case _:
-            return True
+            return request.run_id is not None  # a change of configuration is decided under any halt
 
 
 def _covered(halt: Halt) -> Q:
