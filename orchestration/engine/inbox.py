@@ -81,7 +81,7 @@ def _message(row: InboxItem) -> Message:
         ref, _, digest = row.ref.partition("#")
         return Message(ordinal=row.ordinal, kind=row.kind, ref=ref, outcome=row.outcome, actor=actor, reason="", digest=digest)
     plain = Message(ordinal=row.ordinal, kind=row.kind, ref=row.ref, outcome=row.outcome, actor=actor, reason=row.reason)
-    if row.kind != InboxItem.Kind.REVIEW_SETTLED or row.outcome != "completed":
+    if row.kind != InboxItem.Kind.REVIEW_SETTLED or row.outcome not in ("completed", "happened"):
         return plain
     item, _, place = row.ref.partition("#")  # "<item id>#<seq>,<case>": where the answer is
     seq, _, case = place.partition(",")

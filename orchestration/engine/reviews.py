@@ -17,7 +17,8 @@ from approvals.models import DocumentVersion
 from audit import journal
 from audit.drafts import Context, Draft
 from orchestration.contracts.checker import compile_schema
-from orchestration.engine import inbox
+from orchestration.engine import inbox, standing
+from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, ReviewItem
 
 
@@ -37,7 +38,7 @@ def claim(item_id: UUID, *, person: User, auth: str) -> ReviewItem:
     """
 
     def work() -> ReviewItem:
-        item = _locked(item_id, person)
+        item = locked(item_id, person)
         if item.claimed_by_id not in (None, person.pk):
             raise Conflict(f"{item.claimed_by.display_name if item.claimed_by else 'Somebody'} has claimed it")
         item.status, item.claimed_by = ReviewItem.Status.CLAIMED, person
@@ -56,7 +57,7 @@ def release(item_id: UUID, *, person: User, auth: str) -> ReviewItem:
     """
 
     def work() -> ReviewItem:
-        item = _locked(item_id, person)
+        item = locked(item_id, person)
         if item.claimed_by_id != person.pk:
             raise Conflict("You have not claimed it")
         item.status, item.claimed_by = ReviewItem.Status.OPEN, None
@@ -75,23 +76,42 @@ def complete(item_id: UUID, *, person: User, auth: str, reason: str, output: Jso
     """
 
     def work() -> ReviewItem:
-        item = _locked(item_id, person)
+        item = locked(item_id, person)
         body = _checked_output(item, output, case)
-        return _settle(item, ReviewItem.Status.COMPLETED, "completed", person, auth, reason, body=body, case=case)
+        return settle(item, ReviewItem.Status.COMPLETED, "completed", person, auth, reason, body=body, case=case)
 
     return in_transaction(work)
 
 
 def retry(item_id: UUID, *, person: User, auth: str, reason: str) -> ReviewItem:
-    """Send the step back to be tried again, with its attempts counted anew."""
-    return in_transaction(lambda: _settle(_locked(item_id, person), ReviewItem.Status.RETRIED, "retried", person, auth, reason))
+    """Send the step back to be tried again, with its attempts counted anew. An effect keeps its key.
+
+    Raises:
+        NeedsStatement: an effect of it may have happened and may not be sent again blindly (`settlements`).
+    """
+
+    def work() -> ReviewItem:
+        item = locked(item_id, person)
+        standing.require_retryable(item.run, states.load(item.run.state))
+        return settle(item, ReviewItem.Status.RETRIED, "retried", person, auth, reason)
+
+    return in_transaction(work)
 
 
 def cancel(item_id: UUID, *, person: User, auth: str, reason: str) -> ReviewItem:
-    """End the run here."""
-    return in_transaction(
-        lambda: _settle(_locked(item_id, person), ReviewItem.Status.CANCELLED, "cancelled", person, auth, reason)
-    )
+    """End the run here; what it did and can be undone is undone first.
+
+    Raises:
+        Conflict: it is ending already: this item is about an effect that could not be undone.
+    """
+
+    def work() -> ReviewItem:
+        item = locked(item_id, person)
+        if standing.of(item).is_undo:
+            raise Conflict("The run is ending already: say that the effect is undone, try again, or let it stand")
+        return settle(item, ReviewItem.Status.CANCELLED, "cancelled", person, auth, reason)
+
+    return in_transaction(work)
 
 
 def form_schema(item: ReviewItem) -> Json | None:
@@ -104,7 +124,13 @@ def form_schema(item: ReviewItem) -> Json | None:
     return canonical.parse(version.document)["spec"]["schema"]
 
 
-def _locked(item_id: UUID, person: User) -> ReviewItem:
+def locked(item_id: UUID, person: User) -> ReviewItem:
+    """An open item, locked after its run, for a person who may work on it.
+
+    Raises:
+        NotFound, Forbidden: not visible, or no `operate` on the queue.
+        ItemSettled: no longer open.
+    """
     visible = ReviewItem.objects.get_visible(person, pk=item_id)
     _require_operate(visible, person)
     inbox.lock_run(visible.run_id)  # lock order: runs before what hangs on them
@@ -141,7 +167,7 @@ def _checked_output(item: ReviewItem, output: Json | None, case: str) -> bytes |
     return body
 
 
-def _settle(
+def settle(
     item: ReviewItem,
     status: ReviewItem.Status,
     outcome: str,
@@ -152,6 +178,12 @@ def _settle(
     body: bytes | None = None,
     case: str = "",
 ) -> ReviewItem:
+    """Record the answer in the item's stream and tell the run, inside the caller's transaction.
+
+    Raises:
+        Invalid: no reason.
+        Conflict: somebody else has claimed it.
+    """
     reason = stated(reason)
     if item.claimed_by_id not in (None, person.pk):
         raise Conflict(f"{item.claimed_by.display_name if item.claimed_by else 'Somebody'} has claimed it")
@@ -162,7 +194,7 @@ def _settle(
     _record(item, Draft("review.answered", actor, data={"outcome": outcome, "case": case}, payloads=payloads, outcome=outcome))
     item.status, item.settled_at = status, clock.db_now()
     item.save(update_fields=["status", "settled_at", "seq", "head"])
-    ref = f"{item.pk}#{item.seq},{case}" if outcome == "completed" else str(item.pk)
+    ref = f"{item.pk}#{item.seq},{case}" if outcome in ("completed", "happened") else str(item.pk)
     inbox.post(item.run_id, InboxItem.Kind.REVIEW_SETTLED, actor=actor, ref=ref, outcome=outcome)
     return item
 

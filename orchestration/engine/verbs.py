@@ -10,7 +10,8 @@ from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict
 from aegis.identity.models import User
 from aegis.identity.principals import stated
-from orchestration.engine import inbox
+from orchestration.engine import inbox, standing
+from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, Run
 from orchestration.engine.submission import (
     MAX_BATCH,
@@ -74,10 +75,16 @@ def _tell(run_id: UUID, kind: str, *, person: User, actor: Actor, reason: str, m
 
 
 def _may_cancel(run: Run) -> None:
+    if (state := states.load(run.state)).ending or state.stopped_by:
+        raise RunAtRest(f"{run.label} is ending already")
     if run.status in Run.TERMINAL:
         raise RunAtRest(f"{run.label} is {run.get_status_display()} already")
 
 
 def _may_retry(run: Run) -> None:
+    state = states.load(run.state)
+    if state.is_compensated:
+        raise RunAtRest(f"What {run.label} did was undone when it ended; submit the work again instead")
+    standing.require_retryable(run, state)
     if run.status not in (Run.Status.FAILED, Run.Status.WAITING_RETRY, Run.Status.WAITING_REVIEW):
         raise RunAtRest(f"{run.label} is {run.get_status_display()}; only a failed or waiting step can be tried again")

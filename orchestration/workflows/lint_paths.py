@@ -38,6 +38,7 @@ _ACT_OUTPUT: Final[Json] = {
         },
         "version": {"type": "integer"},
         "result": {},
+        "reference": {"type": "string"},  # what it is called outside, where a person stated that it happened
     },
 }
 

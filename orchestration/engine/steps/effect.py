@@ -18,9 +18,10 @@ from aegis.core.actors import agent_actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
 from approvals.policies import passes_fast, raised_risk
-from orchestration.authority.verdicts import Verdict
+from orchestration.authority.verdicts import Matrix, Verdict
 from orchestration.engine.planner import MAX_LOSSES, EffectAnswered
 from orchestration.engine.scene import EffectCall, Opening, Patch, RecordSnapshot, Scene
+from orchestration.engine.state import Intent
 from orchestration.engine.steps import guarded
 from orchestration.engine.steps.agent import next_attempt_at
 from orchestration.engine.steps.proposals import Proposal, bound_digest, evidence_of, request_digest
@@ -66,10 +67,14 @@ def may_repeat(scene: Scene) -> bool:
     The stricter of two classes counts: a capability declared safer after the intent does not make the intent safer, and one
     declared less safe, or gone, has its reason.
     """
-    intent = scene.state.intent
+    return is_repeatable(scene.state.intent, scene.world.matrix())
+
+
+def is_repeatable(intent: Intent | None, matrix: Matrix) -> bool:
+    """See `may_repeat`."""
     if intent is None or intent.safety not in REPEATABLE:
         return False
-    capability = scene.world.matrix().capabilities.get(intent.capability)
+    capability = matrix.capabilities.get(intent.capability)
     return capability is not None and capability.safety in REPEATABLE
 
 
