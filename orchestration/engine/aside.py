@@ -1,7 +1,7 @@
 """Setting a run before people instead of giving it its turn: quarantine, an erased payload, a fault. Pure.
 
-Its messages are read all the same. A commit raises `seen` over them, so one that is not consumed here would be lost; one that is
-left unread would make the run runnable again at once, for another worker to be killed by.
+Its messages are read all the same. A commit raises `seen` over them, so one that is not consumed here would be lost; one that
+is left unread would make the run runnable again at once, for another worker to be killed by.
 """
 
 from __future__ import annotations

@@ -24,8 +24,7 @@ from django.conf import settings
 
 from aegis.core import clock
 from aegis.core.faults import crash_point
-from audit.drafts import Context
-from orchestration.engine import aside, calls, hand, inbox, lease, turn
+from orchestration.engine import aside, calls, hand, inbox, lease, transitions, turn
 from orchestration.engine.calls import Answer, Call
 from orchestration.engine.commit import (
     DATABASE_GONE,
@@ -39,6 +38,7 @@ from orchestration.engine.commit import (
     commit,
 )
 from orchestration.engine.hand import Held
+from orchestration.engine.lease import Claimed
 from orchestration.engine.planner import EffectAnswered, Message, News, Replied, Taken
 from orchestration.engine.scene import EffectCall, Scene
 from orchestration.engine.world import LiveWorld, Wave
@@ -138,9 +138,18 @@ class Driver:
         if claimed:
             crash_point("claimed")
             self.look_at = 0.0  # there may be more
-            for held in hand.take(claimed):
-                self.held[held.run.id] = held
+            taken, broken = hand.take(claimed)
+            self.held |= {held.run.id: held for held in taken}
+            for run in broken:
+                self._set_aside(run)
         return len(claimed)
+
+    def _set_aside(self, run: Claimed) -> None:
+        """A run that cannot be read. Its lease runs out, another worker may have better luck; after too many it fails."""
+        if run.claims <= lease.MAX_CLAIMS:
+            return
+        log.error("run_failed_unread", run=str(run.id))
+        commit([transitions.of_unreadable(run, at=clock.db_now(), lease=self.lease)])
 
     # ---- turns -----------------------------------------------------------------------------------------------------------
 
@@ -199,7 +208,9 @@ class Driver:
                 case _:
                     self._again(played.held, outcome)
         self.committed += len(won)
-        unread = inbox.unread({played.held.run.id: (_seen(played), outcome.wake) for played, outcome in won})
+        unread = inbox.unread(
+            {played.held.run.id: (transitions.read_up_to(played.held), outcome.wake) for played, outcome in won}
+        )
         for played, outcome in won:
             self._settle(played, outcome, unread.get(played.held.run.id))
 
@@ -233,40 +244,7 @@ class Driver:
             self._let_go(held)
 
     def _transition(self, played: _Turn) -> Transition:
-        held, scene = played.held, played.scene
-        in_flight = scene.call is not None or (held.call is not None and scene.state.phase in ("calling", "acting"))
-        return Transition(
-            run_id=held.run.id,
-            workflow_id=held.run.release.workflow_id,
-            requester_id=uuid.UUID(held.run.requester) if held.run.requester else None,
-            fence=held.fence,
-            head=held.head,
-            state=scene.state,
-            drafts=scene.drafts,
-            context=Context(
-                stream=held.run.stream,
-                scope="workflow",
-                scope_id=str(held.run.release.workflow_id),
-                run_id=held.run.id,
-                subject=held.run.subject,
-                trace=held.run.id.hex,
-                definition=held.run.release.digest,
-                fence=held.fence,
-            ),
-            seen=_seen(played),
-            at=scene.world.now,
-            due_at=played.due_at,
-            keeps_lease=in_flight,
-            has_read=bool(scene.consumed),
-            lease=self.lease,
-            epoch=scene.world.epoch if scene.asked_authority else None,
-            openings=scene.openings,
-            items=scene.items,
-            patches=scene.patches,
-            closes_waits=scene.closes_waits,
-            takes=scene.takes,
-            marks=scene.marks,
-        )
+        return transitions.of_turn(played.held, played.scene, due_at=played.due_at, lease=self.lease)
 
     def _rest(self, held: Held, due_at: datetime | None) -> None:
         """Nothing to record. Keep the run while a call is in flight, else put it down."""
@@ -393,12 +371,6 @@ class Driver:
             lease.release(held)
         except DATABASE_GONE:
             log.warning("leases_not_released", runs=len(held))  # they run out
-
-
-def _seen(played: _Turn) -> int:
-    held = played.held
-    messages = [item.ordinal for item in held.news or () if isinstance(item, Message)]
-    return max([held.seen, held.wake_at_claim, *messages])
 
 
 def _is_suspect(held: Held) -> bool:

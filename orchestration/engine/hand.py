@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -18,11 +19,12 @@ from audit.drafts import Head
 from orchestration.engine import inbox
 from orchestration.engine import state as states
 from orchestration.engine.commit import DATABASE_GONE
-from orchestration.engine.lease import Claimed
+from orchestration.engine.lease import MAX_CLAIMS, Claimed
 from orchestration.engine.planner import News, Taken
 from orchestration.engine.scene import AgentCall, EffectCall, RunFacts, Scene, World
 from orchestration.engine.state import State
 from orchestration.workflows import releases
+from orchestration.workflows.release import Release
 
 log = structlog.get_logger(__name__)
 
@@ -76,20 +78,21 @@ class Held:
         self.tries, self.lost_races, self.without_voters = 0, 0, frozenset()
 
 
-def take(claimed: Sequence[Claimed]) -> list[Held]:
+def take(claimed: Sequence[Claimed]) -> tuple[list[Held], list[Claimed]]:
     """Load what claimed runs need: releases (cached), states, the payloads their expressions read, their messages.
 
-    Two queries for all. A run that cannot be loaded is left out: its lease runs out, counted by `claims_since_commit`.
+    Two queries for all. Of a run that killed too many workers no payload is loaded: reading it may be what kills.
+
+    Returns:
+        What was loaded, and the runs that cannot be (their release or state is broken).
     """
-    kept, loaded = [], []
+    kept: list[tuple[Claimed, State, Release]] = []
+    held: list[Held] = []
+    broken: list[Claimed] = []
     for run in claimed:
-        try:
+        with _setting_aside(run, broken):
             kept.append((run, states.load(run.state), releases.load(run.release_id)))
-        except DATABASE_GONE:
-            raise
-        except Exception:
-            log.exception("run_cannot_be_taken", run=str(run.id))
-    payloads = _payloads(place for run, state, _ in kept for place in _places(run, state))
+    payloads = _payloads(place for run, state, _ in kept if not _is_poison(run) for place in _places(run, state))
     messages = inbox.unread({run.id: (run.seen, run.wake) for run, _, _ in kept})
     for run, state, release in kept:
         facts = RunFacts(
@@ -99,8 +102,25 @@ def take(claimed: Sequence[Claimed]) -> list[Held]:
             requester=str(run.requester_id) if run.requester_id else "",
             release=release,
         )
-        loaded.append(_held(run, facts, state, payloads, messages.get(run.id, [])))
-    return loaded
+        with _setting_aside(run, broken):
+            held.append(_held(run, facts, state, payloads, messages.get(run.id, [])))
+    return held, broken
+
+
+@contextmanager
+def _setting_aside(run: Claimed, broken: list[Claimed]) -> Iterator[None]:
+    """What breaks while a run is read is the run's own fault; a database that is away is nobody's."""
+    try:
+        yield
+    except DATABASE_GONE:
+        raise
+    except Exception:
+        log.exception("run_cannot_be_taken", run=str(run.id), claims=run.claims)
+        broken.append(run)
+
+
+def _is_poison(run: Claimed) -> bool:
+    return run.claims > MAX_CLAIMS
 
 
 def put_down(held: Held, *, due_at: datetime | None) -> None:

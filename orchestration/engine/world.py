@@ -18,7 +18,9 @@ from orchestration.engine import effects, lease, questions
 from orchestration.engine.guards.asking import Asking, Hold, Take
 from orchestration.engine.guards.looking import Looking
 from orchestration.engine.models import ReviewQueue
-from orchestration.engine.scene import RecordSnapshot
+from orchestration.engine.past import past_effect
+from orchestration.engine.scene import PastEffect, RecordSnapshot
+from orchestration.engine.state import Undoable
 from orchestration.records import handlers, store
 
 
@@ -82,6 +84,9 @@ class LiveWorld:
         found = store.read(type_, key)
         version, body = found if found else (0, None)
         return RecordSnapshot(type=type_, key=key, version=version, body=body)
+
+    def past(self, stream: str, effect: Undoable) -> PastEffect | None:
+        return past_effect(stream, effect)
 
     def effect_handler(self, name: str) -> str:
         if name in handlers.HANDLERS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.conf import settings
 
 from bench import costs, workload
 from bench.counting import Counts
@@ -28,9 +27,6 @@ def test_a_backlog_shares_its_commits(founded):
     assert cost.statements <= STATEMENTS_OF_BACKLOG, cost.by_text
 
 
-@pytest.mark.xfail(
-    "redis" not in settings.Q_CLUSTER, strict=True, reason="the bell of the database broker is a commit of its own"
-)
 def test_a_run_alone_takes_no_more_commits_than_it_has_things_to_make_durable(founded):
     cost = costs.of_run_alone(3)
 
