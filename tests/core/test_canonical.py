@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aegis.core import canonical
 from aegis.core.canonical import MAX_DEPTH, MAX_SAFE_INTEGER, check_value, parse
@@ -164,3 +168,72 @@ def test_nesting_is_counted_like_letter_by_letter() -> None:
         assert agrees(json.dumps(made, ensure_ascii=dice.random() < 0.5))
     for _ in range(2_000):  # no JSON at all
         assert agrees("".join(dice.choices('[[[[[{{]}"\\\n a', k=dice.randrange(400))))
+
+
+class _Text(str):
+    """What a library may hand over in place of plain text."""
+
+
+awkward = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(min_value=-(2**54), max_value=2**54),
+        st.floats(),
+        st.text(st.characters(codec=None), max_size=4),
+        st.sampled_from(
+            ["\x00", "\\u0000", "\ud800", "é", "\\", _Text("text"), (1, 2), UUID(int=0), datetime.min.replace(tzinfo=UTC)]
+        ),
+    ),
+    lambda children: st.one_of(
+        st.lists(children, max_size=4),
+        st.dictionaries(st.one_of(st.text(max_size=3), st.sampled_from(["é", "\x00", 1])), children, max_size=4),
+    ),
+    max_leaves=8,
+)
+
+
+def outcome(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except (Malformed, TypeError) as error:
+        return type(error), str(error)
+
+
+@given(awkward)
+def test_the_quick_look_never_says_more_than_the_exact_check(value: object) -> None:
+    """Checking and writing in one go lets pass what the exact check does, with the same bytes and the same faults."""
+
+    def exactly() -> bytes:
+        canonical._check_value(value, MAX_DEPTH)
+        return canonical.dump(value)
+
+    def exactly_as_line() -> bytes:
+        canonical._check_line(value, "")
+        return canonical.dump(value)
+
+    assert outcome(lambda: canonical.dump_checked(value)) == outcome(exactly)
+    assert outcome(lambda: canonical.dump_line(value)) == outcome(exactly_as_line)  # type: ignore[arg-type]
+
+
+@given(awkward)
+def test_what_was_written_reads_back_the_same_both_ways(value: object) -> None:
+    try:
+        raw = canonical.dump_checked(value)
+    except Malformed:
+        return
+    assert repr(canonical.load(raw)) == repr(parse(raw))
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
+def test_the_quick_look_ends_at_the_same_depth(depth: int) -> None:
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+
+    assert (canonical._dump_plain(value, floats=True, max_depth=MAX_DEPTH) is None) == (depth > MAX_DEPTH)
+
+
+def test_bytes_that_were_damaged_are_refused() -> None:
+    with pytest.raises(Malformed):
+        canonical.load('{"a":')
