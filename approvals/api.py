@@ -15,9 +15,10 @@ from rest_framework.views import APIView
 from aegis.core import canonical
 from aegis.core.api import actor_of
 from aegis.core.errors import Fault, Invalid
+from aegis.core.idempotency import HEADER
 from aegis.identity.authentication import person_of
 from approvals import gates, questions
-from approvals.models import ApprovalRequest
+from approvals.models import ApprovalRequest, Decision
 
 PAGE = 100
 
@@ -35,6 +36,26 @@ class RequestSerializer(serializers.ModelSerializer[ApprovalRequest]):
             "id", "label", "question", "policy", "risk", "capability", "agent", "status", "stage", "run_id",
             "opened_at", "deadline", "settled_at",
         )  # fmt: skip
+        read_only_fields = fields
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    """One person's vote as recorded."""
+
+    class Meta:
+        model = Decision
+        fields = ("id", "verdict", "stage", "digest", "at")
+        read_only_fields = fields
+
+
+class DecidedSerializer(RequestSerializer):
+    """The request as it stands after a vote, and the vote."""
+
+    decision = DecisionSerializer()
+
+    class Meta:
+        model = ApprovalRequest
+        fields = (*RequestSerializer.Meta.fields, "decision")
         read_only_fields = fields
 
 
@@ -82,7 +103,10 @@ class DecisionsView(APIView):
 
     @extend_schema(
         operation_id="requests_decide",
-        parameters=[_ID],
+        parameters=[
+            _ID,
+            OpenApiParameter(HEADER, str, OpenApiParameter.HEADER, description="send the same again after a lost answer"),
+        ],
         request=inline_serializer(
             "Decide",
             {
@@ -91,15 +115,22 @@ class DecisionsView(APIView):
                 "digest": serializers.CharField(),
             },
         ),
-        responses={200: RequestSerializer},
+        responses={200: DecidedSerializer},
     )
     def post(self, request: Request, request_id: UUID) -> Response:
         verdict, reason, digest = _decision(request.data)
-        actor = actor_of(request)
+        person, actor = person_of(request), actor_of(request)
         decided = gates.decide(
-            request_id, person=person_of(request), auth=actor.auth, verdict=verdict, reason=reason, seen_digest=digest
+            request_id,
+            person=person,
+            auth=actor.auth,
+            verdict=verdict,
+            reason=reason,
+            seen_digest=digest,
+            key=request.headers.get(HEADER),
         )
-        return Response(RequestSerializer(decided).data)
+        vote = Decision.objects.filter(request=decided, person=person).latest("at")
+        return Response({**RequestSerializer(decided).data, "decision": DecisionSerializer(vote).data})
 
 
 def _detail(row: ApprovalRequest, request: Request) -> dict[str, Any]:

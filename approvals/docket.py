@@ -77,6 +77,8 @@ def record_vote(
     verdict: Decision.Verdict,
     reason: str,
     now: datetime,
+    *,
+    key: str | None = None,
 ) -> str:
     """Write the vote as a row and as `decision.made`; returns its place, "<stream>/<seq>"."""
     data: dict[str, Json] = {
@@ -97,8 +99,16 @@ def record_vote(
         digest=request.digest,
         at=now,
         seq=request.seq,
+        idempotency_key=key,
     )
     return f"{request.stream}/{request.seq}"
+
+
+def is_repeat(vote: Decision, verdict: Decision.Verdict, reason: str, seen_digest: str) -> bool:
+    """Is this the vote as it was recorded? A reason that was erased since cannot speak against it."""
+    stored = Payload.objects.filter(stream=vote.request.stream, seq=vote.seq, name="reason").first()
+    is_same_reason = not reason if stored is None else bool(stored.erased_at) or canonical.parse(stored.body) == reason
+    return vote.verdict == verdict and vote.digest == seen_digest and is_same_reason
 
 
 def refuse(

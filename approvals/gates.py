@@ -14,8 +14,9 @@ from uuid import UUID
 from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.db import in_transaction
-from aegis.core.errors import AegisError, Fault, Invalid, NotAuthenticated, NotFound, Stale
+from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid, NotAuthenticated, NotFound, Stale
 from aegis.core.faults import crash_point
+from aegis.core.idempotency import check_key
 from aegis.identity.authority import hold_shared, raise_epoch
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
@@ -116,15 +117,20 @@ def open_request(
     return request
 
 
-def decide(request_id: UUID, *, person: User, auth: str, verdict: str, reason: str, seen_digest: str) -> ApprovalRequest:
+def decide(
+    request_id: UUID, *, person: User, auth: str, verdict: str, reason: str, seen_digest: str, key: str | None = None
+) -> ApprovalRequest:
     """One person's vote. Call it outside a transaction.
 
     Args:
         auth: how the person proved themselves ("session", "api_key:<prefix>").
         verdict: "approve" or "reject".
         seen_digest: the digest of what was shown (`Live.digest`); what the vote signs.
+        key: idempotency key. The same vote of the same person again under it gives the request as it stands by now, whatever
+            happened since, and leaves no record.
 
     Raises:
+        IdempotencyMismatch: the person voted under this key, and differently.
         NotFound: unknown, or not visible to the person.
         NotAuthenticated: the account or its key ended meanwhile.
         RequestSettled, RequestFrozen, RequestExpired: too late; says who was faster and when.
@@ -136,7 +142,9 @@ def decide(request_id: UUID, *, person: User, auth: str, verdict: str, reason: s
     if verdict not in Verdict.values:
         raise Invalid("A decision is approve or reject", faults=[Fault("/verdict", "is neither approve nor reject")])
     text = _checked_reason(reason)
-    result = in_transaction(lambda: _decide(request_id, actor, Verdict(verdict), text, seen_digest))
+    if key is not None:
+        check_key(key)
+    result = in_transaction(lambda: _decide(request_id, actor, Verdict(verdict), text, seen_digest, key))
     if isinstance(result, _Refused):
         raise result.error
     return result
@@ -212,7 +220,9 @@ def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = Non
     return _judge(request, policies.load_text(request.policy.document), user, live)
 
 
-def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_digest: str) -> ApprovalRequest | _Refused:
+def _decide(
+    request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_digest: str, key: str | None
+) -> ApprovalRequest | _Refused:
     question, subject = _question_of(request_id)
     _hold_authority(question)
     question.lock(subject)
@@ -229,6 +239,8 @@ def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_
         return refused(ended)
     if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
         return refused(NotFound())
+    if key is not None and _is_recorded(request, person, verdict, reason, seen_digest, key):
+        return request
     if request.status == Status.OPEN:
         _freeze(request, question, now)  # halted a moment ago: the sweep has not come to this one yet
     if error := _refused_by_state(request, now):
@@ -248,7 +260,7 @@ def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_
         return refused(Stale("What it would change is no longer there in that form; it can only be rejected"))
     if not reason and (policy.reason == "always" or verdict == Verdict.REJECT):
         raise ReasonMissing("Say why", faults=[Fault("/reason", "is empty")])
-    cause = docket.record_vote(request, policy, actor, person, verdict, reason, now)
+    cause = docket.record_vote(request, policy, actor, person, verdict, reason, now, key=key)
     result = tally.tally(policy, electors.standing_votes(request, _bound(request, live)), request.stage)
     match result.status:
         case "approved" | "rejected":
@@ -260,6 +272,20 @@ def _decide(request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_
             pass
     crash_point("decision_written")
     return request
+
+
+def _is_recorded(request: ApprovalRequest, person: User, verdict: Verdict, reason: str, seen_digest: str, key: str) -> bool:
+    """Did this vote come before, and its answer was lost?
+
+    Raises:
+        IdempotencyMismatch: another vote came under the key.
+    """
+    vote = Decision.objects.filter(request=request, person=person, idempotency_key=key, is_void=False).first()
+    if vote is None:
+        return False
+    if not docket.is_repeat(vote, verdict, reason, seen_digest):
+        raise IdempotencyMismatch(f"You {vote.get_verdict_display()} this under the Idempotency-Key {key!r}")
+    return True
 
 
 def _expire(request_id: UUID) -> bool:

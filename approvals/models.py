@@ -167,6 +167,7 @@ class Decision(models.Model):
     digest = models.CharField(max_length=64)  # what the person saw and signed
     at = models.DateTimeField()
     seq = models.PositiveIntegerField()
+    idempotency_key = models.CharField(max_length=120, null=True)  # under which the person may send the same vote again
     is_void = models.BooleanField(default=False)  # what was signed moved
 
     class Meta:

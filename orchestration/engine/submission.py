@@ -8,7 +8,6 @@ transaction, all or none.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +18,8 @@ from aegis.core import canonical, clock
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
-from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid, Malformed
+from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid
+from aegis.core.idempotency import check_key
 from aegis.identity.models import User
 from audit import journal
 from audit.drafts import Context, Draft
@@ -32,13 +32,10 @@ from orchestration.workflows.release import Release
 
 __all__ = ["MAX_BATCH", "InputRefused", "Refused", "Submission", "Submitted", "submit", "submit_each", "submit_many"]
 
-MAX_KEY_CHARS: Final = 120
 MAX_BATCH_KEY_CHARS: Final = 110  # the keys made from it for its items are longer
 MAX_BATCH: Final = 1_000  # items in one call: SQLite's writer lock is held for all of them
 MAX_FAULTS: Final = 100  # told in the refusal of one batch
 RECORDED_FAULTS: Final = 20
-
-_KEY: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]*")
 
 # Index of an item and a pointer into its payload (None: the item as a whole) -> the `where` of a fault.
 Place = Callable[[int, str | None], str]
@@ -141,8 +138,8 @@ class _Batch:
         self.workflow = Workflow.objects.get_visible(person, "start", name=workflow)
         if len(submissions) > MAX_BATCH:
             raise Invalid(f"{len(submissions):,} items; at most {MAX_BATCH:,} are taken at once")
-        if key is not None and not _is_key(key, MAX_BATCH_KEY_CHARS):
-            raise Invalid(f"The Idempotency-Key of a batch must be 1 to {MAX_BATCH_KEY_CHARS} printable ASCII characters")
+        if key is not None:
+            check_key(key, max_chars=MAX_BATCH_KEY_CHARS)
         self.person, self.actor, self.key, self.is_partial = person, actor, key, is_partial
         keys = (None if key is None else f"{key}#{index}" for index in range(len(submissions)))
         self.items: list[Item | Refused] = [_item(one, made) for one, made in zip(submissions, keys, strict=True)]
@@ -266,17 +263,13 @@ class _Batch:
         in_transaction(lambda: journal.append(context, [draft]))
 
 
-def _is_key(text: str, chars: int) -> bool:
-    return len(text) <= chars and _KEY.fullmatch(text) is not None
-
-
 def _item(submission: Submission, made_key: str | None) -> Item | Refused:
     key = submission.idempotency_key if submission.idempotency_key is not None else made_key
-    if key is not None and not _is_key(key, MAX_KEY_CHARS):
-        return Refused(Invalid(f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters"))
     try:
+        if key is not None:
+            check_key(key)
         canonical.check_value(submission.payload)
-    except Malformed as error:
+    except Invalid as error:
         return Refused(error)
     body = canonical.dump(submission.payload)
     if len(body) > canonical.MAX_PAYLOAD_BYTES:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from approvals.models import Decision
+from audit.models import Event
 from orchestration.agents.protocol import Done
 from orchestration.engine.models import Run
 from tests.api.test_runs_api import assert_problem, client_of
@@ -26,8 +28,10 @@ def waiting(person, ada, sam) -> Run:
     return run
 
 
-def decide(client, request, **body: object):
-    return client.post(f"/api/v1/requests/{request}/decisions", json.dumps(body), content_type="application/json")
+def decide(client, request, *, key: str = "", **body: object):
+    headers = {"Idempotency-Key": key} if key else {}
+    path = f"/api/v1/requests/{request}/decisions"
+    return client.post(path, json.dumps(body), content_type="application/json", headers=headers)
 
 
 def test_a_lead_reads_the_question_and_approves_it(waiting, sam):
@@ -86,6 +90,71 @@ def test_an_incomplete_decision_names_the_field(waiting, sam, body, place):
     document = assert_problem(decide(client_of(sam), house.request_of(waiting).pk, **body), 422, "invalid")
 
     assert place in [fault["where"] for fault in document["faults"]]
+
+
+def vote(waiting, **changes: object) -> dict:
+    request = house.request_of(waiting)
+    return {"verdict": "approve", "reason": "a fine note", "digest": request.digest, **changes}
+
+
+def test_the_same_vote_under_the_same_key_gives_the_recorded_decision(waiting, sam):
+    request, body = house.request_of(waiting), vote(waiting)
+    first = decide(client_of(sam), request.pk, key="d-1", **body)
+    events = Event.objects.count()
+
+    again = decide(client_of(sam), request.pk, key="d-1", **body)
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json() == first.json()
+    assert again.json()["decision"]["verdict"] == "approve"
+    assert Decision.objects.filter(request=request).count() == 1
+    assert Event.objects.count() == events
+    house.drive(waiting)
+    assert decide(client_of(sam), request.pk, key="d-1", **body).json()["decision"] == first.json()["decision"]
+
+
+@pytest.mark.parametrize("changes", [{"verdict": "reject"}, {"reason": "another"}, {"digest": "0" * 64}])
+def test_another_vote_under_the_same_key_is_refused(waiting, sam, changes):
+    request, body = house.request_of(waiting), vote(waiting)
+    decide(client_of(sam), request.pk, key="d-1", **body)
+
+    refused = decide(client_of(sam), request.pk, key="d-1", **{**body, **changes})
+
+    assert_problem(refused, 422, "idempotency_mismatch")
+    assert Decision.objects.get(request=request).verdict == "approve"
+
+
+def test_without_its_key_or_by_another_person_a_vote_is_no_repeat(waiting, sam, person):
+    request, body = house.request_of(waiting), vote(waiting)
+    decide(client_of(sam), request.pk, key="d-1", **body)
+
+    assert_problem(decide(client_of(sam), request.pk, **body), 409, "request_settled")
+    assert_problem(decide(client_of(sam), request.pk, key="d-2", **body), 409, "request_settled")
+    lee = client_of(person("lee", "Support leads"))
+    assert_problem(decide(lee, request.pk, key="d-1", **body), 409, "request_settled")
+
+
+def test_a_repeat_by_somebody_who_left_meanwhile_is_refused(waiting, sam):
+    request, body = house.request_of(waiting), vote(waiting)
+    decide(client_of(sam), request.pk, key="d-1", **body)
+    sam.is_active = False
+    sam.save(update_fields=["is_active"])
+
+    assert decide(client_of(sam), request.pk, key="d-1", **body).status_code == 401
+
+
+def test_a_refused_vote_binds_no_key(waiting, sam):
+    request, body = house.request_of(waiting), vote(waiting)
+    assert_problem(decide(client_of(sam), request.pk, key="d-1", **{**body, "digest": "0" * 64}), 409, "stale")
+
+    assert decide(client_of(sam), request.pk, key="d-1", **body).json()["status"] == "approved"
+
+
+def test_a_key_that_cannot_be_kept_is_refused(waiting, sam):
+    request = house.request_of(waiting)
+
+    assert_problem(decide(client_of(sam), request.pk, key="x" * 121, **vote(waiting)), 422, "invalid")
+    assert Decision.objects.count() == 0
 
 
 def test_strangers_see_no_request(waiting, olivia):
