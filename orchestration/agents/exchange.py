@@ -145,6 +145,8 @@ class Connection:
         for _ in range(MAX_INFORMATIONAL + 1):
             event = self._next(deadline)
             if isinstance(event, h11.Response):
+                if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+                    raise Broken("the answer says its length twice, as a number and by chunks")
                 return event
             if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
                 raise Broken("the answer broke off")

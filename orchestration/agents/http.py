@@ -32,8 +32,9 @@ _LARGE_BYTES: Final = 32 * 1024
 
 _JSON_TYPE = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?", re.IGNORECASE)
 
-# A large answer takes up to thirty times its bytes while it is read: a thousand at a time would fill the memory.
-_reading = threading.BoundedSemaphore(2)
+# A large answer takes up to thirty times its bytes while it is read: a thousand at a time would fill the memory. One at a time
+# loses nothing, since reading holds the interpreter's lock.
+_reading = threading.Lock()
 
 
 class _Failure(Exception):

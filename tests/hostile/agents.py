@@ -275,12 +275,11 @@ def _(_: AgentRequest) -> Any:
         kept.append(open("/dev/null"))  # noqa: SIM115
 
 
-@kind("prints 100 MB")
+@kind("prints for ever")
 def _(_: AgentRequest) -> Any:
-    for _ in range(100):
+    while True:
         sys.stdout.write("x" * 1_000_000)
         sys.stderr.write("y" * 1_000_000)
-    return Done({})
 
 
 # --- past the protocol ---
