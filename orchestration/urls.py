@@ -20,6 +20,9 @@ _review = [
     path("<uuid:item_id>/complete/", review.complete, name="complete"),
     path("<uuid:item_id>/retry/", review.retry, name="retry"),
     path("<uuid:item_id>/cancel/", review.cancel, name="cancel"),
+    path("<uuid:item_id>/happened/", review.happened, name="happened"),
+    path("<uuid:item_id>/not-happened/", review.not_happened, name="not-happened"),
+    path("<uuid:item_id>/leave/", review.leave, name="leave"),
 ]
 
 urlpatterns = [

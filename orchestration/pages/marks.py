@@ -9,6 +9,7 @@ RUN_STATUSES = {
     "waiting_decision": Mark("violet", "hourglass", "Waiting for a decision"),
     "waiting_review": Mark("amber", "queue", "Waiting for a person"),
     "waiting_retry": Mark("amber", "spin", "Waiting to retry"),
+    "held": Mark("amber", "hand", "Held"),
     "completed": Mark("green", "check-circle", "Completed"),
     "failed": Mark("red", "x-circle", "Failed"),
     "cancelled": Mark("grey", "skip", "Cancelled"),
@@ -48,6 +49,8 @@ _OUTCOMES = {
     "gate_opened": Mark("violet", "hourglass", "waits"),
     "fast_path": Mark("blue", "forward", "fast path"),
     "retrying": Mark("amber", "spin", "retrying"),
+    "held": Mark("amber", "hand", "held"),
+    "resumed": Mark("blue", "play", "goes on"),
     "retried": Mark("blue", "spin", "retried"),
     "lost": Mark("amber", "alert", "worker lost"),
     "unsure": Mark("amber", "alert", "unsure"),
@@ -59,6 +62,11 @@ _OUTCOMES = {
     "expired": Mark("amber", "alarm", "expired"),
     "dead_letter": Mark("red", "dead", "dead letter"),
     "unknown": Mark("red", "alert", "unknown"),
+    "stated": Mark("green", "person", "stated"),
+    "left": Mark("amber", "forward", "left to stand"),
+    "stopping": Mark("amber", "hourglass", "being cancelled"),
+    "compensating": Mark("amber", "undo", "being undone"),
+    "compensated": Mark("grey", "undo", "undone"),
     "cancelled": Mark("grey", "skip", "cancelled"),
     "withdrawn": Mark("grey", "skip", "withdrawn"),
     "ignored": Mark("grey", "skip", "too late"),
@@ -93,6 +101,9 @@ _CODES = {
     "payload_erased": "A payload that the run needs was erased.",
     "max_visits": "The run came back to this step more often than the workflow allows.",
     "requires": "A step that must be on record before this one is not.",
+    "quarantined": "It killed its worker again and again, so it was set aside. Its neighbours go on.",
+    "fault": "AEGIS could not go on with it. The fault is on record.",
+    "no_queue": "It needed a person, and there was no queue left to put it into.",
 }
 
 
@@ -115,6 +126,18 @@ def outcome(name: str, tone: str = "grey", event: str = "") -> Mark:
 
 def code_words(code: str) -> str:
     return _CODES.get(code, f"It ended with the code “{code}”.")
+
+
+def hold_words(code: str, by: str) -> str:
+    """Why a run is held, to follow "it is held: "."""
+    what = by.partition(":")[2] or by
+    return {
+        "halt": "somebody halted it",
+        "breaker": f"the circuit breaker of {what} is open",
+        "rate": f"{what} is asked as often as it may be",
+        "concurrency": f"{what} does as much at once as it may",
+        "retries": f"{what} was tried again as often as it may be",
+    }.get(code, code)
 
 
 def priority(tier: int) -> Mark:

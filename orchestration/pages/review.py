@@ -13,11 +13,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
-from aegis.core.errors import AegisError, Conflict, Fault, Invalid
+from aegis.core import canonical
+from aegis.core.errors import AegisError, Conflict, Fault, Invalid, Malformed
 from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
-from orchestration.engine import reviews
+from orchestration.engine import reviews, settlements
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.pages import reviewpage
 from orchestration.pages.contractform import ContractForm
@@ -91,6 +92,51 @@ def cancel(request: HttpRequest, item_id: UUID) -> HttpResponse:
     return _with_reason(request, item_id, "cancel", reviews.cancel, "The run is being cancelled.")
 
 
+@require_POST
+def happened(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    """A person states that an effect happened (or is undone), with what it is called outside and what came back."""
+    user = person_of(request)
+    item = reviewpage.visible_item(user, item_id)
+    typed = {name: request.POST.get(name, "") for name in ("reason", "reference", "result")}
+    try:
+        settlements.happened(
+            item.pk,
+            person=user,
+            auth="session",
+            reason=typed["reason"],
+            reference=typed["reference"],
+            result=_result(typed["result"]),
+        )
+    except (Invalid, Conflict) as error:
+        return _page(request, user, item_id, error=error, act="happened", typed=typed)
+    return _done(request, item, "Recorded as your statement. The run goes on.")
+
+
+@require_POST
+def not_happened(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    said = "Recorded as your statement. It is sent again under the same key."
+    return _with_reason(request, item_id, "not_happened", settlements.not_happened, said)
+
+
+@require_POST
+def leave(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    return _with_reason(request, item_id, "leave", settlements.leave, "It stands. What was done before it is undone next.")
+
+
+def _result(text: str) -> Any:
+    """The JSON somebody typed; nothing for an empty text.
+
+    Raises:
+        Invalid
+    """
+    if not text.strip():
+        return None
+    try:
+        return canonical.parse(text)
+    except Malformed as error:
+        raise Invalid("The result cannot be read yet", faults=[Fault("/result", str(error))]) from None
+
+
 def _output(form: ContractForm | None) -> Any:
     """The JSON the texts mean.
 
@@ -157,6 +203,7 @@ def _page(
         "act": act,
         "typed": typed or {},
         "reason_fault": _reason_fault(error),
+        "result_fault": next((fault.what for fault in error.faults if fault.where == "/result"), "") if error else "",
     }
     return render(request, "review/item.html", context, status=error.http_status if error else 200)
 

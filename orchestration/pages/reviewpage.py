@@ -19,10 +19,13 @@ from approvals.pages.facts import Fact, facts
 from approvals.pages.words import Mark
 from audit.models import Event, Payload
 from orchestration.engine import reviews
+from orchestration.engine import standing as ways
 from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
-from orchestration.pages import contractform, marks, timeline
+from orchestration.engine.standing import Standing
+from orchestration.pages import contractform, effectview, marks, timeline
 from orchestration.pages.contractform import ContractForm
+from orchestration.pages.effectview import EffectView
 from orchestration.pages.runpage import definition_of
 
 OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
@@ -34,7 +37,8 @@ _TITLES = {"about": "What the agent said about it", "faults": "What is wrong", "
 #: Events that say why an item was opened; the newest before it is told.
 _WHY = (
     "step.failed", "step.abstained", "step.unsure", "contract.violated", "expression.failed", "verdict.given", "effect.failed",
-    "effect.unknown", "effect.conflicted", "route.chosen", "gate.settled", "step.lost",
+    "effect.unknown", "effect.diverged", "effect.conflicted", "run.quarantined",
+    "run.faulted", "route.chosen", "gate.settled", "step.lost",
 )  # fmt: skip
 
 
@@ -128,6 +132,22 @@ class ItemPage:
     answer: Sequence[Before]
     settled_by: str
     at: datetime
+    stands: Standing | None  # ways out of an open item
+    effect: EffectView | None
+    undoable: int  # effects that a cancel would undo
+
+    @property
+    def may_settle(self) -> bool:
+        """A person may say what became of an effect."""
+        return self.stands is not None and (self.stands.may_state or self.stands.may_deny or self.stands.is_undo)
+
+    @property
+    def has_answer(self) -> bool:
+        return bool(self.cases or self.form)
+
+    @property
+    def has_ways_out(self) -> bool:
+        return self.stands is not None and (self.stands.may_retry or not self.stands.is_undo)
 
 
 def board(user: User, filters: Filters) -> Board:
@@ -216,6 +236,9 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
         answer=answer,
         settled_by=settled_by,
         at=now,
+        stands=ways.of(item) if is_open else None,
+        effect=effectview.of(item) if is_open else None,
+        undoable=len(state.effects),
     )
 
 

@@ -20,6 +20,7 @@ from approvals.pages import standing as requests
 from approvals.pages.words import Mark
 from audit.models import Event, Payload
 from orchestration.agents.models import Agent
+from orchestration.engine import planner
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, ReviewItem, Run
 from orchestration.engine.state import State
@@ -103,7 +104,7 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         definition=definition,
         now=now,
         since=raws[-1].event.at if raws else run.submitted_at,
-        changes=[entry.capability for entry in entries if entry.type == "effect.done"],
+        changes=[entry.capability for entry in entries if entry.type in ("effect.done", "effect.stated") and entry.capability],
         operators=operators,
         waiting=_waiting(user, state, now),
         queued=_queued(user, run, state),
@@ -127,8 +128,8 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         visible_items=_visible_items(user, run, entries),
         may_operate=may_operate,
         operators=operators,
-        can_cancel=run.status not in Run.TERMINAL,
-        can_retry=run.status in (Run.Status.FAILED, Run.Status.WAITING_RETRY, Run.Status.WAITING_REVIEW),
+        can_cancel=not (state.is_ended or state.ending or state.stopped_by),
+        can_retry=planner.may_retry(state),
         retry_step=situation.step_name,
         at=now,
     )
@@ -251,4 +252,6 @@ def _drawing(about: Situation, raws: Sequence[Raw], entries: Sequence[Entry]) ->
     taken = {(raw.event.step, str(raw.data["next"])) for raw in raws if raw.event.step and raw.data.get("next")}
     if about.queued:
         taken.add((about.state.step, f"queue:{about.queued.name}"))
+    if about.state.ending:
+        taken.add((about.state.ending.step, "undo:effects"))
     return draw(layout(about.definition), standing.node_marks(about), hrefs, default_href="#timeline", taken=taken)

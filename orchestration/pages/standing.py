@@ -107,9 +107,13 @@ def sentence(about: Situation) -> str:
     if state.ended == "completed":
         return f"It is done: {state.outcome.replace('_', ' ')}."
     if state.ended == "failed":
-        return f"It failed at {step}: {state.outcome.replace('_', ' ')}."
+        return f"It failed at {step}: {state.outcome.replace('_', ' ')}.{_undone(state)}"
     if state.ended == "cancelled":
-        return f"It was cancelled at {step}."
+        return f"It was cancelled at {step}.{_undone(state)}"
+    if state.ending:
+        return f"It is ending ({state.ending.code.replace('_', ' ')}) and undoes what it did first. {_undoing(about)}"
+    if state.stopped_by:
+        return f"It is being cancelled. First it must be known what became of the action of {step}."
     match state.phase:
         case "calling":
             return f"{_agent(about)} is working on {step}."
@@ -123,8 +127,24 @@ def sentence(about: Situation) -> str:
             return f"{step} waits for a person. {marks.code_words(code) if code else ''}".strip()
         case "retrying":
             return f"{step} failed and will be tried again."
+        case "held":
+            return f"{step} is held: {marks.hold_words(state.hold, state.held_by)}."
         case _:
             return f"{step} is next; a worker takes it within a second or two."
+
+
+def _undone(state: State) -> str:
+    """What compensation came to, behind the sentence of how the run ended."""
+    if state.ending is None:
+        return ""
+    undone, left = state.ending.undone, state.ending.left
+    return f" {undone} {'effect was' if undone == 1 else 'effects were'} undone{f', {left} left to stand' if left else ''}."
+
+
+def _undoing(about: Situation) -> str:
+    left = len(about.state.effects)
+    more = f"{left} {'effect is' if left == 1 else 'effects are'} left to undo."
+    return f"{about.step_name} waits for a person. {more}" if about.state.phase == "reviewing" else more
 
 
 def changes_sentence(about: Situation) -> str:
@@ -160,6 +180,9 @@ def node_marks(about: Situation) -> dict[str, Mark]:
     marks = {step.common.id: _mark(about, step) for step in about.definition.steps}
     if about.queued:
         marks[f"queue:{about.queued.name}"] = Mark("amber", "queue", "claimed" if about.queued.claimed_by else "waits")
+    if about.state.ending:
+        over = about.state.is_ended
+        marks["undo:effects"] = Mark("grey" if over else "amber", "undo", "undone" if over else "under way")
     return marks
 
 
@@ -191,6 +214,14 @@ def _open(about: Situation) -> Now:
             title = f"{step} is being retried: attempt {state.attempt} of {attempts} failed"
             then = f"attempt {state.attempt + 1} of {attempts}."
             return Now("amber", "spin", title, nobody, about.since, "Next attempt", until, then, short=title)
+        case "held":
+            title = f"{step} is held: {marks.hold_words(state.hold, state.held_by)}"
+            who = "Whoever may resume it" if state.hold == "halt" else nobody
+            until = clock_text.parse(state.until) if state.until else None
+            return Now(
+                "amber", "hand", title, who, about.since, "Looks again" if until else "Then", until, "it goes on in its turn.",
+                short=f"{step} is held",
+            )  # fmt: skip
         case "calling" | "acting":
             title = f"{_agent(about)} works on {step}" if state.phase == "calling" else f"The action of {step} is under way"
             limit = about.step.timeout if isinstance(about.step, AgentStep | ActStep) else None
@@ -208,6 +239,12 @@ def _open(about: Situation) -> Now:
 
 
 def _failed(about: Situation) -> Now:
+    if about.state.is_compensated:
+        title, who = f"It failed at {about.step_name}; what it did is undone", "Nobody has to. Submit the work again instead."
+        return Now(
+            "grey", "undo", title, who, about.since, "If nobody acts", None, "it stays failed.",
+            short=f"failed at {about.step_name}, undone",
+        )  # fmt: skip
     who = (
         f"People in {about.operators} may retry it" if about.operators else "Nobody may retry it; an admin can grant “operate”"
     )
@@ -242,6 +279,8 @@ def _mark_here(about: Situation) -> Mark:
             return Mark("amber", "queue", "in review")
         case "retrying":
             return Mark("amber", "spin", f"retry {state.attempt} of {_attempts(about)}")
+        case "held":
+            return Mark("amber", "hand", "held")
         case "calling" | "acting":
             return Mark("blue", "play", f"attempt {state.attempt}" if state.attempt > 1 else "under way")
         case _:

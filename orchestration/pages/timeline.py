@@ -231,15 +231,16 @@ def lane_counts(entries: Iterable[Entry]) -> dict[str, int]:
     return {lane: count for lane, count in counts.items() if count}
 
 
-def _groups(raws: Sequence[Raw]) -> dict[tuple[str, Json], list[Raw]]:
+def _groups(raws: Sequence[Raw]) -> dict[tuple[str, Json, Json], list[Raw]]:
     """The events of each (step, visit) that took more than one attempt, without its first start, oldest first."""
-    found: dict[tuple[str, Json], list[Raw]] = {}
+    found: dict[tuple[str, Json, Json], list[Raw]] = {}
     for raw in raws:
         if raw.event.type not in (*_STARTS, *_OUTCOMES):
             continue
         if raw.event.type in _STARTS and raw.data.get("attempt", 1) == 1:
             continue  # the handoff itself keeps its row
-        found.setdefault((raw.event.step, raw.data.get("visit")), []).append(raw)
+        # What undoes an effect has the step and visit of the effect, and attempts of its own.
+        found.setdefault((raw.event.step, raw.data.get("visit"), raw.data.get("undoes")), []).append(raw)
     return {key: group for key, group in found.items() if len(group) > 1}
 
 
@@ -249,9 +250,9 @@ def _approvals(raws: Sequence[Raw]) -> dict[tuple[str, int], str]:
     The verdict is asked again after an approval; without this its row reads as if the effect had passed the gate by itself.
     """
     found: dict[tuple[str, int], str] = {}
-    last: dict[tuple[str, Json], Raw] = {}
+    last: dict[tuple[str, Json, Json], Raw] = {}
     for raw in raws:
-        key = raw.event.step, raw.data.get("visit")
+        key = raw.event.step, raw.data.get("visit"), raw.data.get("undoes")
         if raw.event.type == "verdict.given":
             last[key] = raw
         elif raw.event.type in ("effect.intended", "effect.done") and raw.data.get("approval") and key in last:
