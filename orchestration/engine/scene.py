@@ -283,19 +283,21 @@ class Scene:
 
     def evaluate(self, source: str) -> Json | Failed:
         """What a mapping computes, fit to be recorded and read back: strict reading applies to our own arithmetic too."""
-        variables: Mapping[str, VariableType] = VARIABLES
-        value = compile_value(source, variables).value(self.facts())
-        return _failed(value.reason) if isinstance(value, Failed) else _recordable(value)
+        return _recordable(self._value(source))
 
     def evaluate_all(self, sources: Mapping[str, str]) -> dict[str, Json] | Failed:
         """Every mapping, or the first failure with its name."""
-        result: dict[str, Json] = {}
-        for name, source in sources.items():
-            value = self.evaluate(source)
-            if isinstance(value, Failed):
-                return Failed(f"{name}: {value.reason}")
-            result[name] = value
-        return _recordable(result)  # together they are one payload, one level deeper
+        values = {name: self._value(source) for name, source in sources.items()}
+        whole = _recordable(values)  # together they are one payload, one level deeper
+        if isinstance(whole, Failed):
+            for name, value in values.items():
+                if isinstance(part := _recordable(value), Failed):
+                    return Failed(f"{name}: {part.reason}")
+        return whole
+
+    def _value(self, source: str) -> Json | Failed:
+        variables: Mapping[str, VariableType] = VARIABLES
+        return compile_value(source, variables).value(self.facts())
 
     def give_up(self, code: str, *, queue: str = "", contract: str = "", choices: Sequence[str] = (), cause: str = "") -> None:
         """End the step's own efforts: into a queue, to another step, or the run. Never silent (DESIGN promise 12)."""
@@ -388,11 +390,12 @@ def actor_of(text: str) -> Actor:
 
 def _recordable(value: Json) -> Json | Failed:
     """The value, unless no payload may hold it: then it would be written once and never be read again."""
+    if isinstance(value, Failed):
+        return _failed(value.reason)
     try:
-        canonical.check_value(value)
+        size = len(canonical.dump_checked(value))
     except Malformed as error:
         return _failed(str(error))
-    size = len(canonical.dump(value))
     if size > canonical.MAX_PAYLOAD_BYTES:
         return Failed(f"{size:,} bytes; a value holds at most {canonical.MAX_PAYLOAD_BYTES:,}")
     return value

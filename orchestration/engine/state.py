@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Final, Literal
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
@@ -170,8 +170,18 @@ class State:
 
 def dump(state: State) -> str:
     """Canonical JSON text, as stored on the run row. Empty fields are left out."""
-    value = {key: item for key, item in dataclasses.asdict(state).items() if item not in ("", 0, None, {}, ())}
+    value = {name: _plain(item) for name in _FIELDS if (item := getattr(state, name))}
     return canonical.dump(value).decode()
+
+
+def _plain(item: Any) -> Json:
+    """Only what is nested goes through `asdict`: it copies all it meets, and every commit of every run passes here."""
+    if isinstance(item, tuple):
+        return [_plain(part) for part in item]
+    return dataclasses.asdict(item) if isinstance(item, Approval | Intent | Undoable | Ending) else item
+
+
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(State))
 
 
 def load(text: str) -> State:
