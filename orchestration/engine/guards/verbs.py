@@ -226,12 +226,11 @@ def _visible(rows: GovernedQuerySet, actor: Actor, **lookup: str) -> Governed:
     Raises:
         NotFound, Forbidden
     """
-    row: Governed | None
     if actor.kind == "system":
-        row = rows.filter(**lookup).first()
-        if row is None:
+        known: Governed | None = rows.filter(**lookup).first()
+        if known is None:
             raise NotFound("There is no such thing")
-        return row
+        return known
     person = require_live(actor)
     may_edit = rows.visible_to(person, "edit").filter(**lookup).exists()
     found: Governed = rows.get_visible(person, "view" if may_edit else "operate", **lookup)
