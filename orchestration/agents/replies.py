@@ -12,7 +12,7 @@ from typing import Final
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from aegis.core.errors import Malformed
+from aegis.core.errors import Malformed, TooLarge
 from orchestration.agents.protocol import Abstain, AgentRequest, CallFailed, Done, Reply
 
 MAX_TEXT_CHARS: Final = 8_000  # rationale, reason of an abstention
@@ -42,10 +42,11 @@ def checked(answer: object) -> Reply:
         return Abstain(reason=_text("reason", answer.reason, MAX_TEXT_CHARS))
     if not isinstance(answer, Done):
         raise Malformed(f"a reply is Done or Abstain, this is {type(answer).__name__}")
-    canonical.check_value(answer.output)
-    raw = canonical.dump(answer.output)
+    raw = canonical.dump_checked(answer.output)
+    if len(raw) > canonical.MAX_PAYLOAD_BYTES:
+        raise TooLarge(f"{len(raw):,} bytes; at most {canonical.MAX_PAYLOAD_BYTES:,} are accepted")
     return Done(
-        output=canonical.parse(raw, max_bytes=canonical.MAX_PAYLOAD_BYTES),
+        output=canonical.load(raw),
         rationale=_text("rationale", answer.rationale, MAX_TEXT_CHARS),
         confidence=_confidence(answer.confidence),
         sources=_sources(answer.sources),

@@ -33,11 +33,13 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
         case "step.started":
             return replace(state, phase="calling", attempt=data["attempt"], until="")
         case "step.completed" | "value.set":
-            return _enter(_with_output(state, data["step"], f"{stream}/{seq}"), data["next"])
+            return _enter(state, data["next"], outputs=_outputs(state, data["step"], f"{stream}/{seq}"))
         case "route.chosen":
-            chosen = replace(state, cases={**state.cases, data["step"]: data["case"]})
-            chosen = _with_output(chosen, data["step"], f"{stream}/{seq}")
-            return _enter(chosen, data["next"]) if data["next"] else chosen
+            cases = {**state.cases, data["step"]: data["case"]}
+            outputs = _outputs(state, data["step"], f"{stream}/{seq}")
+            if data["next"]:
+                return _enter(state, data["next"], cases=cases, outputs=outputs)
+            return replace(state, cases=cases, outputs=outputs)
         case "step.failed":
             if data["retry_at"]:
                 return replace(state, phase="retrying", until=data["retry_at"])
@@ -57,7 +59,8 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
             if data.get("undoes"):
                 return _undone(state, data["undoes"])
             place = data["output"] if type == "effect.stated" else f"{stream}/{seq}"
-            return _enter(_with_effect(_with_output(state, data["step"], place), data), data["next"])
+            outputs = _outputs(state, data["step"], place)
+            return _enter(state, data["next"], outputs=outputs, effects=_effects(state, data))
         case "effect.left":
             return _undone(state, data["key"], is_left=True)
         case "effect.unknown":
@@ -78,11 +81,11 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
         case "review.settled":
             return _settle_review(state, data)
         case "run.retried":
-            return replace(_afresh(state), ended="", outcome="")
+            return _afresh(state, ended="", outcome="")
         case "run.stopping":
             # An effect under way is awaited, and so is the person who says what became of one; anything else is dropped.
             is_awaited = state.phase in ("acting", "reviewing")
-            return replace(state if is_awaited else _afresh(state), stopped_by=data["by"])
+            return replace(state, stopped_by=data["by"]) if is_awaited else _afresh(state, stopped_by=data["by"])
         case "run.compensating":
             ending = Ending(ended=data["ended"], code=data["code"], step=state.step, visit=state.visit, by=data["by"])
             return _turn_back(replace(state, ending=ending, stopped_by=""))
@@ -109,22 +112,23 @@ def fold_all(stream: str, lines: list[Mapping[str, Any]]) -> State:
     return state
 
 
-def _enter(state: State, step: str) -> State:
-    """Move the cursor; a step counts its visits from 1."""
+def _enter(state: State, step: str, **changes: Any) -> State:
+    """Move the cursor; a step counts its visits from 1. Changes come along, because each `replace` copies the whole state."""
     visits = {**state.visits, step: state.visits.get(step, 0) + 1} if step else state.visits
-    return replace(_afresh(state), step=step, visit=visits.get(step, 0), visits=visits, intent=None)
+    return _afresh(state, step=step, visit=visits.get(step, 0), visits=visits, intent=None, **changes)
 
 
-def _afresh(state: State) -> State:
+def _afresh(state: State, **changes: Any) -> State:
     """The same step, begun from its start."""
-    return replace(
-        state, phase="ready", attempt=0, losses=0, request="", item="", digest="", policy="", until="", hold="", held_by="",
-        approval=None,
-    )  # fmt: skip
+    fresh: dict[str, Any] = {
+        "phase": "ready", "attempt": 0, "losses": 0, "request": "", "item": "", "digest": "", "policy": "", "until": "",
+        "hold": "", "held_by": "", "approval": None,
+    }  # fmt: skip
+    return replace(state, **(fresh | changes))
 
 
-def _with_output(state: State, step: str, place: str) -> State:
-    return replace(state, outputs={**state.outputs, step: place})
+def _outputs(state: State, step: str, place: str) -> dict[str, str]:
+    return {**state.outputs, step: place}
 
 
 def _intent(data: Data) -> Intent | None:
@@ -138,12 +142,12 @@ def _heard(state: State, heard: Heard) -> State:
     return replace(state, intent=replace(state.intent, heard=heard)) if state.intent else state
 
 
-def _with_effect(state: State, data: Data) -> State:
+def _effects(state: State, data: Data) -> tuple[Undoable, ...]:
     """The field is there when the step asked for compensation, also if its capability names nothing that undoes it."""
     if "compensation" not in data:
-        return state
+        return state.effects
     done = Undoable(step=data["step"], visit=state.visit, key=data["key"], compensation=data["compensation"])
-    return replace(state, effects=(*state.effects, done))
+    return (*state.effects, done)
 
 
 def _undone(state: State, key: str, *, is_left: bool = False) -> State:
@@ -162,7 +166,7 @@ def _turn_back(state: State) -> State:
     """Move the cursor to the newest effect that still stands; when none does, back to where the run gave up."""
     place = state.effects[-1] if state.effects else state.ending
     assert place is not None
-    return replace(_afresh(state), step=place.step, visit=place.visit, intent=None)
+    return _afresh(state, step=place.step, visit=place.visit, intent=None)
 
 
 def _settle_gate(state: State, data: Data) -> State:
@@ -177,19 +181,18 @@ def _settle_gate(state: State, data: Data) -> State:
 def _settle_review(state: State, data: Data) -> State:
     match data["outcome"]:
         case "completed":
-            done = _with_output(state, data["step"], data["output"]) if data["output"] else state
-            if data["case"]:
-                done = replace(done, cases={**done.cases, data["step"]: data["case"]})
-            return _enter(done, data["next"])
+            outputs = _outputs(state, data["step"], data["output"]) if data["output"] else state.outputs
+            cases = {**state.cases, data["step"]: data["case"]} if data["case"] else state.cases
+            return _enter(state, data["next"], outputs=outputs, cases=cases)
         case "retried":
             return _afresh(state)
         case "not_happened":  # a person looked: the key is free again, whatever it stood for
-            return replace(_afresh(state), intent=None)
+            return _afresh(state, intent=None)
         case _:
             return replace(state, phase="ready", item="")  # happened, left, cancelled: the event that says so follows
 
 
 def _end(state: State, ended: Any, outcome: str) -> State:
     """A failed run may be tried again, so it keeps what it did; the others are over."""
-    kept = state if ended == "failed" else replace(state, intent=None, effects=())
-    return replace(_afresh(kept), phase="ended", ended=ended, outcome=outcome, stopped_by="")
+    kept: dict[str, Any] = {} if ended == "failed" else {"intent": None, "effects": ()}
+    return _afresh(state, phase="ended", ended=ended, outcome=outcome, stopped_by="", **kept)

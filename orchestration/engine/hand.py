@@ -148,8 +148,8 @@ def _held(run: Claimed, facts: RunFacts, state: State, payloads: Mapping[str, st
         wake_at_claim=run.wake,
         claims=run.claims,
         is_alone=run.was_lost,
-        input=canonical.parse(input_body) if input_body else None,
-        values={step: canonical.parse(payloads[place]) for step, place in state.outputs.items() if payloads.get(place)},
+        input=canonical.load(input_body) if input_body else None,
+        values={step: canonical.load(payloads[place]) for step, place in state.outputs.items() if payloads.get(place)},
         erased=not input_body or any(not payloads.get(place) for place in state.outputs.values()),
         news=[Taken(), *messages],
     )

@@ -185,7 +185,7 @@ _FIELDS: Final = tuple(field.name for field in dataclasses.fields(State))
 
 
 def load(text: str) -> State:
-    value: dict[str, Json] = canonical.parse(text) if text else {}
+    value: dict[str, Json] = canonical.load(text) if text else {}
     approval, intent, ending = (value.pop(name, None) for name in ("approval", "intent", "ending"))
     return State(
         **{name: item for name, item in value.items() if name != "effects"},
