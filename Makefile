@@ -33,6 +33,7 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
 
 up: .venv/.core ## install what is missing, load the demo, start AEGIS on PORT
+	@echo "Starting AEGIS ..."
 	@exec $(PY) manage.py serve --demo --port $(PORT)
 
 install: .venv/.core ## install only

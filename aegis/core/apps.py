@@ -7,3 +7,4 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from aegis.core import checks  # noqa: F401  (registers the system checks)
+        from aegis.core.wake import checks as wake_checks  # noqa: F401

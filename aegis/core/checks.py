@@ -164,6 +164,7 @@ def the_queue_decides_nothing(**_: Any) -> list[CheckMessage]:
         "ack_failures": (queue.get("ack_failures") is True, "True: a bad message must not come back"),
         "save_limit": (queue.get("save_limit") == -1, "-1: results are unsigned pickles"),
         "bulk": (queue.get("bulk") == 1, "1: one bad message must not hold others"),
+        "broker_class": (str(queue.get("broker_class")).startswith("aegis.core.wake."), "ours: others die of a bad message"),
         "scheduler": (queue.get("scheduler") is False, "False: its rows name any callable"),
     }
     return [

@@ -14,6 +14,8 @@ from django.db import connection
 from guardian.models import UserObjectPermission
 
 from aegis.core import checks, kinds, wake
+from aegis.core.wake import checks as wake_checks
+from aegis.core.wake import local
 from aegis.identity import checks as identity_checks
 from aegis.identity import people, recorder
 from aegis.identity.models import Area, User
@@ -119,6 +121,7 @@ def test_e007_a_public_address_without_tls(settings: Any, url: str) -> None:
         ("save_limit", 250),
         ("bulk", 5),
         ("scheduler", True),
+        ("broker_class", "django_q.brokers.orm.ORM"),
     ],
 )
 def test_e008_a_queue_that_would_decide_by_itself(settings: Any, name: str, value: object) -> None:
@@ -127,6 +130,31 @@ def test_e008_a_queue_that_would_decide_by_itself(settings: Any, name: str, valu
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, name: value}
 
     assert ids(checks.the_queue_decides_nothing()) == ["aegis.E008"]
+
+
+def test_e018_a_canary_that_cannot_come_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wake_checks.the_canary_has_time() == []
+
+    monkeypatch.setenv("AEGIS_STALL_SECONDS", "14")
+
+    assert ids(wake_checks.the_canary_has_time()) == ["aegis.E018"]
+
+
+def test_w018_a_folder_no_bell_can_be_hung_in(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DATA_DIR = tmp_path / ("deep" * 40)
+    assert wake_checks.the_bell_can_be_hung() == []  # /proc shortens the way
+
+    monkeypatch.setattr(local, "_PROC_FD", tmp_path / "nothing")
+
+    assert ids(wake_checks.the_bell_can_be_hung()) == ["aegis.W018"]
+
+
+def test_w019_a_crash_point_outside_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wake_checks.nobody_is_told_to_die() == []
+
+    monkeypatch.setenv("AEGIS_CRASH_AT", "committed:1")
+
+    assert ids(wake_checks.nobody_is_told_to_die()) == ["aegis.W019"]
 
 
 def test_e011_e012_e017_ports_without_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:

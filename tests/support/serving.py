@@ -67,16 +67,7 @@ class Serving:
 
     def processes(self) -> dict[int, str]:
         """pid -> command line of everything that runs with this data folder, wherever it hangs in the process tree."""
-        marker = f"AEGIS_DATA_DIR={self.data_dir}".encode()
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    if marker in (entry / "environ").read_bytes().split(b"\0"):
-                        found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                except (FileNotFoundError, ProcessLookupError, PermissionError):
-                    continue
-        return found
+        return processes_of(self.data_dir)
 
     def group(self, name: str) -> dict[int, str]:
         """The processes of "web" or "worker"; the leader is the one whose pid is the group's id."""
@@ -112,11 +103,32 @@ class Serving:
         return self.process.wait(seconds)
 
     def kill_all(self) -> None:
-        for pid in self.processes():
-            with _gone_is_fine():
-                os.kill(pid, signal.SIGKILL)
+        signal_all(self.data_dir, signal.SIGKILL)
         if self.process is not None:
             self.process.wait(10)
+
+
+def processes_of(data_dir: Path) -> dict[int, str]:
+    """pid -> command line of all that runs with this data folder: what a service manager, or a power cut, would meet."""
+    marker = f"AEGIS_DATA_DIR={data_dir}".encode()
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if marker in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    return found
+
+
+def signal_all(data_dir: Path, number: int) -> int:
+    """Signal each of them, as systemd does by default. Returns how many there were."""
+    pids = processes_of(data_dir)
+    for pid in pids:
+        with _gone_is_fine():
+            os.kill(pid, number)
+    return len(pids)
 
 
 @contextmanager

@@ -108,9 +108,13 @@ class Stack:
         assert application in argv
         return self._program("web", argv, {"PYTHONPATH": str(ROOT)})
 
-    def worker(self, command: str = "qcluster") -> Program:
-        """The cluster as `serve` runs it; or "sweep", without a queue. Not started yet."""
-        return self._program("worker", self._manage(command, "--skip-checks"))
+    def worker(self, command: str = "qcluster", **variables: str) -> Program:
+        """The cluster as `serve` runs it; "worker", with its supervisor; or "sweep", without a queue. Not started yet.
+
+        Args:
+            variables: of its environment alone.
+        """
+        return self._program("worker", self._manage(command, "--skip-checks"), variables)
 
     def serve(self) -> Program:
         """Both under the product's own supervisor. Not started yet."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aegis.core.wake.redis_queue import RedisBroker
 
 BEAT_FILE_VARIABLE = "AEGIS_BEAT_FILE"  # set by the supervisor for its own worker: the file each canary touches
+CANARY_SETTINGS = {"AEGIS_CANARY_SECONDS": 5.0, "AEGIS_STALL_SECONDS": 60.0}  # seconds: sent so often, missed after so long
 SILENCE_SECONDS = 2.0  # a Redis that did not answer is not asked again for so long: its silence costs one request its second
 LISTEN_SECONDS = 1.0  # how soon the listening thread notices that it shall end
 
@@ -78,10 +79,10 @@ def nudge() -> None:
 
 def send_canary() -> bool:
     """Send a task that proves the queue works by touching the supervisor's file. False: the broker does not answer."""
-    from aegis.core.wake.brokers import CANARY_TASK
+    from aegis.core.wake.brokers import CANARY_TASK, signed
 
     try:
-        _broker().enqueue(_message(CANARY_TASK))
+        _broker().enqueue(signed(CANARY_TASK))
     except Exception as error:  # whatever the broker raises
         log.warning("broker_silent", error=str(error))
         return False
@@ -104,12 +105,12 @@ def _ring() -> None:
 def _ring_queue() -> bool:
     """Put a nudge into the queue. False: it does not answer."""
     global _silent_until
-    from aegis.core.wake.brokers import NUDGE_TASK
+    from aegis.core.wake.brokers import NUDGE_TASK, signed
 
     if time.monotonic() < _silent_until:
         return False
     try:
-        _broker().ring(_message(NUDGE_TASK))
+        _broker().ring(signed(NUDGE_TASK))
     except Exception as error:  # whatever the broker raises: the sweep will find the work
         _silent_until = time.monotonic() + SILENCE_SECONDS
         log.warning("nudge_lost", error=str(error))
@@ -125,15 +126,6 @@ def _broker() -> OrmBroker | RedisBroker:
         _brokers.clear()
         _brokers[number] = get_broker()
     return _brokers[number]
-
-
-def _message(task: str) -> str:
-    """A task for django-q2, signed. No arguments on purpose: nothing in a message is ever trusted or needed."""
-    from django.utils import timezone
-    from django_q.signing import SignedPackage
-
-    body = {"id": "0" * 32, "name": task, "func": task, "args": (), "kwargs": {}, "started": timezone.now()}
-    return str(SignedPackage.dumps({**body, "save": False, "ack_failure": True}))
 
 
 # --- hearing: worker processes ---------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import redis
@@ -12,7 +11,7 @@ from django_q.conf import Conf
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from aegis.core.wake.brokers import AWAY_PAUSE_SECONDS, is_ours
+from aegis.core.wake.brokers import renewed, was_silent
 
 TIMEOUT_SECONDS = 0.25  # to connect, and for each answer: a ring has at most four of these in it (AUTH, SELECT, the script)
 TAKE_SECONDS = 1  # how long Redis holds a request for a message; also the longest it delays a stop
@@ -68,11 +67,10 @@ class RedisBroker(redis_broker.Redis):  # type: ignore[misc]  # django-q2 has no
         try:
             taken = self._patient.blpop([self.list_key], TAKE_SECONDS)
         except redis.RedisError as error:
-            log.warning("queue_silent", error=str(error))
-            time.sleep(AWAY_PAUSE_SECONDS)
+            was_silent(error)
             return None
-        message = _text(taken[1]) if taken else ""
-        return [(None, message)] if message and is_ours(message) else None
+        message = renewed(_text(taken[1])) if taken else ""
+        return [(None, message)] if message else None
 
     def ping(self) -> bool:
         """The cluster asks when it starts. It may: its broker will come back, and the sweep works without one."""

@@ -38,8 +38,8 @@ def run_supervised(children: Sequence[Child], *, say: Say, each_tick: Callable[[
     beat_file = Path(worker.env[wake.BEAT_FILE_VARIABLE])
     canary = Canary(
         beat_file,
-        send_every=env.number("AEGIS_CANARY_SECONDS", 5, minimum=0.2),
-        stalled_after=env.number("AEGIS_STALL_SECONDS", 60, minimum=1),
+        send_every=env.number("AEGIS_CANARY_SECONDS", wake.CANARY_SETTINGS["AEGIS_CANARY_SECONDS"], minimum=0.2),
+        stalled_after=env.number("AEGIS_STALL_SECONDS", wake.CANARY_SETTINGS["AEGIS_STALL_SECONDS"], minimum=1),
         broker_may_be_away="redis" in settings.Q_CLUSTER,
     )
     canary.excuse()

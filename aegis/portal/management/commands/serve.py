@@ -34,18 +34,23 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, demo: bool, **options: Any) -> None:
         _require_free(host, port)
+        self._say("Bringing the database up to date ...")
         call_command("migrate", interactive=False, verbosity=0)
         if (demo or demo_people.exist()) and not _is_loopback(host):
             raise CommandError(
                 f"--host {host}: demo people have log-ins that lie in a file; they are served on loopback only. "
                 "Disable them, or use a data folder without the demo."
             )
+        self._say("Checking the settings ...")
         call_command("check", databases=["default"], stdout=io.StringIO())  # faults raise, warnings go to stderr
+        if demo:
+            self._say("Loading the demo ...")
         logins = self._load_demo() if demo else []
         connections.close_all()
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         ready = _Ready(url, lambda: self._greet(url, logins))
+        self._say("Starting web and worker ...")
         run_supervised([web_child(host, port), worker_child()], say=self._say, each_tick=ready.look)
         self._say("AEGIS has stopped.")
 
