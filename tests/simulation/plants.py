@@ -1,0 +1,140 @@
+"""Bugs planted on purpose: what each takes out, and how. Each is a guard that the simulator must miss at once.
+
+A plant is a context: inside it `simulate(seed, **parts)` runs the house with the bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+from unittest.mock import patch
+
+from audit.chain import Line
+from audit.drafts import Head
+from orchestration.engine import turn
+from orchestration.engine.scene import Scene
+from orchestration.engine.steps import effect
+from tests.simulation.store import Store
+from tests.simulation.tables import Request, Row, Transition
+from tests.simulation.worker import Died, Held, Turn, Worker
+
+Parts = dict[str, Any]
+
+
+class FenceNotChecked(Store):
+    def is_holder(self, transition: Transition) -> bool:
+        return transition.row.seq == transition.head.seq
+
+
+class EpochNotChecked(Store):
+    def epoch_holds(self, transition: Transition) -> bool:
+        return True
+
+
+class CommitSplit(Store):
+    """The row is moved in one transaction, the rest follows in another; now and then the worker dies in between."""
+
+    def write(self, transition: Transition, lines: Sequence[Line], head: Head) -> None:
+        self.move_run(transition, head)
+        self.splits = getattr(self, "splits", 0) + 1
+        if self.splits % 20 == 0:
+            raise Died
+        self.write_rest(transition, lines)
+
+
+class WakeLost(Store):
+    """`seen` is raised to what was told until now, not to what was read."""
+
+    def move_run(self, transition: Transition, head: Head) -> None:
+        super().move_run(replace(transition, seen=transition.row.wake), head)
+
+
+class GateDecidedTwice(Store):
+    """Whether the request is open is asked when the page is read, and no more when the vote is written."""
+
+    def may_decide(self, request: Request) -> bool:
+        return True
+
+
+class CountedAfterExecution(Store):
+    """Claims are counted when the work is done, so nobody counts those that never finish."""
+
+    def count_claim(self, row: Row) -> None:
+        pass
+
+
+class CallsBeforeCommit(Worker):
+    """The call starts when its intent is computed."""
+
+    def _commit_later(self, turns: list[Turn]) -> None:
+        for one in turns:
+            if one.scene.call is not None:
+                super().start_call(one.held, one.scene.call)
+        super()._commit_later(turns)
+
+    def start_call(self, held: Held, call: Any) -> None:
+        pass
+
+
+@contextmanager
+def _store(planted: type[Store]) -> Iterator[Parts]:
+    yield {"store_class": planted}
+
+
+@contextmanager
+def _calls_before_commit() -> Iterator[Parts]:
+    yield {"worker_class": CallsBeforeCommit}
+
+
+@contextmanager
+def _key_changes() -> Iterator[Parts]:
+    real = effect.effect_key
+
+    def changing(scene: Scene) -> str:
+        return f"{real(scene)}/{scene.state.attempt}"
+
+    with patch.object(effect, "effect_key", changing):
+        yield {}
+
+
+@contextmanager
+def _unsafe_retried() -> Iterator[Parts]:
+    with patch.object(effect, "may_repeat", lambda scene: True):
+        yield {}
+
+
+@contextmanager
+def _losses_not_counted() -> Iterator[Parts]:
+    """An attempt counts when it was answered; one that killed its worker never was."""
+    real = Scene.emit
+
+    def emit(self: Scene, type_: str, data: Any, **more: Any) -> None:
+        if type_ in ("step.lost", "effect.lost"):
+            data = {**data, "losses": self.state.losses}
+        real(self, type_, data, **more)
+
+    with patch.object(turn.Scene, "emit", emit):
+        yield {}
+
+
+@contextmanager
+def _sweep_disabled() -> Iterator[Parts]:
+    yield {"has_sweep": False}
+
+
+#: name -> (the bug, promises whose violation shows it)
+PLANTS: Final[dict[str, tuple[Callable[[], Any], frozenset[str]]]] = {
+    "fence not checked": (lambda: _store(FenceNotChecked), frozenset({"stale worker"})),
+    "effect key changes per attempt": (_key_changes, frozenset({"effect twice"})),
+    "intent after the call": (_calls_before_commit, frozenset({"intent first"})),
+    "attempts counted after execution": (lambda: _store(CountedAfterExecution), frozenset({"attempts"})),
+    "lost attempts not counted": (_losses_not_counted, frozenset({"attempts"})),
+    "wake lost": (lambda: _store(WakeLost), frozenset({"wake lost", "stuck"})),
+    "unsafe effect retried": (_unsafe_retried, frozenset({"unsafe twice"})),
+    "epoch not checked": (lambda: _store(EpochNotChecked), frozenset({"epoch"})),
+    "commit split in two": (lambda: _store(CommitSplit), frozenset({"chain", "fold"})),
+    "gate decided twice": (lambda: _store(GateDecidedTwice), frozenset({"one outcome"})),
+    "sweep disabled": (_sweep_disabled, frozenset({"stuck"})),
+}

@@ -1,0 +1,397 @@
+"""A database in memory that promises what `engine.commit`, `lease`, `inbox` and the verbs of people promise, no more.
+
+Each public method is one transaction: it checks, then writes everything at once. `Store.split` (a plant) is the exception.
+Times are microseconds of virtual time; `skew_us` is how far the clock that leases are judged by was set wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from aegis.core import canonical
+from aegis.core.actors import SYSTEM, Actor, user_actor
+from audit import chain
+from audit.drafts import Context, Draft, Head
+from orchestration.engine import state as states
+from orchestration.engine.fold import fold
+from orchestration.engine.planner import Message, may_retry
+from orchestration.engine.scene import Opening, PastEffect
+from orchestration.engine.state import State
+from orchestration.engine.steps.effect import is_repeatable
+from orchestration.engine.steps.proposals import bound_digest
+from tests.engine.world import START
+from tests.simulation import setting
+from tests.simulation.tables import Committed, Item, Refused, Request, Row, Settled, Transition
+
+Json = Any
+SECOND: Final = 1_000_000
+
+
+@dataclass
+class Store:
+    """All tables. `judge` is told of every commit and of every settlement."""
+
+    judge: Any
+    lease_us: int
+    notice: Callable[[Transition], None]  # told of every commit: what it put before people
+    now_us: int = 0
+    skew_us: int = 0
+    epoch: int = 1
+    matrix: int = 1
+    rows: dict[uuid.UUID, Row] = field(default_factory=dict)
+    keys: dict[str, Row] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    journal: list[str] = field(default_factory=list)  # every line, in the order of commits
+    outputs: dict[str, bytes] = field(default_factory=dict)  # "<stream>/<seq>" -> payload "output"
+    inputs: dict[uuid.UUID, Json] = field(default_factory=dict)
+    inbox: dict[uuid.UUID, list[Message]] = field(default_factory=dict)
+    requests: dict[str, Request] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+    records: dict[tuple[str, str], tuple[int, Mapping[str, Json]]] = field(default_factory=dict)
+    authors: dict[str, str] = field(default_factory=dict)  # place of an output -> the person who wrote it
+    effect_keys: set[str] = field(default_factory=set)
+    halts: dict[str, str] = field(default_factory=dict)  # id -> agent, workflow id or "everything"
+    proposals: dict[tuple[uuid.UUID, str, int], bytes] = field(default_factory=dict)  # by run, step and visit
+    pasts: dict[str, tuple[bytes, Mapping[str, bytes]]] = field(
+        default_factory=dict
+    )  # key -> proposal, payloads of what was done
+
+    def now(self) -> datetime:
+        return START + timedelta(microseconds=self.clock())
+
+    def clock(self) -> int:
+        return self.now_us + self.skew_us
+
+    # --- submitting ---
+
+    def submit(self, key: str, seed: int, payload: Json, *, priority: int) -> Row:
+        """One run per key, however often it is asked for."""
+        if key in self.keys:
+            return self.keys[key]
+        release = setting.release(seed)
+        row = Row(setting.derived("run", key, seed), release, priority, self.clock(), key)
+        data = {
+            "workflow": release.workflow, "version": release.version, "priority": priority,
+            "next": release.definition.steps[0].common.id, "input_digest": canonical.digest_of(payload),
+        }  # fmt: skip
+        draft = Draft("run.submitted", user_actor(setting.REQUESTER, auth="session"), data=data,
+                      payloads={"input": canonical.dump(payload)}, outcome="accepted")  # fmt: skip
+        lines, head = chain.seal(self._context(row), Head(), [draft], self.now(), _salts(row, 0))
+        state = fold(State(), stream=row.stream, seq=1, type=draft.type, data=data)
+        self._write_row(row, state, head)
+        self.rows[row.id] = self.keys[key] = row
+        self.inputs[row.id] = payload
+        self.inbox[row.id] = []
+        self._write_lines(row, lines)
+        self.judge.committed(row, lines, None)
+        return row
+
+    # --- leases ---
+
+    def claim(self, limit: int, worker: str) -> list[tuple[Row, bool]]:
+        """(row, was lost): one whose lease ran out comes alone, else the most urgent of those that are due or woken."""
+        now = self.clock()
+        found = [row for row in self.rows.values() if row.lease_us is not None and row.lease_us < now]
+        lost = bool(found)
+        if not lost:
+            free = [row for row in self.rows.values() if row.lease_us is None]
+            found = [row for row in free if row.due_us is not None and row.due_us <= now]
+            found.sort(key=_urgency)
+            woken = [row for row in free if row.wake > row.seen and row not in found]
+            found += sorted(woken, key=_urgency)[: max(0, limit - len(found))]
+        found = sorted(found, key=_urgency)[:1] if lost else found[:limit]
+        for row in found:
+            row.fence += 1
+            row.lease_by, row.lease_us = worker, now + self.lease_us
+            self.count_claim(row)
+        return [(row, lost) for row in found]
+
+    def count_claim(self, row: Row) -> None:
+        row.claims += 1
+
+    def renew(self, held: Sequence[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:
+        until = self.clock() + self.lease_us
+        wakes = {}
+        for run_id, fence in held:
+            row = self.rows[run_id]
+            if row.fence == fence and row.lease_us is not None:
+                row.lease_us = until
+                wakes[run_id] = row.wake
+        return wakes
+
+    def release(self, held: Sequence[tuple[uuid.UUID, int]]) -> None:
+        for run_id, fence in held:
+            row = self.rows[run_id]
+            if row.fence == fence and row.lease_us is not None:
+                row.lease_us, row.claims = self.clock(), 0
+
+    def put_down(self, row: Row, fence: int, *, due_us: int | None, seen: int) -> None:
+        if row.fence == fence:
+            row.lease_us, row.due_us, row.seen, row.claims = None, due_us, seen, 0
+            self.judge.put_down(row)
+
+    def unread(self, run_id: uuid.UUID, *, seen: int, wake: int) -> list[Message]:
+        return [message for message in self.inbox[run_id] if seen < message.ordinal <= wake]
+
+    # --- the commit ---
+
+    def commit(self, batch: Sequence[Transition]) -> list[Committed | Refused]:
+        """A group: as if each were committed alone, in order of their ids."""
+        order = sorted(range(len(batch)), key=lambda index: batch[index].row.id.hex)
+        outcomes = {index: self._commit_one(batch[index]) for index in order}
+        return [outcomes[index] for index in range(len(batch))]
+
+    def _commit_one(self, transition: Transition) -> Committed | Refused:
+        row = transition.row
+        if not self.epoch_holds(transition):
+            return Refused("epoch")
+        if not self.is_holder(transition):
+            return Refused("lease")
+        for opening in transition.openings:
+            if not self._electors(opening):
+                return Refused("voters", opening.policy)
+        for patch in transition.patches:
+            version, _ = self.records.get((patch.record.type, patch.record.key), (0, None))
+            if version != patch.record.version or patch.effect_key in self.effect_keys:
+                return Refused("record")
+        lines, head = chain.seal(
+            self._context(row, transition.fence), transition.head, transition.drafts, transition.now,
+            _salts(row, transition.head.seq),
+        )  # fmt: skip
+        self.write(transition, lines, head)
+        return Committed(head, row.wake)
+
+    def epoch_holds(self, transition: Transition) -> bool:
+        return transition.epoch is None or transition.epoch == self.epoch
+
+    def is_holder(self, transition: Transition) -> bool:
+        row = transition.row
+        return row.fence == transition.fence and row.seq == transition.head.seq
+
+    def write(self, transition: Transition, lines: Sequence[chain.Line], head: Head) -> None:
+        self.move_run(transition, head)
+        self.write_rest(transition, lines)
+
+    def move_run(self, transition: Transition, head: Head) -> None:
+        row = transition.row
+        self._write_row(row, transition.state, head)
+        row.seen, row.due_us, row.claims = transition.seen, transition.due_us, 0
+        # The lease counts from when the world was read, as in the commit itself.
+        row.lease_us = self._us(transition.now) + self.lease_us if transition.keeps_lease else None
+
+    def write_rest(self, transition: Transition, lines: Sequence[chain.Line]) -> None:
+        row = transition.row
+        if transition.closes_waits:
+            self._close_waits(row.id)
+        for opening in transition.openings:
+            self._open(row, opening, self._us(transition.now))
+        for item in transition.items:
+            self.items[str(item.id)] = Item(item.id, row.id, item)
+        for patch in transition.patches:
+            body = canonical.parse(patch.body)
+            self.records[(patch.record.type, patch.record.key)] = (patch.record.version + 1, body)
+            self.effect_keys.add(patch.effect_key)
+        self._write_lines(row, lines)
+        self.judge.committed(row, lines, transition)
+        self.notice(transition)
+
+    # --- people ---
+
+    def post(self, row: Row, kind: str, *, actor: Actor, ref: str = "", outcome: str = "", **fields: Any) -> None:
+        row.wake += 1
+        message = Message(ordinal=row.wake, kind=kind, ref=ref, outcome=outcome, actor=actor, reason=fields.pop("reason", ""),
+                          **fields)  # fmt: skip
+        self.inbox[row.id].append(message)
+
+    def shown(self, request: Request) -> str:
+        """The digest of what stands now: what a person who looks sees, and what a vote must be about."""
+        opening = request.opening
+        if opening.question == "step":
+            return request.effect
+        proposal = canonical.parse(opening.evidence["proposal"])
+        resource = proposal["resource"]
+        version, _ = self.records.get((resource["type"], resource["id"]), (0, None))
+        capability = setting.matrix(self.matrix).capabilities.get(proposal["capability"])
+        return bound_digest(capability.digest if capability else "", proposal, version)
+
+    def decide(self, request: Request, person: str, verdict: str, seen_digest: str) -> None:
+        """One vote. Raises `Settled` when it does not count."""
+        if not self.may_decide(request) or person in request.bound or person in request.votes:
+            raise Settled
+        if self.clock() >= request.deadline_us:
+            raise Settled
+        standing = self.shown(request)
+        if standing != request.effect:
+            request.effect, request.votes = standing, []  # what they voted on is gone: votes are void
+            raise Settled
+        if seen_digest != standing:
+            raise Settled
+        request.votes.append(person)
+        quorum = sum(stage.quorum for stage in setting.rules()[request.opening.policy].stages)
+        if verdict == "reject" or len(request.votes) >= quorum:
+            outcome = "rejected" if verdict == "reject" else "approved"
+            self._settle(request, outcome, user_actor(person, auth="session"))
+
+    def may_decide(self, request: Request) -> bool:
+        return request.status == "open"
+
+    def expire_due(self) -> None:
+        now = self.clock()
+        for request in self.requests.values():
+            if request.status == "open" and request.deadline_us <= now:
+                self._settle(request, "expired", SYSTEM)
+
+    def answer(self, item: Item, person: str, outcome: str, *, output: Json = None, case: str = "") -> None:
+        """Complete, retry or cancel a review item. Raises `Settled` when somebody was faster."""
+        if item.status != "open":
+            raise Settled
+        if outcome not in ("completed", "cancelled", *self.ways_out(states.load(self.rows[item.run_id].state))):
+            raise Settled
+        item.status = outcome
+        place = ""
+        if output is not None:
+            place = f"review:{item.id}/1"
+            self.outputs[place] = canonical.dump(output)
+            self.authors[place] = person
+        self.judge.answered(item)
+        self.post(self.rows[item.run_id], "review_settled", actor=user_actor(person, auth="session"), ref=str(item.id),
+                  outcome=outcome, output=place, value=output, case=case)  # fmt: skip
+
+    def tell(self, row: Row, kind: str, person: str) -> None:
+        """Cancel or retry a run. Raises `Settled` when the run is in no state for it."""
+        state = states.load(row.state)
+        fits = not row.ended if kind == "cancel" else may_retry(state)
+        if not fits or (kind == "retry" and state.phase == "reviewing" and "retried" not in self.ways_out(state)):
+            raise Settled
+        self.post(row, kind, actor=user_actor(person, auth="session"), reason="because")
+
+    def edit_matrix(self, number: int) -> None:
+        self.matrix, self.epoch = number, self.epoch + 1
+
+    def halt(self, halt: str, target: str) -> None:
+        self.halts[halt] = target
+        self.epoch += 1
+
+    def lift(self, halt: str) -> None:
+        del self.halts[halt]
+        self.epoch += 1
+
+    def halt_of(self, agent: str, workflow_id: uuid.UUID) -> str:
+        """The halt that stands over an intent of this agent in this workflow; "" if none does."""
+        return next((halt for halt, target in self.halts.items() if target in ("everything", agent, str(workflow_id))), "")
+
+    def wake_held(self) -> None:
+        """As the sweep of the guards: whoever was held by a halt that is gone is told to look again, once."""
+        for row in self.rows.values():
+            if row.status != "held" or row.wake > row.seen:
+                continue
+            state = states.load(row.state)
+            if state.hold == "halt" and state.held_by not in self.halts:
+                self.post(row, "resumed", actor=SYSTEM, ref=f"{state.hold}:{state.held_by}")
+
+    def ways_out(self, state: State) -> tuple[str, ...]:
+        """Answers a review item takes beside an output and the end of the run, as `engine.standing` says."""
+        intent, is_undo = state.intent, bool(state.undoes)
+        is_open = intent is not None and intent.heard != "nothing"
+        is_diverged = bool(state.item) and self.items[state.item].opening.code == "effect_diverged"
+        is_free = not is_open or is_repeatable(intent, setting.matrix(self.matrix))
+        ways = {
+            "happened": is_undo or is_open,
+            "not_happened": intent is not None and (is_open or is_diverged),
+            "retried": is_free and not is_diverged and not state.stopped_by,
+            "left": is_undo,
+        }
+        return tuple(way for way, is_there in ways.items() if is_there)
+
+    def past(self, key: str) -> PastEffect | None:
+        if key not in self.pasts:
+            return None
+        proposal, payloads = self.pasts[key]
+        said = {name: canonical.parse(body) for name, body in payloads.items()}
+        return PastEffect(canonical.parse(proposal), said.get("before"), said.get("after"), said.get("output"))
+
+    def edit_record(self, type_: str, key: str, body: Mapping[str, Json]) -> None:
+        version, _ = self.records.get((type_, key), (0, None))
+        self.records[(type_, key)] = (version + 1, body)
+
+    # --- parts ---
+
+    def _settle(self, request: Request, outcome: str, actor: Actor) -> None:
+        request.status = outcome
+        self.judge.settled(request, outcome)
+        digest = request.effect if outcome == "approved" else ""
+        self.post(self.rows[request.run_id], "gate_settled", actor=actor, ref=str(request.id), outcome=outcome, digest=digest)
+
+    def _open(self, row: Row, opening: Opening, at_us: int) -> None:
+        if str(opening.id) in self.requests:
+            return
+        deadline = int(setting.rules()[opening.policy].deadline / timedelta(microseconds=1))
+        request = Request(opening.id, row.id, opening, at_us + deadline, self._bound(opening), "")
+        request.effect = states.load(row.state).digest if opening.question == "step" else self.shown(request)
+        self.requests[str(opening.id)] = request
+
+    def _bound(self, opening: Opening) -> frozenset[str]:
+        return frozenset(self.authors[place] for place in opening.places if place in self.authors)
+
+    def _electors(self, opening: Opening) -> bool:
+        quorum = sum(stage.quorum for stage in setting.rules()[opening.policy].stages)
+        return len(setting.PEOPLE) - len(self._bound(opening)) >= quorum
+
+    def _close_waits(self, run_id: uuid.UUID) -> None:
+        for request in self.requests.values():
+            if request.run_id == run_id and request.status == "open":
+                request.status = "withdrawn"
+        for item in self.items.values():
+            if item.run_id == run_id and item.status == "open":
+                item.status = "cancelled"
+
+    def _write_row(self, row: Row, state: State, head: Head) -> None:
+        row.state, row.status, row.step, row.ended = states.dump(state), state.status, state.step, state.is_ended
+        row.seq, row.head = head.seq, head.leaf
+
+    def _write_lines(self, row: Row, lines: Sequence[chain.Line]) -> None:
+        texts = self.lines.setdefault(row.stream, [])
+        for line in lines:
+            texts.append(line.text)
+            self.journal.append(line.text)
+            for name, body, _ in line.payloads:
+                if name == "output":
+                    self.outputs[line.place] = body
+            self._remember(row, line.draft)
+
+    def _remember(self, row: Row, draft: Draft) -> None:
+        """What undoing an effect will need, as `engine.past` finds it in the journal."""
+        data, place = draft.data, (row.id, str(draft.data.get("step")), int(draft.data.get("visit", 0)))
+        if draft.type in ("verdict.given", "effect.intended") and not data.get("undoes"):
+            self.proposals[place] = draft.payloads["proposal"]
+        if draft.type == "effect.done":
+            self.pasts[data["key"]] = (self.proposals[place], draft.payloads)
+        elif draft.type == "effect.stated":
+            self.pasts[data["key"]] = (self.proposals[place], {"output": self.outputs[data["output"]]})
+
+    def _context(self, row: Row, fence: int = 0) -> Context:
+        release = row.release
+        return Context(
+            stream=row.stream, scope="workflow", scope_id=str(release.workflow_id), run_id=row.id,
+            subject=str(setting.derived("subject", row.key)), trace=row.id.hex, definition=release.digest, fence=fence,
+        )  # fmt: skip
+
+    def _us(self, moment: datetime) -> int:
+        return (moment - START) // timedelta(microseconds=1)
+
+
+def _urgency(row: Row) -> tuple[int, int, str]:
+    return (row.priority, row.submitted_us, row.id.hex)
+
+
+def _salts(row: Row, seq: int) -> Iterator[str]:
+    """Fixed: a journal of the same seed has the same bytes."""
+    number = 0
+    while True:
+        number += 1
+        yield hashlib.blake2b(f"{row.id}/{seq}/{number}".encode(), digest_size=16).hexdigest()

@@ -1,0 +1,105 @@
+"""The rows of the database in memory, and what goes into a commit and comes out of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from audit import chain
+from audit.drafts import Draft, Head
+from orchestration.engine.scene import ItemOpening, Opening, Patch
+from orchestration.engine.state import State
+from orchestration.workflows.release import Release
+
+
+@dataclass(slots=True)
+class Row:
+    """A run row."""
+
+    id: uuid.UUID
+    release: Release
+    priority: int
+    submitted_us: int
+    key: str
+    state: str = ""
+    status: str = ""
+    step: str = ""
+    seq: int = 0
+    head: str = chain.ZERO
+    fence: int = 0
+    lease_by: str = ""
+    lease_us: int | None = None
+    claims: int = 0
+    wake: int = 1
+    seen: int = 0
+    due_us: int | None = None
+    ended: bool = False
+
+    @property
+    def stream(self) -> str:
+        return f"run:{self.id}"
+
+
+@dataclass(slots=True)
+class Request:
+    """An approval request. `shown` is what a vote signs; `votes` are people's refs."""
+
+    id: uuid.UUID
+    run_id: uuid.UUID
+    opening: Opening
+    deadline_us: int
+    bound: frozenset[str]
+    effect: str  # digest of the effect (or of the step's question) as it stands with the votes
+    status: str = "open"
+    votes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Item:
+    """A review item."""
+
+    id: uuid.UUID
+    run_id: uuid.UUID
+    opening: ItemOpening
+    status: str = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What `engine.commit.Transition` carries, as far as a commit looks at it."""
+
+    row: Row
+    fence: int
+    head: Head
+    state: State
+    drafts: Sequence[Draft]
+    seen: int
+    now: datetime
+    due_us: int | None
+    keeps_lease: bool
+    has_read: bool
+    epoch: int | None
+    openings: Sequence[Opening]
+    items: Sequence[ItemOpening]
+    patches: Sequence[Patch]
+    closes_waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    head: Head
+    wake: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was written. `why`: lease, epoch, record, voters."""
+
+    why: str
+    policy: str = ""
+
+
+class Settled(Exception):
+    """A person came too late, or decided on something else than what stands."""

@@ -1,0 +1,86 @@
+"""The engine's pure core under ten thousand fault plans; here a sample of them, and that the simulator would see a bug."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from aegis.core.faults import CRASH_POINTS
+from tests.simulation import plan, simulator
+from tests.simulation.__main__ import REGRESSIONS, ROOT
+from tests.simulation.plants import PLANTS
+from tests.simulation.shrink import shrink, told
+from tests.simulation.simulator import simulate
+
+SAMPLE = 300
+CHUNK = 50
+MOST_SEEDS = 400  # in which a planted bug must show
+
+
+@pytest.mark.parametrize("first", range(0, SAMPLE, CHUNK))
+def test_no_promise_is_broken_under_any_plan_of_the_sample(first):
+    results = [simulate(seed) for seed in range(first, first + CHUNK)]
+
+    assert [told(shrink(result)) for result in results if result.promise] == []
+    assert min(result.lines for result in results) >= simulator.LINES
+    assert sum(result.ended["completed"] for result in results) > CHUNK
+
+
+@pytest.mark.parametrize("seed", [int(line.split("#")[0]) for line in REGRESSIONS.read_text().splitlines() if line[:1] != "#"])
+def test_seeds_that_once_found_something_find_nothing(seed):
+    result = simulate(seed)
+
+    assert not result.promise, told(shrink(result))
+
+
+def test_the_same_seed_makes_the_same_bytes_in_any_process():
+    code = "from tests.simulation.simulator import simulate; print([simulate(seed).digest for seed in (3, 4, 5)])"
+
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, text=True,
+            check=True,
+        ).stdout
+        for salt in ("1", "2")
+    ]  # fmt: skip
+
+    assert said[0] == said[1] == f"{[simulate(seed).digest for seed in (3, 4, 5)]}\n"
+
+
+def test_another_seed_makes_another_journal():
+    assert len({simulate(seed).digest for seed in range(20)}) == 20
+
+
+def test_workers_and_callers_die_at_every_named_point():
+    assert {*plan.WORKER_POINTS, *plan.CALLER_POINTS} == {*CRASH_POINTS}
+
+    faults = sum((simulate(seed).faults for seed in range(SAMPLE, SAMPLE + 120)), Counter())
+
+    assert {name for name in faults if name.startswith("crash:")} == {f"crash:{point}" for point in CRASH_POINTS}
+    other = {"pause", "gone", "stop", "answer_lost", "answer_twice", "answer_late", "nudge_lost", "nudge_twice", "nudge_late"}
+    assert {*other, "vote_lost", "killer", "matrix edited", "record edited", "clock stepped"} <= faults.keys()
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_bug_is_seen(name):
+    plant, promises = PLANTS[name]
+    with plant() as parts:
+        seen = next((found for seed in range(MOST_SEEDS) if (found := simulate(seed, **parts)).promise in promises), None)
+
+    assert seen is not None, f"{MOST_SEEDS} seeds and none saw it"
+    assert not simulate(seen.seed).promise  # it was the plant
+
+
+def test_a_failing_plan_is_shrunk_to_what_makes_it_fail():
+    plant, _ = PLANTS["fence not checked"]
+    with plant() as parts:
+        failing = next(result for seed in range(MOST_SEEDS) if (result := simulate(seed, **parts)).promise)
+        least = shrink(failing, **parts)
+
+    assert least.promise == failing.promise
+    assert len(least.plan.faults()) < len(failing.plan.faults())
+    assert "last events:" in told(least)
