@@ -16,6 +16,7 @@ class OrchestrationConfig(AppConfig):
         from orchestration.engine import effects
         from orchestration.engine import wiring as engine
         from orchestration.engine.queue_kind import ReviewQueueKind, visible_queues
+        from orchestration.intake import command as intake
         from orchestration.routing.kind import RoutingTableKind
         from orchestration.workflows import wiring as workflows
 
@@ -28,3 +29,4 @@ class OrchestrationConfig(AppConfig):
         workflows.register()
         handlers.accept(lambda name: effects.registered(name) is not None)
         engine.register()
+        intake.register()

@@ -15,6 +15,7 @@ from aegis.core.errors import Overloaded, TooLarge
 
 MIN_WAIT_SECONDS: Final = 1.0
 MAX_WAIT_SECONDS: Final = 60.0
+FIRST_WAIT_SECONDS: Final = 5.0  # nothing is known yet about how fast work is done
 SPACE_WAIT_SECONDS: Final = 30.0  # a person has to make room
 
 
@@ -60,13 +61,13 @@ class Load:
         backlog: counted up to just above the limit.
         own: the asker's part of it; not asked for up to `Limits.unquestioned`.
         free_bytes: None where it cannot be known.
-        drained_per_second: runs that left the backlog lately; 0 if none did.
+        drained_per_second: runs that left the backlog lately, 0 if none did; None if that was not measured yet.
     """
 
     backlog: int
     own: int
     free_bytes: int | None
-    drained_per_second: float
+    drained_per_second: float | None
 
 
 def refusal(limits: Limits, load: Load, count: int) -> Overloaded | None:
@@ -98,7 +99,9 @@ def refusal(limits: Limits, load: Load, count: int) -> Overloaded | None:
     return None
 
 
-def _wait(too_many: int, drained_per_second: float) -> float:
+def _wait(too_many: int, drained_per_second: float | None) -> float:
     """Seconds until the surplus will have been driven, if it goes on as lately."""
+    if drained_per_second is None:
+        return FIRST_WAIT_SECONDS
     seconds = too_many / drained_per_second if drained_per_second > 0 else MAX_WAIT_SECONDS
     return min(MAX_WAIT_SECONDS, max(MIN_WAIT_SECONDS, seconds))

@@ -74,7 +74,7 @@ class _Gauge:
     backlog: int = 0
     owned: Counter[UUID] | None = None  # by requester; None: not asked for
     free_bytes: int | None = None
-    drained_per_second: float = 0.0
+    drained_per_second: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, person_id: UUID, count: int) -> Load:
@@ -96,7 +96,7 @@ class _Gauge:
     def forget(self) -> None:
         with self._lock:
             self.measured_at, self.good_for, self.backlog = 0.0, -1.0, 0
-            self.owned, self.drained_per_second = None, 0.0
+            self.owned, self.drained_per_second = None, None
 
     def _measure(self, now: float) -> None:
         bound = limits().backlog + 1
@@ -104,7 +104,8 @@ class _Gauge:
         if self.good_for >= 0 and found < bound:
             rate = max(0.0, (self.backlog - found) / max(now - self.measured_at, 0.001))
             # What other processes let in meanwhile is not seen: the rate is a lower bound, the wait an upper one.
-            self.drained_per_second += SMOOTHING * (rate - self.drained_per_second)
+            earlier = rate if self.drained_per_second is None else self.drained_per_second
+            self.drained_per_second = earlier + SMOOTHING * (rate - earlier)
         self.backlog, self.free_bytes = found, space.free_bytes()
         self.owned = _owned(bound) if found > limits().unquestioned else None
         cost = clock.monotonic() - now

@@ -30,7 +30,17 @@ from orchestration.workflows import releases
 from orchestration.workflows.models import Workflow
 from orchestration.workflows.release import Release
 
-__all__ = ["MAX_BATCH", "InputRefused", "Refused", "Submission", "Submitted", "submit", "submit_each", "submit_many"]
+__all__ = [
+    "MAX_BATCH",
+    "InputRefused",
+    "Refused",
+    "Submission",
+    "Submitted",
+    "check_each",
+    "submit",
+    "submit_each",
+    "submit_many",
+]
 
 MAX_BATCH_KEY_CHARS: Final = 110  # the keys made from it for its items are longer
 MAX_BATCH: Final = 1_000  # items in one call: SQLite's writer lock is held for all of them
@@ -122,6 +132,15 @@ def _alone(index: int, where: str | None) -> str:
     return where or ""
 
 
+def check_each(workflow: str, submissions: Sequence[Submission], *, person: User, actor: Actor) -> list[Refused | None]:
+    """What would be refused of a call of `submit_each`, without submitting or recording anything.
+
+    Raises:
+        NotFound, Forbidden, Invalid: as `submit_each`.
+    """
+    return _Batch(workflow, submissions, person, actor, None, is_partial=True).check()
+
+
 class _Batch:
     """One call: the items, and the answer of each as it becomes known."""
 
@@ -151,15 +170,19 @@ class _Batch:
         except IntegrityError:  # a key was committed between our look and our insert: look again
             return self._try(place)
 
+    def check(self) -> list[Refused | None]:
+        twins = self._answer_known()
+        new = self._new(twins)
+        if new:
+            self._plan(releases.load(releases.release_for(self.workflow).pk), new)
+        answers = [self.answers.get(twins.get(index, index)) for index in range(len(self.items))]
+        return [answer if isinstance(answer, Refused) else None for answer in answers]
+
     def _try(self, place: Place) -> list[Answer]:
         self.answers = {}
         batch = self._new_batch()
         twins = self._answer_known()
-        new = {
-            index: item
-            for index, item in enumerate(self.items)
-            if isinstance(item, Item) and index not in self.answers and index not in twins
-        }
+        new = self._new(twins)
         if new:
             pressure.admit(self.person.pk, len(new), actor=self.actor)
         release = releases.load(releases.release_for(self.workflow).pk) if new else None
@@ -175,6 +198,13 @@ class _Batch:
             answer = self.answers[first]
             self.answers[index] = Submitted(answer.run, is_new=False) if isinstance(answer, Submitted) else answer
         return [self.answers[index] for index in range(len(self.items))]
+
+    def _new(self, twins: Mapping[int, int]) -> dict[int, Item]:
+        return {
+            index: item
+            for index, item in enumerate(self.items)
+            if isinstance(item, Item) and index not in self.answers and index not in twins
+        }
 
     def _new_batch(self) -> SubmittedBatch | None:
         """The row that will stand for this call's key; None without a key, and for a call that is repeated.

@@ -17,6 +17,7 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Malformed
 from approvals.pages import words
+from orchestration.contracts.shape import resolved, type_of
 
 Widget = Literal["line", "text", "choice", "choices", "integer", "number", "boolean", "lines", "json", "fixed"]
 _SCALARS = ("string", "integer", "number", "boolean")
@@ -140,7 +141,7 @@ class ContractForm:
 
 def build(schema: Json) -> ContractForm:
     """The empty form of a contract. Total: every schema gives a form."""
-    root = _resolved(schema, schema)
+    root = resolved(schema, schema)
     properties = root.get("properties") if isinstance(root, Mapping) else None
     if not isinstance(properties, Mapping) or not properties or root.get("type", "object") != "object":
         return ContractForm((_json_field("", "", "f-0", "Output", "The whole output as JSON.", required=True, rows=12),))
@@ -159,11 +160,11 @@ def _input_name(key: str, number: int) -> str:
 
 
 def _field(schema: Json, key: str, node: Json, name: str, *, required: bool) -> Field:
-    spec = _resolved(schema, node)
+    spec = resolved(schema, node)
     label = str(spec.get("title") or words.field_label(key))
     description = str(spec.get("description", ""))
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
-    type_, nullable = _type_of(spec)
+    type_, nullable = type_of(spec)
     base = Field(pointer, key, name, label, description, "line", required, nullable=nullable)
     if "const" in spec:
         return replace(base, widget="fixed", fixed=spec["const"], texts=(_text_of(spec["const"]),))
@@ -191,8 +192,8 @@ def _field(schema: Json, key: str, node: Json, name: str, *, required: bool) -> 
 
 
 def _list_field(schema: Json, spec: Mapping[str, Json], base: Field, hint: str) -> Field:
-    items = _resolved(schema, spec.get("items"))
-    type_, nullable = _type_of(items)
+    items = resolved(schema, spec.get("items"))
+    type_, nullable = type_of(items)
     if spec.get("uniqueItems") and (options := _options(items)):
         return replace(base, hint=hint, widget="choices", type="array", items="enum", options=options)
     simple = type_ in _SCALARS and type_ != "boolean" and not nullable and "enum" not in items
@@ -207,32 +208,6 @@ def _list_field(schema: Json, spec: Mapping[str, Json], base: Field, hint: str) 
 def _json_field(pointer: str, key: str, name: str, label: str, hint: str, *, required: bool, rows: int = 6) -> Field:
     hint = " ".join(part for part in (hint, "" if pointer == "" else "As JSON.") if part)
     return Field(pointer, key, name, label, hint, "json", required, type="json", rows=rows)
-
-
-def _resolved(schema: Json, node: Json) -> Mapping[str, Json]:
-    """A subschema with its reference followed (references stay inside a contract and never recurse)."""
-    for _ in range(16):
-        if not isinstance(node, Mapping):
-            return {}
-        ref = node.get("$ref")
-        if not isinstance(ref, str):
-            return node
-        target: Json = schema
-        for part in ref.removeprefix("#").split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            target = target.get(key) if isinstance(target, Mapping) else None
-        beside = {word: value for word, value in node.items() if word != "$ref"}
-        node = {**target, **beside} if isinstance(target, Mapping) else {}
-    return {}
-
-
-def _type_of(spec: Mapping[str, Json]) -> tuple[str, bool]:
-    """The one type besides null, and whether null is allowed; "" if there is no single one."""
-    type_ = spec.get("type", "")
-    if isinstance(type_, list):
-        others = [name for name in type_ if name != "null"]
-        return (others[0] if len(others) == 1 else ""), "null" in type_
-    return str(type_), False
 
 
 def _options(spec: Mapping[str, Json]) -> tuple[Option, ...]:

@@ -12,7 +12,7 @@ from orchestration.engine.admission import BacklogFull, Limits, Load, ShareFull,
 LIMITS = Limits(backlog=1_000, reserve=0.2, free_bytes=100)
 
 
-def load(backlog: int = 0, own: int = 0, *, free: int | None = None, drained: float = 0.0) -> Load:
+def load(backlog: int = 0, own: int = 0, *, free: int | None = None, drained: float | None = 0.0) -> Load:
     return Load(backlog, own, free, drained)
 
 
@@ -60,7 +60,7 @@ def test_at_the_limit_nobody_is_let_in_and_the_wait_follows_the_drain():
     assert refused.retry_after == 5
 
 
-@pytest.mark.parametrize(("drained", "seconds"), [(0, 60), (0.001, 60), (1e9, 1)])
+@pytest.mark.parametrize(("drained", "seconds"), [(0, 60), (0.001, 60), (1e9, 1), (None, 5)])
 def test_the_wait_is_bounded_whatever_the_drain(drained, seconds):
     refused = refusal(LIMITS, load(1_000, drained=drained), 1)
 
