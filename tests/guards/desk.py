@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from aegis.core import clock
+from aegis.core.actors import user_actor
 from aegis.identity.models import User
 from orchestration.agents.protocol import Abstain, AgentRequest, Done, Reply, python_agent
+from orchestration.engine import verbs
 from orchestration.engine.guards import waking
 from orchestration.engine.models import Run
 from tests.engine import house
@@ -46,7 +48,9 @@ def documents(*, effect: str = "allow", retry: Any = None, agent: Any = None, ca
 
 
 def submit_many(person: User, count: int) -> list[Run]:
-    return [house.submit(person, {"id": f"n-{index}"}) for index in range(count)]
+    actor = user_actor(person.pk, auth="test")
+    wanted = [verbs.Submission({"id": f"n-{index}"}) for index in range(count)]
+    return [done.run for done in verbs.submit_many("notes", wanted, person=person, actor=actor)]
 
 
 def pass_time(**delta: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -29,6 +30,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 
 INTENTS = ("step.started", "effect.intended", "effect.done")
 PATIENCE = 20.0
+ROUNDS = 12  # halts under load, per scope
+PROBES = 200
 
 
 def in_thread(work: Callable[[], object]) -> object:
@@ -54,15 +57,24 @@ def intents_after(row: Halt) -> list[str]:
 
 
 @pytest.mark.parametrize(("what", "name"), [("agent", "clerk"), ("workflow", "notes"), ("everything", "")])
-def test_no_intent_is_committed_after_a_halt_under_load(zoe, as_ada, what, name):
+def test_no_intent_is_committed_after_a_halt_under_load(zoe, as_ada, settings, what, name):
+    settings.RUNS_IN_HAND = 3  # several commits per driver, so that the halt falls between some
     house.bootstrap(desk.documents())
     chance = random.Random(f"{what}-1123")
-    rounds, late, held, done = 12, 0, 0, 0
-    for _ in range(rounds):
-        runs = submit_many(zoe, 24)
+    late, held, done = 0, 0, 0
+    for _ in range(ROUNDS):
+        runs, calls, it_is_time = submit_many(zoe, 24), itertools.count(1), threading.Event()
+        moment = chance.randint(1, 20)
+
+        def answer(request, calls=calls, moment=moment, it_is_time=it_is_time):
+            if next(calls) == moment:
+                it_is_time.set()
+            return desk.propose(request)
+
+        desk.behind["write"] = answer
         with ThreadPoolExecutor(4) as pool:
             drives = [pool.submit(in_thread, lambda part=runs[index::4]: drive(*part)) for index in range(4)]
-            time.sleep(chance.uniform(0.0, 0.12))
+            assert it_is_time.wait(PATIENCE)
             row = verbs.halt(what, name, actor=as_ada, reason="stop").halt
             for one in drives:
                 one.result(PATIENCE)
@@ -137,6 +149,7 @@ def race_for_the_probe(zoe, monkeypatch: pytest.MonkeyPatch, rounds: int) -> lis
     """Per round, how many of two runs began while the breaker was about to be probed. Both have computed their turn, and want
     the probe, before either commits."""
     begun = []
+    runs = iter(submit_many(zoe, 2 * rounds))
     for _ in range(rounds):
         now = desk.moved_now()
         Breaker.objects.update_or_create(
@@ -144,7 +157,7 @@ def race_for_the_probe(zoe, monkeypatch: pytest.MonkeyPatch, rounds: int) -> lis
             defaults={"phase": "open", "until": now - timedelta(seconds=1), "openings": 1, "is_stirred": True, "probe": None,
                       "probe_until": None, "changed_at": now, "failures": "[]"},
         )  # fmt: skip
-        pair = submit_many(zoe, 2)
+        pair = [next(runs), next(runs)]
         both_want_it, one_is_back = threading.Barrier(2), threading.Event()
         waited = threading.local()
         takes = Looking.takes
@@ -180,10 +193,10 @@ def race_for_the_probe(zoe, monkeypatch: pytest.MonkeyPatch, rounds: int) -> lis
 def test_of_two_that_want_the_probe_exactly_one_gets_it_two_hundred_times(zoe, monkeypatch):
     house.bootstrap(desk.documents())
 
-    begun = race_for_the_probe(zoe, monkeypatch, 200)
+    begun = race_for_the_probe(zoe, monkeypatch, PROBES)
 
-    assert begun == [1] * 200
-    assert Event.objects.filter(type="breaker.probing").count() == 200
+    assert begun == [1] * PROBES
+    assert Event.objects.filter(type="breaker.probing").count() == PROBES
 
 
 def test_without_the_compare_and_set_both_would_probe(zoe, monkeypatch):

@@ -14,7 +14,7 @@ from orchestration.engine.guards.models import Breaker, Halt, HeldRun
 from orchestration.engine.models import Run
 
 _PHASE = {"breaker.opened": "open", "breaker.probing": "half_open", "breaker.closed": "closed"}
-_STATUS = {"halt.placed": "standing", "halt.resuming": "resuming", "halt.released": "resuming", "halt.lifted": "lifted"}
+_STATUS = {"halt.placed": "standing", "halt.resuming": "resuming", "halt.lifted": "lifted"}
 
 
 def problems(stream: str | None) -> list[Problem]:
@@ -33,18 +33,15 @@ def _halts() -> Iterator[Problem]:
     for halt in Halt.objects.select_for_update().order_by("placed_at"):
         newest[halt.stream] = halt
     for stream, halt in newest.items():
-        last = _last(stream)
-        if last is None or _STATUS.get(last.type) != halt.status:
-            # A run that came late is released after its halt was lifted.
-            if last is not None and last.type == "halt.released" and halt.status == Halt.Status.LIFTED:
-                continue
-            yield Problem("state", stream, last.seq if last else 0, f"the halt's row says {halt.status}, its events do not")
+        last = _last(stream, *_STATUS)  # runs may still be released after it was lifted
+        if last is None or _STATUS[last.type] != halt.status:
+            yield Problem("state", stream, last.seq if last else 0, f"the halt is {halt.status}, its events say otherwise")
 
 
 def _breakers() -> Iterator[Problem]:
     for row in Breaker.objects.select_for_update().order_by("key"):
-        last = _last(row.stream)
-        if (_PHASE.get(last.type) if last else "closed") != row.phase:
+        last = _last(row.stream, *_PHASE)
+        if (_PHASE[last.type] if last else "closed") != row.phase:
             yield Problem("state", row.stream, last.seq if last else 0, f"the breaker is {row.phase}, its events say otherwise")
 
 
@@ -57,5 +54,5 @@ def _held() -> Iterator[Problem]:
         yield Problem("state", f"run:{run_id}", 0, "the run is in the queue of the held, and is not held")
 
 
-def _last(stream: str) -> Event | None:
-    return Event.objects.filter(stream=stream).order_by("-seq").first()
+def _last(stream: str, *types: str) -> Event | None:
+    return Event.objects.filter(stream=stream, type__in=types).order_by("-seq").first()

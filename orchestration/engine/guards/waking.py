@@ -57,9 +57,18 @@ def wake_slots(key: str) -> int:
     return in_transaction(lambda: _wake_guard(guard))
 
 
-def tidy() -> None:
-    """Drop the slots of runs that hold none any more; they do not count, and would only be read over."""
-    Slot.objects.filter(Q(run__lease_until__isnull=True) | ~Q(run__step=F("step"))).delete()
+def tidy(limit: int = 500) -> int:
+    """Drop slots of runs that nobody holds: they do not count, and would only be read over. Returns how many."""
+
+    def work() -> int:
+        idle = Slot.objects.filter(run__lease_until__isnull=True).values_list("run_id", flat=True)[:limit]
+        # A commit that takes a slot has locked its run first: what is locked here takes none meanwhile.
+        rows = Run.objects.filter(pk__in=list(idle), lease_until__isnull=True).order_by("pk")
+        if connection.vendor == "postgresql":
+            rows = rows.select_for_update(skip_locked=True)
+        return Slot.objects.filter(run__in=list(rows.values_list("pk", flat=True))).delete()[0]
+
+    return in_transaction(work) if Slot.objects.exists() else 0
 
 
 def _guards() -> Iterator[str]:
