@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from orchestration.pages import review, runs
+from orchestration.pages import deadletters, review, runs
 
 _runs = [
     path("", runs.list_page, name="list"),
@@ -25,7 +25,14 @@ _review = [
     path("<uuid:item_id>/leave/", review.leave, name="leave"),
 ]
 
+_deadletters = [
+    path("", deadletters.list_page, name="list"),
+    path("review/", deadletters.review, name="review"),
+    path("redrive/", deadletters.redrive, name="redrive"),
+]
+
 urlpatterns = [
     path("runs/", include((_runs, "runs"))),
     path("review/", include((_review, "review"))),
+    path("dead-letters/", include((_deadletters, "deadletters"))),
 ]

@@ -21,6 +21,7 @@ class Nowhere(APIView):
 
 urlpatterns = [
     path("", include("orchestration.api")),
+    path("", include("orchestration.api_deadletters")),
     path("", include("orchestration.api_guards")),
     path("", include("approvals.api")),
     path("openapi", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),

@@ -84,6 +84,10 @@ def _operate() -> list[Item]:
             "queues", "Review queues", "queue", reverse("review:list"), "queues", "you can take", is_calm=True,
             needs=lambda rights: rights.sees("reviewqueue", "queues"),
         ),
+        Item(
+            "deadletters", "Dead letters", "dead", reverse("deadletters:list"),
+            needs=lambda rights: rights.sees("reviewqueue", "queues") or rights.sees("workflow", "workflows"),
+        ),
         Item("audit", "Audit", "audit", reverse("audit:list")),
     ]  # fmt: skip
 

@@ -88,6 +88,7 @@ class Run(models.Model):
             models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="run_leased"),
             models.Index(F("workflow"), F("submitted_at").desc(), name="run_listed"),  # run list
             models.Index(fields=["business_key"], name="run_business_key"),  # search
+            models.Index(F("ended_at").desc(), F("id"), name="run_failed", condition=Q(status="failed")),  # dead letters
         ]
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from aegis.core.errors import Conflict
 from orchestration.authority import live
+from orchestration.authority.verdicts import Matrix
 from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.engine.state import State
@@ -45,7 +46,7 @@ class Standing:
 
 def of(item: ReviewItem) -> Standing:
     """Of an open item. One query or two, for the live matrix; reads `item.run`."""
-    return _standing(states.load(item.run.state), item.code)
+    return judge(states.load(item.run.state), item.code, live.current().matrix)
 
 
 def require_retryable(run: Run, state: State) -> None:
@@ -57,14 +58,15 @@ def require_retryable(run: Run, state: State) -> None:
     if state.phase != "reviewing":
         return
     code = ReviewItem.objects.filter(pk=state.item).values_list("code", flat=True).first() or ""
-    if not _standing(state, code).may_retry:
+    if not judge(state, code, live.current().matrix).may_retry:
         raise NeedsStatement("It may have happened, or was sent with other content: say what you found, or cancel the run")
 
 
-def _standing(state: State, code: str) -> Standing:
+def judge(state: State, code: str, matrix: Matrix) -> Standing:
+    """Of a run that waits with a review item of this code. Pure."""
     is_undo, intent = bool(state.undoes), state.intent
     is_open = intent is not None and intent.heard != "nothing"  # it may have happened
-    is_free = not is_open or is_repeatable(intent, live.current().matrix)
+    is_free = not is_open or is_repeatable(intent, matrix)
     return Standing(
         is_undo=is_undo,
         may_state=is_undo or is_open,

@@ -13,11 +13,12 @@ from orchestration.engine.guards import wiring as guards
 def register() -> None:
     """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
     from audit import names, verify
-    from orchestration.engine import integrity, lookup, worker
+    from orchestration.engine import deadletter_command, integrity, lookup, worker
     from orchestration.engine.questions import EffectQuestion, StepQuestion
 
     catalogue.register(*events.TYPES)
     guards.register()
+    deadletter_command.register()
     questions.register(EffectQuestion())
     questions.register(StepQuestion())
     names.register_runs(lookup.business_keys, lookup.runs_called)

@@ -10,7 +10,6 @@ RUN_STATUSES = {
     "waiting_review": Mark("amber", "queue", "Waiting for a person"),
     "waiting_retry": Mark("amber", "spin", "Waiting to retry"),
     "held": Mark("amber", "hand", "Held"),
-    "held": Mark("amber", "hand", "Held"),
     "completed": Mark("green", "check-circle", "Completed"),
     "failed": Mark("red", "x-circle", "Failed"),
     "cancelled": Mark("grey", "skip", "Cancelled"),
@@ -127,18 +126,6 @@ def outcome(name: str, tone: str = "grey", event: str = "") -> Mark:
 
 def code_words(code: str) -> str:
     return _CODES.get(code, f"It ended with the code “{code}”.")
-
-
-def hold_words(code: str, by: str) -> str:
-    """Why a run is held, to follow "it is held: "."""
-    what = by.partition(":")[2] or by
-    return {
-        "halt": "somebody halted it",
-        "breaker": f"the circuit breaker of {what} is open",
-        "rate": f"{what} is asked as often as it may be",
-        "concurrency": f"{what} does as much at once as it may",
-        "retries": f"{what} was tried again as often as it may be",
-    }.get(code, code)
 
 
 def hold_words(code: str, by: str) -> str:

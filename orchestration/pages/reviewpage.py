@@ -35,7 +35,7 @@ MAX_ROWS = 100
 _TITLES = {"about": "What the agent said about it", "faults": "What is wrong", "message": "What it sent", "why": "Why"}
 
 #: Events that say why an item was opened; the newest before it is told.
-_WHY = (
+WHY = (
     "step.failed", "step.abstained", "step.unsure", "contract.violated", "expression.failed", "verdict.given", "effect.failed",
     "effect.unknown", "effect.diverged", "effect.conflicted", "run.quarantined",
     "run.faulted", "route.chosen", "gate.settled", "step.lost",
@@ -260,7 +260,7 @@ def _row(item: ReviewItem, now: datetime) -> Row:
 
 def _why(item: ReviewItem) -> Event | None:
     """The event that led to the item: the newest telling one of its step before it was opened."""
-    events = Event.objects.filter(stream=item.run.stream, step=item.step, type__in=_WHY, at__lte=item.opened_at)
+    events = Event.objects.filter(stream=item.run.stream, step=item.step, type__in=WHY, at__lte=item.opened_at)
     return events.order_by("-seq").first()
 
 

@@ -129,8 +129,6 @@ def sentence(about: Situation) -> str:
             return f"{step} failed and will be tried again."
         case "held":
             return f"{step} is held: {marks.hold_words(state.hold, state.held_by)}."
-        case "held":
-            return f"{step} is held: {marks.hold_words(state.hold, state.held_by)}."
         case _:
             return f"{step} is next; a worker takes it within a second or two."
 
@@ -224,14 +222,6 @@ def _open(about: Situation) -> Now:
                 "amber", "hand", title, who, about.since, "Looks again" if until else "Then", until, "it goes on in its turn.",
                 short=f"{step} is held",
             )  # fmt: skip
-        case "held":
-            title = f"{step} is held: {marks.hold_words(state.hold, state.held_by)}"
-            who = "Whoever may resume it" if state.hold == "halt" else nobody
-            until = clock_text.parse(state.until) if state.until else None
-            return Now(
-                "amber", "hand", title, who, about.since, "Looks again" if until else "Then", until, "it goes on in its turn.",
-                short=f"{step} is held",
-            )  # fmt: skip
         case "calling" | "acting":
             title = f"{_agent(about)} works on {step}" if state.phase == "calling" else f"The action of {step} is under way"
             limit = about.step.timeout if isinstance(about.step, AgentStep | ActStep) else None
@@ -289,8 +279,6 @@ def _mark_here(about: Situation) -> Mark:
             return Mark("amber", "queue", "in review")
         case "retrying":
             return Mark("amber", "spin", f"retry {state.attempt} of {_attempts(about)}")
-        case "held":
-            return Mark("amber", "hand", "held")
         case "held":
             return Mark("amber", "hand", "held")
         case "calling" | "acting":
