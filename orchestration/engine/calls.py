@@ -143,8 +143,8 @@ def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
             raise effects.EffectUnknown("the answer is too large to keep")
     except effects.EffectRefused as refusal:
         error, detail = "refused", str(refusal)
-    except effects.EffectFailed as failed:
-        error, detail, retry_after = "failed", str(failed), failed.retry_after
+    except effects.EffectUnavailable as away:
+        error, detail, retry_after = "unavailable", str(away), away.retry_after
     except effects.EffectUnknown as unknown:
         error, detail = "unknown", str(unknown)
     except (Exception, SystemExit) as failure:  # a handler that breaks may have acted before it broke

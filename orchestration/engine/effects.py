@@ -27,7 +27,7 @@ class EffectRefused(Exception):
     """The other side said no; nothing happened there. Tried again as often as the step says, whatever the safety class."""
 
 
-class EffectFailed(Exception):
+class EffectUnavailable(Exception):
     """Nothing happened there, and it may go well later: nobody answered the door, too much to do.
 
     Args:

@@ -36,7 +36,7 @@ class Replied:
 class EffectAnswered:
     """A remote effect came back.
 
-    `error`: "" = done, with `result`; "refused" and "failed" = nothing happened there; "unknown" = it may or may not have
+    `error`: "" = done, with `result`; "refused" and "unavailable" = nothing happened there; "unknown" = it may or may not have
     happened.
     """
 

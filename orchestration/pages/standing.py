@@ -262,6 +262,8 @@ def _mark(about: Situation, step: Step) -> Mark:
         return Mark("red", "x-circle", "failed")
     if name == state.step and state.ended == "cancelled":
         return Mark("grey", "skip", "cancelled")
+    if state.ending and name == state.ending.step and name != state.step:
+        return Mark("red", "x-circle", "gave up")
     if name in state.cases:
         return Mark("green", "check-circle", f"case {state.cases[name]}")
     visits = state.visits.get(name, 0)

@@ -107,7 +107,7 @@ def test_an_undo_keeps_its_key_over_attempts_and_lost_workers():
     life = giving_up()
     answer(life)
     life.turn(Taken())
-    answer(life, "failed")
+    answer(life, "unavailable")
     when_due(life)
 
     keys = [key for key, _ in sent(life) if key.endswith("/undo")]

@@ -16,10 +16,10 @@ from tests.engine.world import Life
 
 #: What the world may do to a run next. Those that do not fit its state are late, doubled or misplaced messages.
 HAPPENINGS = (
-    "done", "refused", "failed", "unknown", "stale", "lost", "cancel", "wait", "retry", "retried", "happened", "not_happened",
+    "done", "refused", "unavailable", "unknown", "stale", "lost", "cancel", "wait", "retry", "retried", "happened", "not_happened",
     "left", "cancelled", "approved", "rejected", "refund denied", "refund allowed", "somebody writes", "pay is unsafe",
 )  # fmt: skip
-KNOWN_NOT = ("refused", "failed", "moved", "no_handler")
+KNOWN_NOT = ("refused", "unavailable", "moved", "no_handler")
 
 
 @dataclass
@@ -69,7 +69,7 @@ def lives(safety: str) -> Life:
 def happen(life: Life, what: str) -> None:
     state, ordinal = life.state, 2
     match what:
-        case "done" | "refused" | "failed" | "unknown" | "stale":
+        case "done" | "refused" | "unavailable" | "unknown" | "stale":
             if state.phase != "acting":
                 return
             key = "another/key/1/0" if what == "stale" else state.intent.key

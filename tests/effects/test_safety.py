@@ -22,7 +22,7 @@ def paying(safety: str = "keyed", **options: object):
 
 def test_every_attempt_of_an_effect_has_the_same_key():
     life = paying()
-    for error in ("unknown", "failed", "refused"):
+    for error in ("unknown", "unavailable", "refused"):
         assert answer(life, error) == ["effect.failed"]
         when_due(life)
     life.turn(Taken())
@@ -34,7 +34,7 @@ def test_every_attempt_of_an_effect_has_the_same_key():
 
 def test_a_re_drive_out_of_a_queue_keeps_the_key():
     life = paying(retry=Retry(attempts=1))
-    answer(life, "failed")
+    answer(life, "unavailable")
     assert life.last.items[0].code == "effect_failed"
 
     settle(life, "retried")
@@ -72,7 +72,7 @@ def test_an_unsafe_effect_of_unknown_outcome_goes_to_a_person(how):
     assert life.last.call is None
 
 
-@pytest.mark.parametrize("error", ["refused", "failed"])
+@pytest.mark.parametrize("error", ["refused", "unavailable"])
 def test_an_unsafe_effect_that_did_not_happen_is_tried_again(error):
     life = paying(UNSAFE)
 
@@ -166,7 +166,7 @@ def test_it_did_not_happen_still_asks_the_matrix():
 
 def test_the_same_key_with_another_content_goes_to_a_person():
     life = paying(retry=Retry(attempts=1))
-    answer(life, "failed")
+    answer(life, "unavailable")
     life.values["plan"] = {"pay": proposal("ticket.pay", amount=5000)}
 
     assert settle(life, "retried") == ["review.settled", "verdict.given", "effect.diverged", "review.opened"]
@@ -193,7 +193,7 @@ def test_what_may_have_happened_and_may_not_be_sent_again_is_unknown_and_not_den
 
 
 def test_the_retry_policy_is_kept_and_then_the_code_tells_what_is_known():
-    for error, code in (("unknown", "effect_unknown"), ("refused", "effect_failed"), ("failed", "effect_failed")):
+    for error, code in (("unknown", "effect_unknown"), ("refused", "effect_failed"), ("unavailable", "effect_failed")):
         life = paying(retry=Retry(attempts=2, jitter=False))
         assert answer(life, error) == ["effect.failed"]
         when_due(life)
@@ -204,7 +204,7 @@ def test_the_retry_policy_is_kept_and_then_the_code_tells_what_is_known():
 @pytest.mark.parametrize(("asked", "waits"), [(30.0, 30.0), (10.0**9, 60.0), (0.0, 1.0)])
 def test_what_the_other_side_asks_to_wait_is_kept_up_to_the_steps_cap(asked, waits):
     life = paying(retry=Retry(attempts=3, backoff=timedelta(seconds=1), cap=timedelta(minutes=1), jitter=False))
-    answer(life, "failed", retry_after=asked)
+    answer(life, "unavailable", retry_after=asked)
     life.turn()
 
     assert (life.due_at - life.world.now).total_seconds() == waits
@@ -215,7 +215,7 @@ def test_a_further_attempt_of_a_gated_effect_rests_on_the_approval_its_key_has_u
     life = planned(of, act("pay"), pay=PAY)
     request = life.state.request
     life.turn(Message(2, "gate_settled", request, "approved", PERSON, "", digest=life.state.digest))
-    assert answer(life, "failed") == ["effect.failed"]
+    assert answer(life, "unavailable") == ["effect.failed"]
 
     assert when_due(life) == ["verdict.given", "effect.intended"]
     approvals = [data["approval"] for type_, data in life.events if type_ == "effect.intended"]
@@ -226,7 +226,7 @@ def test_another_policy_asks_again_although_the_key_has_an_approval():
     of = world(ticket__pay="gate")
     life = planned(of, act("pay"), pay=PAY)
     life.turn(Message(2, "gate_settled", life.state.request, "approved", PERSON, "", digest=life.state.digest))
-    answer(life, "failed")
+    answer(life, "unavailable")
     other = {"stages": [{"groups": ["Board"], "quorum": 1}], "reason": "always"}
     of.matrix_document["policies"]["board"] = other
     from tests.engine.world import policy
@@ -270,7 +270,7 @@ def test_cancel_waits_for_the_effect_under_way():
     assert answer(life) == ["effect.done", "run.compensating", "verdict.given", "effect.intended"]
 
 
-@pytest.mark.parametrize("error", ["refused", "failed"])
+@pytest.mark.parametrize("error", ["refused", "unavailable"])
 def test_a_cancelled_run_whose_effect_did_not_happen_just_ends(error):
     life = paying()
     cancel(life)
@@ -320,7 +320,7 @@ def test_the_answer_of_a_cancelled_attempt_is_not_taken_for_another():
 def test_the_state_of_every_prefix_is_the_fold_of_its_events():
     life = paying(UNSAFE)
     for take in (
-        lambda: answer(life, "failed"), lambda: when_due(life), lambda: answer(life, "unknown"),
+        lambda: answer(life, "unavailable"), lambda: when_due(life), lambda: answer(life, "unknown"),
         lambda: settle(life, "retried"), lambda: settle(life, "not_happened"), lambda: cancel(life), lambda: answer(life),
     ):  # fmt: skip
         take()

@@ -8,7 +8,7 @@ from aegis.core.errors import Conflict, Forbidden, Invalid, NotFound
 from audit import journal
 from audit.models import Event, Payload
 from orchestration.engine import reviews, settlements, verbs
-from orchestration.engine.effects import EffectFailed, EffectRefused, EffectUnknown
+from orchestration.engine.effects import EffectUnavailable, EffectRefused, EffectUnknown
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.engine.standing import NeedsStatement
 from tests.effects.conftest import heard, item_of, regrant, says
@@ -50,7 +50,7 @@ def test_a_handler_that_breaks_or_says_what_cannot_be_kept_may_have_paid(furnish
     assert len(heard) == 1
 
 
-@pytest.mark.parametrize("error", [EffectRefused("no such account"), EffectFailed("try later", retry_after=1)])
+@pytest.mark.parametrize("error", [EffectRefused("no such account"), EffectUnavailable("try later", retry_after=1)])
 def test_a_payment_that_was_not_made_is_no_riddle(furnish, sam, error):
     furnish()
     says["test.pay"] = error

@@ -180,6 +180,7 @@ def lose(scene: Scene) -> None:
     scene.emit(
         "effect.lost",
         {"step": state.step, "visit": state.visit, "attempt": state.attempt, "losses": state.losses + 1, **_marks(scene)},
+        agent=_agent(scene),
         capability=state.intent.capability if state.intent else "",
         outcome="lost",
     )
@@ -192,6 +193,7 @@ def unknown(scene: Scene, detail: str, *, duration_ms: int | None = None) -> Non
         "effect.unknown",
         {"step": state.step, "visit": state.visit, "attempt": state.attempt, "key": effect_key(scene), **_marks(scene)},
         payloads={"detail": {"detail": detail}},
+        agent=_agent(scene),
         capability=state.intent.capability if state.intent else "",
         outcome="unknown",
         duration_ms=duration_ms,
@@ -406,6 +408,11 @@ def _compensation(scene: Scene, step: ActStep, capability: str) -> dict[str, Jso
         return {}
     known = scene.world.matrix().capabilities.get(capability)
     return {"compensation": known.compensation if known else ""}
+
+
+def _agent(scene: Scene) -> AgentVersion | None:
+    step = scene.step
+    return scene.agent_of(step.source) if isinstance(step, ActStep) else None
 
 
 def _next(scene: Scene, step: ActStep) -> str:
