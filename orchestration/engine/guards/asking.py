@@ -18,7 +18,7 @@ from orchestration.authority.limits import BreakerSettings, Limits
 Code = Literal["halt", "breaker", "rate", "concurrency", "retries"]
 
 #: Failures that speak against whoever was asked, not against what it was asked (docs/adr/0015).
-COUNTED = frozenset({"agent_error", "timeout", "unavailable", "contract", "failed", "unknown"})
+COUNTED = frozenset({"agent_error", "timeout", "unavailable", "contract", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
