@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from orchestration.pages import deadletters, review, runs
+from orchestration.pages import deadletters, guards, review, runs
 
 _runs = [
     path("", runs.list_page, name="list"),
@@ -31,7 +31,16 @@ _deadletters = [
     path("redrive/", deadletters.redrive, name="redrive"),
 ]
 
+_guards = [
+    path("", guards.list_page, name="list"),
+    path("halt/", guards.halt, name="halt"),
+    path("<uuid:halt_id>/resume/", guards.resume, name="resume"),
+    path("breakers/<str:kind>/<str:name>/open/", guards.switch, {"way": "open"}, name="open"),
+    path("breakers/<str:kind>/<str:name>/close/", guards.switch, {"way": "close"}, name="close"),
+]
+
 urlpatterns = [
+    path("guards/", include((_guards, "guards"))),
     path("runs/", include((_runs, "runs"))),
     path("review/", include((_review, "review"))),
     path("dead-letters/", include((_deadletters, "deadletters"))),

@@ -25,7 +25,7 @@ from approvals.pages.standing import standings
 from audit import telling
 from audit.models import Event
 from orchestration.engine.models import ReviewItem, Run
-from orchestration.pages import marks
+from orchestration.pages import guardboard, marks
 
 DAY = timedelta(hours=24)
 SOON = timedelta(hours=1)
@@ -102,6 +102,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     return {
         "home": _gather(user, counts.counts_of(request)),
         "badge": integrity.badge(),
+        "guards": guardboard.board(user),
         "events": telling.tell(list(Event.objects.visible_to(user).order_by("-id")[:EVENTS])),
     }
 

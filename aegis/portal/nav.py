@@ -88,6 +88,7 @@ def _operate() -> list[Item]:
             "deadletters", "Dead letters", "dead", reverse("deadletters:list"),
             needs=lambda rights: rights.sees("reviewqueue", "queues") or rights.sees("workflow", "workflows"),
         ),
+        Item("guards", "Halts and breakers", "pause", reverse("guards:list")),
         Item("audit", "Audit", "audit", reverse("audit:list")),
     ]  # fmt: skip
 

@@ -66,7 +66,7 @@ def test_what_needs_me_lists_only_what_i_can_decide(
 def test_every_figure_is_a_link_that_answers(configured: object, ada: User, browser_of: Callable[..., Client]) -> None:
     browser = browser_of(ada)
     figures = re.findall(r'class="hm-figc" href="([^"]+)"', browser.get("/").content.decode())
-    assert len(figures) == 7
+    assert len(figures) == 8
     for address in figures:
         assert browser.get(address.replace("&amp;", "&")).status_code == 200
 

@@ -22,6 +22,7 @@ from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability, FloorLock, Role
 from orchestration.contracts.models import Contract
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
+from orchestration.pages import guardboard
 from orchestration.routing import tables
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows import drawing, flowmap, parse
@@ -50,6 +51,7 @@ def agent(row: Agent, document: Json, reader: Viewer) -> dict[str, Any]:
         "settings_text": as_text(spec.get("settings")),
         "powers": cells.powers(matrix, roles),
         "matrix_number": matrix.number,
+        "guards": guardboard.card(reader, "agent", row),
     }
 
 
@@ -107,6 +109,7 @@ def table(row: RoutingTable, document: Json, reader: Viewer) -> dict[str, Any]:
 
 def workflow(row: Workflow, document: Json, reader: Viewer) -> dict[str, Any]:
     context: dict[str, Any] = {
+        "guards": guardboard.card(reader, "workflow", row),
         "releases": row.releases.order_by("-version")[:10],
         "runs": Run.objects.visible_to(reader).filter(workflow=row).order_by("-submitted_at")[:5],
     }
@@ -133,6 +136,7 @@ def capability(row: Capability, document: Json, reader: Viewer) -> dict[str, Any
     spec = document.get("spec", {})
     matrix = cells.current()
     return {
+        "guards": guardboard.card(reader, "capability", row),
         "holders": cells.holders(matrix, row.name),
         "locks": matrix.locks.get(row.name, ()),
         "parameters_text": as_text(spec.get("parameters")),
