@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -159,6 +159,7 @@ class Bench:
                 worker.say()
             answers = [worker.answer() for worker in workers]
             spent = backend_seconds(self.urls["aegis"]) - server
+            written = wal_bytes(self.urls["aegis"], wal, self.runs)
         finally:
             for worker in workers:
                 worker.end()
@@ -171,7 +172,7 @@ class Bench:
             "rate_with_submission": steps / (took + submitted["ended"] - submitted["began"]),
             "worker_us_per_step": sum(one["cpu_seconds"] for one in answers) / steps * 1e6,
             "server_us_per_step": spent / steps * 1e6,
-            "wal_bytes_per_run": wal_bytes(self.urls["aegis"], wal) / self.runs if wal else None,
+            "wal_bytes_per_run": written,
             "events_per_run": state["events_per_run"],
         }
 
@@ -190,7 +191,7 @@ class Bench:
             client.say()
             answer = client.answer()
             spent = backend_seconds(url) - server
-            bytes_ = wal_bytes(url, wal) / runs if wal else None
+            written = wal_bytes(url, wal, runs)
             client.end()
             for worker in workers:
                 worker.say()
@@ -202,7 +203,7 @@ class Bench:
             "rate": runs * STEPS / (answer["ended"] - answer["began"]),
             "worker_us_per_step": cpu / (runs * STEPS) * 1e6,
             "server_us_per_step": spent / (runs * STEPS) * 1e6,
-            "wal_bytes_per_run": bytes_,
+            "wal_bytes_per_run": written,
         }
 
     @property
@@ -225,27 +226,27 @@ def query(url: str, sql: str, *parameters: object) -> Any:
 
 
 def wal_position(url: str) -> str:
-    """Where the server's log stands; "" where it cannot be read by database."""
-    if not url.startswith("postgresql"):
-        return ""
-    try:
-        query(url, "SELECT 1 FROM pg_available_extensions WHERE name = 'pg_walinspect' AND installed_version IS NOT NULL")
-        return str(query(url, "SELECT pg_current_wal_flush_lsn()"))
-    except Exception as error:  # an old server, or no superuser: the figure is left out
-        print("no WAL figures:", error)
-        return ""
+    """Where the server's log stands; "" on SQLite."""
+    return str(query(url, "SELECT pg_current_wal_flush_lsn()")) if url.startswith("postgresql") else ""
 
 
-def wal_bytes(url: str, since: str) -> float:
-    """Bytes of WAL records about this database since then (full page images included, commit records not)."""
-    return float(
-        query(
-            url,
-            "SELECT coalesce(sum(record_length), 0) FROM pg_get_wal_records_info(%s::pg_lsn, pg_current_wal_flush_lsn())"
-            " WHERE block_ref LIKE '%%/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/%%'",
-            since,
-        )
+def wal_bytes(url: str, since: str, runs: int) -> float | None:
+    """Bytes per run of WAL records about this database since then (full page images included, commit records not).
+
+    None where the server does not tell: without pg_walinspect, without a superuser, or when a busy neighbour's log has already
+    pushed ours out.
+    """
+    if not since:
+        return None
+    sql = (
+        "SELECT coalesce(sum(record_length), 0) FROM pg_get_wal_records_info(%s::pg_lsn, pg_current_wal_flush_lsn())"
+        " WHERE block_ref LIKE '%%/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/%%'"
     )
+    try:
+        return float(query(url, sql, since)) / runs
+    except Exception as error:
+        print("no WAL figure:", error)
+        return None
 
 
 def backend_seconds(url: str) -> float:
@@ -280,8 +281,8 @@ def postgresql() -> Iterator[dict[str, str]]:
         try:
             for name, database in names.items():
                 server.execute(f'CREATE DATABASE "{database}"')  # type: ignore[call-overload]
-                with psycopg.connect(urls[name], autocommit=True) as fresh:
-                    fresh.execute("CREATE EXTENSION IF NOT EXISTS pg_walinspect")
+                with suppress(psycopg.Error), psycopg.connect(urls[name], autocommit=True) as fresh:
+                    fresh.execute("CREATE EXTENSION IF NOT EXISTS pg_walinspect")  # not allowed, or not there: no WAL figure
             yield {**urls, "data": folder}
         finally:
             for database in names.values():
@@ -329,10 +330,9 @@ def commit() -> str:
 
 def median(rounds: list[Figures], contender: str, figure: str, over: str = "") -> float | None:
     """The median over the rounds of a figure, or of its ratio to the rate of another contender in the same round."""
-    values = [one[contender].get(figure) for one in rounds]
-    if any(value is None for value in values):
-        return None
-    return statistics.median(value / one[over]["rate"] if over else value for value, one in zip(values, rounds, strict=True))
+    told = [one for one in rounds if one[contender].get(figure) is not None]
+    values = [one[contender][figure] / (one[over]["rate"] if over else 1) for one in told]
+    return statistics.median(values) if values else None
 
 
 def summary(rounds: list[Figures]) -> Figures:
