@@ -8,7 +8,7 @@ from aegis.core.errors import Conflict, Forbidden, Invalid, NotFound
 from audit import journal
 from audit.models import Event, Payload
 from orchestration.engine import reviews, settlements, verbs
-from orchestration.engine.effects import EffectUnavailable, EffectRefused, EffectUnknown
+from orchestration.engine.effects import EffectRefused, EffectUnavailable, EffectUnknown
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.engine.standing import NeedsStatement
 from tests.effects.conftest import heard, item_of, regrant, says
