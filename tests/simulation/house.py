@@ -26,13 +26,13 @@ CAPABILITIES: Final = {
     "note.patch": ("note", "record.patch", "idempotent"),
     "tag.put": ("tag", "sim.tag", "idempotent"),
     "mail.send": ("mail", "sim.mail", "keyed"),
-    "pay.send": ("payment", "sim.pay", "unsafe"),
+    "pay.send": ("pay", "sim.pay", "unsafe"),
 }
 #: What undoes them, where something can.
 UNDOING: Final = {
     "note.restore": ("note", "record.restore", "idempotent"),
     "mail.recall": ("mail", "sim.recall", "keyed"),
-    "pay.refund": ("payment", "sim.refund", "unsafe"),
+    "pay.refund": ("pay", "sim.refund", "unsafe"),
 }
 COMPENSATION: Final = {"note.patch": "note.restore", "mail.send": "mail.recall", "pay.send": "pay.refund"}
 EVERYTHING: Final = {**CAPABILITIES, **UNDOING}

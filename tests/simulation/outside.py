@@ -79,3 +79,8 @@ class Receivers:
         elif self.known[call.key] != (effect, body):
             raise Violation("one key, one effect", f"key {call.key} came again with something else")
         return {"id": call.key}, ""
+
+    def forget(self) -> None:
+        self.known.clear()
+        self.applied.clear()
+        self.naive.clear()
