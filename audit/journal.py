@@ -5,6 +5,7 @@ Appending happens inside the caller's transaction, together with the change it r
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -125,9 +126,21 @@ def verify(stream: str | None = None) -> Report:
 
 
 def new_salts() -> Iterator[str]:
-    """Endless fresh salts, 16 random bytes each, as hex."""
+    """Endless fresh salts, 16 random bytes each, as hex.
+
+    Fetched in bunches: asking the system for random bytes lets go of the interpreter's lock, and with a thousand calls in
+    flight it takes milliseconds to come by again.
+    """
     while True:
-        yield secrets.token_hex(16)
+        try:
+            yield _bunch.pop()
+        except IndexError:
+            fresh = secrets.token_hex(16 * 256)
+            _bunch.extend(fresh[at : at + 32] for at in range(0, len(fresh), 32))
+
+
+_bunch: list[str] = []  # each is taken once: a pop is one step for all threads
+os.register_at_fork(after_in_child=_bunch.clear)  # the parent's
 
 
 def _insert(table: str, columns: Rows, rows: Sequence[Sequence[Any]]) -> None:

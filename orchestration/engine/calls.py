@@ -6,6 +6,7 @@ the pool takes another in its place, up to as many again; the stuck one ends whe
 
 from __future__ import annotations
 
+import _thread
 import queue
 import threading
 import uuid
@@ -57,7 +58,8 @@ class Pool:
             self._busy += 1
             if self._busy > self._threads - self._stuck and self._threads - self._stuck < self._size:
                 self._threads += 1
-                threading.Thread(target=self._serve, name="aegis-call", daemon=True).start()
+                # Not `Thread.start`, which waits until the thread runs: the driver would stand behind every call just begun.
+                _thread.start_new_thread(self._serve, ())
         self._work.put(work)
 
     def abandon(self) -> None:
