@@ -55,6 +55,8 @@ OBJECT = {"type": "object", "additionalProperties": False}
         (capability("invoice.pay"), "Capability/invoice.pay/spec/resource", "invoice"),
         (capability(handler="os.system"), "Capability/ticket.reply/spec/handler", "no handler"),
         (capability(compensation="ticket.nope"), "Capability/ticket.reply/spec/compensation", "no capability"),
+        (capability(compensation="record.restore"), "Capability/ticket.reply/spec/compensation", "no capability"),
+        (capability(compensation="ticket.reply"), "Capability/ticket.reply/spec/compensation", "cannot undo itself"),
         (capability(parameters={"type": "object"}), "Capability/ticket.reply/spec/parameters/additionalProperties", "whether"),
         (role("x", grant("allow", "ticket.burn")), "Role/x/spec/grants/0/capability", "no capability"),
         (role("x", grant("allow"), grant("deny")), "Role/x/spec/grants/1/capability", "one per capability"),

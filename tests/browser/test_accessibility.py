@@ -94,6 +94,7 @@ def of_an_operator(page: Page) -> Iterator[Scene]:
     yield Scene("run-cancel", waiting, lambda page: page.locator("#act-cancel summary").click(), looks=DIAGONAL)
     yield Scene("run-event", first(page, done, "a[href*='/events/']"), looks=DIAGONAL)
     yield Scene("reviews", "/review/")
+    yield Scene("dead-letters", "/dead-letters/")
     yield Scene("review-item", first(page, "/review/", ".rv-row__link"))
     yield Scene("password", "/password_change/", looks=DIAGONAL)
 

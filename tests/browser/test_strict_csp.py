@@ -26,7 +26,8 @@ PAYLOADS = (
 )
 TEXT = "Can you still stop the transfer? Please recall the payment. " + " ".join(PAYLOADS)
 PAGES = (
-    "/", "/approvals/", "/runs/", "/review/", "/audit/", "/audit/verify/", "/matrix/", "/identity/user/", "/password_change/",
+    "/", "/approvals/", "/runs/", "/review/", "/dead-letters/", "/audit/", "/audit/verify/", "/matrix/", "/identity/user/",
+    "/password_change/",
     "/open/Agent/?name=support-writer", "/open/Workflow/?name=support-intake", "/open/RoutingTable/?name=support-routing",
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ ADDRESSES = [
     "/runs/?q=a&q=b%00&q=c",
     "/runs/?a%00b=1",
     "/review/?queue=%00",
+    "/dead-letters/?step=%00&workflow=%00",
     "/approvals/?policy=%00",
     "/audit/?stream=%00",
     "/audit/events/%00/1/",

@@ -42,8 +42,10 @@ def _step(draw: st.DrawFn, name: str, ids: list[str]):
     if "finish" not in step and "route" not in step and draw(st.integers(0, 3)) == 0:
         step["next"] = draw(st.sampled_from(ids))
     if draw(st.integers(0, 3)) == 0:
-        actions = st.sampled_from(ids).map(lambda name: {"step": name}) | st.sampled_from(QUEUES).map(
-            lambda name: {"queue": name}
+        actions = (
+            st.sampled_from(ids).map(lambda name: {"step": name})
+            | st.sampled_from(QUEUES).map(lambda name: {"queue": name})
+            | st.just("compensate")
         )
         step["on_failure"] = draw(st.dictionaries(st.sampled_from(["expression", "max_visits", "*"]), actions, max_size=2))
     return step
