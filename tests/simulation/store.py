@@ -6,9 +6,8 @@ Times are microseconds of virtual time; `skew_us` is how far the clock that leas
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,6 +18,7 @@ from audit import chain
 from audit.drafts import Context, Draft, Head
 from orchestration.engine import state as states
 from orchestration.engine.fold import fold
+from orchestration.engine.lease import Turns
 from orchestration.engine.planner import Message, may_retry
 from orchestration.engine.scene import Opening, PastEffect
 from orchestration.engine.state import State
@@ -26,7 +26,7 @@ from orchestration.engine.steps.effect import is_repeatable
 from orchestration.engine.steps.proposals import bound_digest
 from tests.engine.world import START
 from tests.simulation import setting
-from tests.simulation.tables import Committed, Item, Refused, Request, Row, Settled, Transition
+from tests.simulation.tables import Committed, Item, Refused, Request, Row, Settled, Transition, salts, urgency
 
 Json = Any
 SECOND: Final = 1_000_000
@@ -81,7 +81,7 @@ class Store:
         }  # fmt: skip
         draft = Draft("run.submitted", user_actor(setting.REQUESTER, auth="session"), data=data,
                       payloads={"input": canonical.dump(payload)}, outcome="accepted")  # fmt: skip
-        lines, head = chain.seal(self._context(row), Head(), [draft], self.now(), _salts(row, 0))
+        lines, head = chain.seal(self._context(row), Head(), [draft], self.now(), salts(row, 0))
         state = fold(State(), stream=row.stream, seq=1, type=draft.type, data=data)
         self._write_row(row, state, head)
         self.rows[row.id] = self.keys[key] = row
@@ -93,23 +93,32 @@ class Store:
 
     # --- leases ---
 
-    def claim(self, limit: int, worker: str) -> list[tuple[Row, bool]]:
-        """(row, was lost): one whose lease ran out comes alone, else the most urgent of those that are due or woken."""
+    def claim(self, limit: int, worker: str, turns: Turns) -> list[tuple[Row, bool]]:
+        """(row, was lost), chosen as `engine.lease` chooses: a lost one alone, else the due, then the woken in their turn."""
         now = self.clock()
-        found = [row for row in self.rows.values() if row.lease_us is not None and row.lease_us < now]
-        lost = bool(found)
-        if not lost:
-            free = [row for row in self.rows.values() if row.lease_us is None]
-            found = [row for row in free if row.due_us is not None and row.due_us <= now]
-            found.sort(key=_urgency)
-            woken = [row for row in free if row.wake > row.seen and row not in found]
-            found += sorted(woken, key=_urgency)[: max(0, limit - len(found))]
-        found = sorted(found, key=_urgency)[:1] if lost else found[:limit]
+        free = [row for row in self.rows.values() if row.lease_us is None]
+        lost = [row for row in self.rows.values() if row.lease_us is not None and row.lease_us < now]
+        if lost:
+            found = sorted(lost, key=urgency)[:1]
+        else:
+            due = sorted((row for row in free if row.due_us is not None and row.due_us <= now), key=urgency)
+            woken = [row for row in free if row.wake > row.seen]
+            found = due[: (limit + 1) // 2 if woken else limit]
+            found += self._in_turn([row for row in woken if row not in found], limit - len(found), turns)
         for row in found:
             row.fence += 1
             row.lease_by, row.lease_us = worker, now + self.lease_us
             self.count_claim(row)
-        return [(row, lost) for row in found]
+        return [(row, bool(lost)) for row in found]
+
+    def _in_turn(self, woken: list[Row], room: int, turns: Turns) -> list[Row]:
+        if not woken or room <= 0:
+            return []
+        oldest = sorted(woken, key=lambda row: (row.submitted_us, row.id.hex))[: turns.oldest_places(room)]
+        candidates = [(row.id, row.release.workflow_id, row.priority, row.submitted_us) for row in woken if row not in oldest]
+        chosen = [self.rows[run_id] for run_id in turns.order(candidates, room - len(oldest))]
+        self.judge.claimed(chosen, [row for row in woken if row not in oldest and row not in chosen])
+        return [*oldest, *chosen]
 
     def count_claim(self, row: Row) -> None:
         row.claims += 1
@@ -161,7 +170,7 @@ class Store:
                 return Refused("record")
         lines, head = chain.seal(
             self._context(row, transition.fence), transition.head, transition.drafts, transition.now,
-            _salts(row, transition.head.seq),
+            salts(row, transition.head.seq),
         )  # fmt: skip
         self.write(transition, lines, head)
         return Committed(head, row.wake)
@@ -383,15 +392,3 @@ class Store:
 
     def _us(self, moment: datetime) -> int:
         return (moment - START) // timedelta(microseconds=1)
-
-
-def _urgency(row: Row) -> tuple[int, int, str]:
-    return (row.priority, row.submitted_us, row.id.hex)
-
-
-def _salts(row: Row, seq: int) -> Iterator[str]:
-    """Fixed: a journal of the same seed has the same bytes."""
-    number = 0
-    while True:
-        number += 1
-        yield hashlib.blake2b(f"{row.id}/{seq}/{number}".encode(), digest_size=16).hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -103,3 +104,15 @@ class Refused:
 
 class Settled(Exception):
     """A person came too late, or decided on something else than what stands."""
+
+
+def urgency(row: Row) -> tuple[int, int, str]:
+    return (row.priority, row.submitted_us, row.id.hex)
+
+
+def salts(row: Row, seq: int) -> Iterator[str]:
+    """Fixed: a journal of the same seed has the same bytes."""
+    number = 0
+    while True:
+        number += 1
+        yield hashlib.blake2b(f"{row.id}/{seq}/{number}".encode(), digest_size=16).hexdigest()

@@ -16,6 +16,7 @@ import orjson
 from audit.drafts import Head
 from orchestration.engine import aside, turn
 from orchestration.engine import state as states
+from orchestration.engine.lease import MAX_CLAIMS, Turns
 from orchestration.engine.planner import CallFailed, EffectAnswered, News, Replied, Taken
 from orchestration.engine.scene import AgentCall, EffectCall, RunFacts, Scene
 from orchestration.engine.state import State
@@ -28,7 +29,6 @@ from tests.simulation.world import SimulatedWorld
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
 
-MAX_CLAIMS: Final = 5  # as in engine.lease
 MAX_TRIES: Final = 20  # as in engine.driver
 CALLS: Final = 20  # in flight at most, as the threads of a real one
 LATER_US: Final = 2_000  # between two steps of a busy worker
@@ -80,6 +80,7 @@ class Worker:
     held: dict[uuid.UUID, Held] = field(default_factory=dict)
     answers: list[tuple[uuid.UUID, int, Replied | EffectAnswered]] = field(default_factory=list)
     renewed_us: int = 0
+    turns: Turns = field(default_factory=Turns)
     waits: int = 0  # token of the wait that an answer cuts short
 
     # --- what wakes it ---
@@ -198,7 +199,7 @@ class Worker:
         if room <= 0 or any(held.is_alone for held in self.held.values()):
             return 0
         self._pass("claim_written")  # dying before the commit of the claim: nothing was taken
-        claimed = self.sim.store.claim(room, f"{self.name}/{self.life}")
+        claimed = self.sim.store.claim(room, f"{self.name}/{self.life}", self.turns)
         for row, was_lost in claimed:
             self.held[row.id] = self._taken(row, was_lost)
         if claimed:
@@ -374,7 +375,7 @@ class Worker:
 
     def _forget(self) -> None:
         self.life += 1
-        self.held, self.answers, self.is_driving, self.waits = {}, [], False, 0
+        self.held, self.answers, self.is_driving, self.waits, self.turns = {}, [], False, 0, Turns()
 
     def _die(self) -> None:
         self._forget()
