@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
+
+FILES_BESIDE_CALLS = 200  # database, logs, libraries, kept connections
 
 _failed: dict[str, str] = {}
 
@@ -42,4 +45,20 @@ def check_agent_modules(app_configs: Sequence[AppConfig] | None, **_: Any) -> li
             id="aegis.E040",
         )
         for name, reason in sorted(_failed.items())
+    ]
+
+
+@register("aegis")
+def check_open_files(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """An isolated call takes two descriptors, one over HTTP takes one."""
+    del app_configs
+    needed, limit = 2 * settings.CALLS_IN_FLIGHT + FILES_BESIDE_CALLS, getrlimit(RLIMIT_NOFILE)[0]
+    if limit >= needed or limit < 0:
+        return []
+    return [
+        Warning(
+            f"{settings.CALLS_IN_FLIGHT} calls in flight may need {needed} open files; this process may have {limit}",
+            hint="Raise the limit (ulimit -n, LimitNOFILE=) or lower AEGIS_CALLS_IN_FLIGHT.",
+            id="aegis.W041",
+        )
     ]

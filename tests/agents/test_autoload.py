@@ -46,3 +46,11 @@ def test_a_module_that_fails_is_a_check_error_that_names_it(tmp_path: Path, monk
 
 def test_the_modules_of_the_settings_load():
     assert autoload.check_agent_modules(None) == []
+
+
+@pytest.mark.parametrize(("calls", "files", "found"), [(64, 1_024, []), (1_000, 1_024, ["aegis.W041"]), (1_000, -1, [])])
+def test_more_calls_than_open_files_is_a_warning(settings, monkeypatch, calls: int, files: int, found: list[str]):
+    settings.CALLS_IN_FLIGHT = calls
+    monkeypatch.setattr(autoload, "getrlimit", lambda _: (files, files))
+
+    assert [warning.id for warning in autoload.check_open_files(None)] == found
