@@ -113,7 +113,7 @@ def test_ids_with_hyphens_are_read_from_brackets():
         ("/spec/steps/0/retry/attempts", "must be at most 20", lambda w: steps_of(w)["extract"]["retry"].update(attempts=99)),
         ("/spec/steps/0/confidence_below/value", "must be at most 1", put("extract", confidence_below=SURE)),
         ("/spec/steps/0/on_failure/broken", "is no error code", put("extract", on_failure={"broken": "fail"})),
-        ("/spec/steps/0/on_failure/timeout", "must be one of fail, compensate", put("extract", on_failure={"timeout": "retry"})),
+        ("/spec/steps/0/on_failure/timeout", "one of fail, compensate", put("extract", on_failure={"timeout": "retry"})),
         ("/spec/steps/0/on_failure/timeout/step", "there is no step 'nix'", put("extract", on_failure=NOWHERE)),
         ("/spec/steps/0/max_visits", "must be at least 1", put("extract", max_visits=0)),
         ("/spec/steps/1/cases/low", "there is no step 'nix'", lambda w: steps_of(w)["triage"]["cases"].update(low="nix")),
