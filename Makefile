@@ -27,7 +27,7 @@ LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt req
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/aegis
 TEST_REDIS_URL    ?= redis://127.0.0.1:6379/9
 
-.PHONY: bench up install test test-postgres test-browser test-faults shared-data lint locks clean help
+.PHONY: bench bench-calls up install test test-postgres test-browser test-faults shared-data lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -55,6 +55,9 @@ shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
 
 bench: .tools/.bench ## the engine beside the raw limit and dbos; ARGS="postgresql --runs 600" (BENCH_DATABASE_URL: the server)
 	.tools/bench/bin/python -m bench.engine $(ARGS)
+
+bench-calls: .venv/.dev ## a thousand calls in flight beside a bare asyncio client; ARGS="sqlite --rounds 5"
+	$(PY) -m bench.calls $(ARGS)
 
 lint: .venv/.dev ## everything that reads the code without running it
 	$(BIN)/ruff check .
