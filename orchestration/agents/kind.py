@@ -68,6 +68,10 @@ class AgentKind(DocumentKind):
             faults.append(Fault("/spec/settings", f"larger than {MAX_SETTINGS_BYTES:,} bytes"))
         return [*faults, *limits.faults(spec)]
 
+    def diff(self, change: Change) -> list[str]:
+        old, new = (document["spec"] if document else None for document in (change.old, change.new))
+        return limits.worded(super().diff(change), old, new, change.key.name)
+
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do, and a
         connector is who answers in its name.

@@ -83,6 +83,10 @@ class CapabilityKind(DocumentKind):
         ]
         return [*faults, *(found or root_faults(spec["parameters"], "/spec/parameters"))]
 
+    def diff(self, change: Change) -> list[str]:
+        old, new = (document["spec"] if document else None for document in (change.old, change.new))
+        return limits.worded(super().diff(change), old, new, change.key.name)
+
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         if change.old == change.new:
             return []

@@ -8,7 +8,7 @@ They are live: the matrix carries them, a change acts on runs that are under way
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -162,6 +162,31 @@ def faults(spec: Mapping[str, Json]) -> list[Fault]:
     if settings.cap < settings.cooldown:
         found.append(Fault("/spec/breaker/cap", f"shorter than the cooldown, {durations.describe(settings.cooldown)}"))
     return found
+
+
+def worded(sentences: Sequence[str], old: Mapping[str, Json] | None, new: Mapping[str, Json] | None, name: str) -> list[str]:
+    """A change told path by path, with its limits in words.
+
+    Args:
+        sentences: as `approvals.governed.describe` tells it.
+        old, new: the specs; None for a document that is new, or removed.
+    """
+    if old is None or new is None:
+        return list(sentences)
+    before, after = limits_of(old), limits_of(new)
+    said = []
+    if before.rate != after.rate:
+        is_, was = (rate_words(rate) if rate else "without limit" for rate in (after.rate, before.rate))
+        said.append(f"{name} may be asked {is_}; before, {was}.")
+    if before.concurrency != after.concurrency:
+        is_, was = (
+            f"{found:,} at once" if found else "any number at once" for found in (after.concurrency, before.concurrency)
+        )
+        said.append(f"{name} may do {is_}; before, {was}.")
+    if before.retries != after.retries:
+        is_, was = (budget_words(found) if found else "without limit" for found in (after.retries, before.retries))
+        said.append(f"{name} may be tried again {is_}; before, {was}.")
+    return [*said, *(sentence for sentence in sentences if not sentence.startswith("spec.limits"))]
 
 
 def widened(old: Mapping[str, Json], new: Mapping[str, Json], name: str) -> list[str]:

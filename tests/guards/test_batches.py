@@ -17,7 +17,7 @@ from tests.engine import house
 from tests.guards import desk
 from tests.guards.desk import submit_many
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 class _Undo(Exception):

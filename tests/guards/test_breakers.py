@@ -15,7 +15,7 @@ from tests.engine import house
 from tests.guards import desk
 from tests.guards.desk import pass_time, submit_many, sweep
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 BROKEN = RuntimeError("it does not answer")
 

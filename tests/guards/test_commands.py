@@ -12,7 +12,7 @@ from orchestration.engine.guards.models import Breaker, Halt
 from orchestration.engine.models import Run
 from tests.engine import house
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def aegis(*words: str) -> tuple[int, str]:

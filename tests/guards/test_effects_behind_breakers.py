@@ -17,7 +17,7 @@ from tests.engine import house
 from tests.guards import desk
 from tests.guards.desk import pass_time, submit_many, sweep
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 sent: list[str] = []
 answers: list[Exception | None] = []

@@ -10,7 +10,7 @@ from orchestration.engine.guards.models import Breaker, Halt, HeldRun
 from tests.engine import house
 from tests.guards.desk import submit_many
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

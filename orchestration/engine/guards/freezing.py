@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from aegis.core import clock, clock_text
 from aegis.core.actors import SYSTEM
@@ -91,15 +91,28 @@ def _thaw_requests(halts: Sequence[Halt], limit: int) -> int:
 def _freeze_items(halts: Sequence[Halt], limit: int) -> int:
     if not halts:
         return 0
-    items = ReviewItem.objects.filter(status__in=_OPEN_ITEMS, frozen_at__isnull=True).select_related("run")
-    changed = 0
-    for item in items.order_by("due_at").iterator(chunk_size=limit):
-        halt = _over_item(halts, item)
-        if halt is not None:
-            changed += in_transaction(lambda pk=item.pk: _freeze_item(pk))  # type: ignore[misc]  # bound now, not later
-        if changed >= limit:
-            break
-    return changed
+    items = ReviewItem.objects.filter(status__in=_OPEN_ITEMS, frozen_at__isnull=True)
+    covered = Q(pk__in=[])
+    for halt in halts:
+        covered |= _covered_items(halt, items)
+    due = items.filter(covered).order_by("due_at").values_list("pk", flat=True)[:limit]
+    return sum(in_transaction(lambda pk=pk: _freeze_item(pk)) for pk in list(due))  # type: ignore[misc]  # bound now
+
+
+def _covered_items(halt: Halt, items: QuerySet[ReviewItem]) -> Q:
+    """The items a halt covers, as a condition. For an agent one look at the steps that have items open, which are few."""
+    match halt.scope:
+        case Halt.Scope.WORKFLOW:
+            return Q(run__workflow=halt.target)
+        case Halt.Scope.AGENT:
+            steps = items.values_list("run__release_id", "step").distinct()
+            found = Q(pk__in=[])
+            for release_id, step in steps:
+                if _agent_of(release_id, step) == halt.name:
+                    found |= Q(run__release=release_id, step=step)
+            return found
+        case _:
+            return Q(pk__isnull=False)
 
 
 def _thaw_items(limit: int) -> int:
@@ -113,7 +126,7 @@ def _over_item(halts: Sequence[Halt], item: ReviewItem) -> Halt | None:
             case Halt.Scope.WORKFLOW:
                 covers = str(item.run.workflow_id) == halt.target
             case Halt.Scope.AGENT:
-                covers = _agent_of(item) == halt.name
+                covers = _agent_of(item.run.release_id, item.step) == halt.name
             case _:
                 covers = True
         if covers:
@@ -121,10 +134,10 @@ def _over_item(halts: Sequence[Halt], item: ReviewItem) -> Halt | None:
     return None
 
 
-def _agent_of(item: ReviewItem) -> str:
-    """The agent whose work a review item is about; "" for a step of people or rules."""
-    definition = releases.load(item.run.release_id).definition
-    step = definition.step(item.step)
+def _agent_of(release_id: UUID, step_id: str) -> str:
+    """The agent whose work the review items of a step are about; "" for a step of people or rules."""
+    definition = releases.load(release_id).definition
+    step = definition.step(step_id)
     if isinstance(step, ActStep):
         step = definition.step(step.source)
     return step.agent if isinstance(step, AgentStep) else ""

@@ -193,8 +193,9 @@ def _wake(guard: str, count: int, now: datetime) -> int:
         return 0
     waiting = HeldRun.objects.filter(guard=guard).filter(Q(woken_at__isnull=True) | Q(woken_at__lte=now - PATIENCE))
     first = list(waiting.order_by("priority", "submitted_at", "run_id").values_list("run_id", flat=True)[:count])
-    # Never wait for a run here: its holder may be in a commit that wants the guard this transaction has locked.
-    rows = Run.objects.filter(pk__in=first, status=Run.Status.HELD).order_by("pk")
+    # Never wait for a run here: its holder may be in a commit that wants the guard this transaction has locked. A run that has
+    # something to read will look anyway, however long the workers take to come to it.
+    rows = Run.objects.filter(pk__in=first, status=Run.Status.HELD, wake__lte=F("seen")).order_by("pk")
     if connection.vendor == "postgresql":
         rows = rows.select_for_update(skip_locked=True)
     ids = list(rows.values_list("pk", flat=True))
