@@ -16,6 +16,7 @@ from orchestration.engine.scene import Scene
 from orchestration.engine.steps import effect
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import Proposal, condition_facts, proposal_faults
+from orchestration.engine.steps.wanted import Wanted
 from orchestration.workflows.definition import ActStep, AgentVersion
 
 
@@ -33,7 +34,7 @@ def begin(scene: Scene, step: ActStep) -> None:
     record = scene.record(proposal["resource"]["type"], proposal["resource"]["id"])
     facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
     verdict = ask(scene, agent, proposal, facts, place=scene.state.outputs.get(step.source, ""))
-    effect.pass_through(scene, effect.Wanted(step, agent, proposal, record, facts, verdict))
+    effect.pass_through(scene, Wanted(step, agent, proposal, record, facts, verdict))
 
 
 def ask(scene: Scene, agent: AgentVersion, proposal: Proposal, facts: Mapping[str, Json], *, place: str) -> Verdict:

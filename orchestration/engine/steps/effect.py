@@ -10,55 +10,23 @@ class it was intended under and the live one allow that, and never with another 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from aegis.core import canonical
 from aegis.core.actors import agent_actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
-from approvals.policies import passes_fast, raised_risk
-from orchestration.authority.verdicts import Matrix, Verdict
+from orchestration.authority.verdicts import Matrix
 from orchestration.engine.planner import MAX_LOSSES, EffectAnswered
-from orchestration.engine.scene import EffectCall, Opening, Patch, RecordSnapshot, Scene
+from orchestration.engine.scene import EffectCall, Patch, Scene
 from orchestration.engine.state import Intent
-from orchestration.engine.steps import guarded
+from orchestration.engine.steps import gating, guarded
 from orchestration.engine.steps.agent import next_attempt_at
-from orchestration.engine.steps.proposals import Proposal, bound_digest, evidence_of, request_digest
+from orchestration.engine.steps.wanted import Wanted, effect_key, marks
 from orchestration.workflows.definition import ActStep, AgentVersion
 
 MAX_RACES = 3  # commits that may lose to another writer of the same record before a person has to look
 REPEATABLE = ("idempotent", "keyed")  # safety classes whose effect may be sent again while nobody knows whether it happened
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An effect that somebody wants now.
-
-    Attributes:
-        step: the `act` step; of what undoes an effect, the step of that effect: its time limit and patience hold for both.
-        facts: what conditions of a policy's fast path see.
-        undoes: key of the effect that this one undoes; "" for an effect of a step.
-    """
-
-    step: ActStep
-    agent: AgentVersion
-    proposal: Proposal
-    record: RecordSnapshot
-    facts: Mapping[str, Json]
-    verdict: Verdict
-    undoes: str = ""
-
-    @property
-    def digest(self) -> str:
-        return bound_digest(self.verdict.capability_digest, self.proposal, self.record.version)
-
-
-def effect_key(scene: Scene) -> str:
-    """run / step / visit / ordinal, of the effect at the cursor: stable over attempts and re-drive. Undoing it has a key of
-    its own."""
-    undoes = scene.state.undoes
-    return f"{undoes}/undo" if undoes else f"{scene.run.id}/{scene.state.step}/{scene.state.visit}/0"
 
 
 def may_repeat(scene: Scene) -> bool:
@@ -94,7 +62,7 @@ def pass_through(scene: Scene, wanted: Wanted) -> None:
     if needs_a_statement(scene):  # whoever sent it here (a retry, a re-drive): it is not sent blindly
         scene.hand_over("effect_unknown")
         return
-    _record_verdict(scene, wanted)
+    gating.record_verdict(scene, wanted)
     verdict, intent = wanted.verdict, scene.state.intent
     if verdict.answer == "deny":
         if may_have_happened(scene):
@@ -107,17 +75,17 @@ def pass_through(scene: Scene, wanted: Wanted) -> None:
         return
     if verdict.answer == "allow":
         carry_out(scene, wanted, approval="")
-    elif (approval := _approval_for(scene, wanted)) is not None:
+    elif (approval := gating.approval_for(scene, wanted)) is not None:
         carry_out(scene, wanted, approval=approval)
-    else:
-        _gate(scene, wanted)
+    elif gating.opens(scene, wanted):
+        carry_out(scene, wanted, approval="")
 
 
 def carry_out(scene: Scene, wanted: Wanted, *, approval: str) -> None:
     """Do it (a local effect, in this very commit) or record the intent to (a remote one)."""
     where = {"step": wanted.step.common.id, "visit": scene.state.visit, "attempt": scene.state.attempt + 1,
              "key": effect_key(scene), "digest": wanted.digest, "approval": approval, "handler": wanted.verdict.handler,
-             **_marks(scene)}  # fmt: skip
+             **marks(scene)}  # fmt: skip
     cause = f"request:{approval}" if approval else ""
     match scene.world.effect_handler(wanted.verdict.handler):
         case "local":
@@ -133,7 +101,7 @@ def absorb(scene: Scene, step: ActStep, answer: EffectAnswered) -> None:
     intent, agent = scene.state.intent, scene.agent_of(step.source)
     capability = intent.capability if intent else ""
     where = {"step": step.common.id, "visit": scene.state.visit, "attempt": answer.attempt, "key": answer.key,
-             **_marks(scene)}  # fmt: skip
+             **marks(scene)}  # fmt: skip
     if not answer.error:
         output = {"result": answer.result}
         scene.emit(
@@ -179,7 +147,7 @@ def lose(scene: Scene) -> None:
     state = scene.state
     scene.emit(
         "effect.lost",
-        {"step": state.step, "visit": state.visit, "attempt": state.attempt, "losses": state.losses + 1, **_marks(scene)},
+        {"step": state.step, "visit": state.visit, "attempt": state.attempt, "losses": state.losses + 1, **marks(scene)},
         agent=_agent(scene),
         capability=state.intent.capability if state.intent else "",
         outcome="lost",
@@ -191,7 +159,7 @@ def unknown(scene: Scene, detail: str, *, duration_ms: int | None = None) -> Non
     state = scene.state
     scene.emit(
         "effect.unknown",
-        {"step": state.step, "visit": state.visit, "attempt": state.attempt, "key": effect_key(scene), **_marks(scene)},
+        {"step": state.step, "visit": state.visit, "attempt": state.attempt, "key": effect_key(scene), **marks(scene)},
         payloads={"detail": {"detail": detail}},
         agent=_agent(scene),
         capability=state.intent.capability if state.intent else "",
@@ -265,93 +233,12 @@ def _send(scene: Scene, wanted: Wanted, where: Mapping[str, Json], cause: str) -
     )
 
 
-def _approval_for(scene: Scene, wanted: Wanted) -> str | None:
-    """The request that lets a gated effect pass: one not used yet, or the one this very key has used up already.
-
-    An approval is consumed once, by a key; a further attempt of the key is the same effect, not another one.
-    """
-    unused, intent = scene.state.approval, scene.state.intent
-    if unused and (unused.digest, unused.policy) == (wanted.digest, wanted.verdict.policy):
-        return unused.request
-    if intent and intent.approval and intent.policy == wanted.verdict.policy:
-        return intent.approval  # its digest was compared before
-    return None
-
-
-def _gate(scene: Scene, wanted: Wanted) -> None:
-    verdict, agent, proposal = wanted.verdict, wanted.agent, wanted.proposal
-    policy = scene.world.policy(verdict.policy)
-    if policy is None or not scene.world.has_voters(verdict.policy):
-        scene.give_up("nobody_eligible")
-        return
-    risk = raised_risk(policy, verdict.risk)
-    place = {"step": scene.state.step, "visit": scene.state.visit, "policy": policy.name, "policy_digest": policy.digest,
-             "digest": wanted.digest}  # fmt: skip
-    if passes_fast(policy, {**wanted.facts, "risk": risk}, locked=bool(verdict.locks)) is True:
-        scene.emit("gate.passed_fast", place, agent=agent, verdict=verdict, capability=verdict.capability, outcome="fast_path")
-        carry_out(scene, wanted, approval="")
-        return
-    request = scene.derived_id("gate", scene.seq + len(scene.drafts))
-    shown = evidence_of(scene)
-    record = wanted.record
-    evidence: dict[str, Json] = {
-        "proposal": dict(proposal),
-        "record": {"type": record.type, "key": record.key, "version": record.version, "body": record.body},
-        "evidence": shown,
-    }
-    scene.emit(
-        "gate.opened",
-        {**place, "request": str(request)},
-        agent=agent,
-        verdict=verdict,
-        capability=verdict.capability,
-        outcome="gate_opened",
-    )
-    scene.openings.append(
-        Opening(
-            id=request,
-            question="effect",
-            subject=f"{scene.run.id}/{scene.state.step}/{scene.state.visit}/{request}",
-            policy=policy.name,
-            digest=request_digest(wanted.digest, policy.digest, shown),
-            risk=risk,
-            capability=proposal["capability"],
-            agent=agent.name,
-            evidence={name: canonical.dump(value) for name, value in evidence.items()},
-            places=tuple(item["place"] for item in shown),
-        )
-    )
-
-
-def _record_verdict(scene: Scene, wanted: Wanted) -> None:
-    verdict = wanted.verdict
-    scene.emit(
-        "verdict.given",
-        {"step": scene.state.step, "visit": scene.state.visit, **verdict.line_data(), **_marks(scene)},
-        actor=agent_actor(wanted.agent.id),
-        payloads={"proposal": dict(wanted.proposal), "facts": dict(wanted.facts), "why": _why(verdict)},
-        agent=wanted.agent,
-        verdict=verdict,
-        capability=verdict.capability,
-        outcome={"allow": "allowed", "gate": "gated", "deny": "denied"}[verdict.answer],
-    )
-
-
-def _why(verdict: Verdict) -> dict[str, Json]:
-    """The verdict explained; may quote facts, so it is a payload."""
-    return {
-        "why": verdict.reason,
-        "errors": list(verdict.errors),
-        "faults": [{"pointer": fault.where, "fault": fault.what} for fault in verdict.faults],
-    }
-
-
 def _diverged(scene: Scene, wanted: Wanted, before: str) -> None:
     """The key was used for something else: whoever got that might take this for a repetition, or that for never sent."""
     scene.emit(
         "effect.diverged",
         {"step": scene.state.step, "visit": scene.state.visit, "attempt": scene.state.attempt, "key": effect_key(scene),
-         "digest": before, "new_digest": wanted.digest, **_marks(scene)},
+         "digest": before, "new_digest": wanted.digest, **marks(scene)},
         payloads={"proposal": dict(wanted.proposal)},
         agent=wanted.agent,
         verdict=wanted.verdict,
@@ -365,7 +252,7 @@ def _refused(scene: Scene, wanted: Wanted, where: Mapping[str, Json], code: str,
     """Nothing happened and nothing will: the record, or a handler that is gone, does not change by waiting."""
     scene.emit(
         "effect.failed",
-        {**{name: where[name] for name in ("step", "visit", "attempt", "key")}, "code": code, "retry_at": "", **_marks(scene)},
+        {**{name: where[name] for name in ("step", "visit", "attempt", "key")}, "code": code, "retry_at": "", **marks(scene)},
         payloads={"detail": {"detail": detail}},
         cause=cause,
         agent=wanted.agent,
@@ -380,7 +267,7 @@ def _conflicted(scene: Scene) -> None:
     races, scene.lost_races = scene.lost_races, 0
     scene.emit(
         "effect.conflicted",
-        {"step": scene.state.step, "visit": scene.state.visit, "attempt": scene.state.attempt + 1, **_marks(scene)},
+        {"step": scene.state.step, "visit": scene.state.visit, "attempt": scene.state.attempt + 1, **marks(scene)},
         outcome="conflict",
     )
     if races >= MAX_RACES:
@@ -395,11 +282,6 @@ def _give_up_not_knowing(scene: Scene) -> None:
         scene.hand_over("effect_unknown")
     else:
         scene.give_up("effect_unknown")
-
-
-def _marks(scene: Scene) -> dict[str, Json]:
-    """On every event of an effect that undoes another: the key of that one."""
-    return {"undoes": scene.state.undoes} if scene.state.undoes else {}
 
 
 def _compensation(scene: Scene, step: ActStep, capability: str) -> dict[str, Json]:

@@ -14,6 +14,7 @@ from orchestration.engine.planner import Message
 from orchestration.engine.scene import PastEffect, Scene, actor_of, written
 from orchestration.engine.steps import act, effect
 from orchestration.engine.steps.proposals import Proposal, condition_facts
+from orchestration.engine.steps.wanted import Wanted, effect_key
 from orchestration.workflows.definition import ActStep
 
 RESTORE = "record.restore"  # the local handler that puts an earlier body back
@@ -44,7 +45,7 @@ def begin(scene: Scene) -> None:
     proposal = _proposal(scene, past)
     facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
     verdict = act.ask(scene, agent, proposal, facts, place="")
-    effect.pass_through(scene, effect.Wanted(step, agent, proposal, record, facts, verdict))
+    effect.pass_through(scene, Wanted(step, agent, proposal, record, facts, verdict))
 
 
 def conclude(scene: Scene) -> None:
@@ -108,7 +109,7 @@ def state_it(scene: Scene, message: Message) -> None:
         {
             "step": state.step,
             "visit": state.visit,
-            "key": effect.effect_key(scene),
+            "key": effect_key(scene),
             "digest": state.intent.digest if state.intent else "",
             "output": message.output,
             "next": "" if state.ending else scene.next_of(step),
@@ -152,7 +153,7 @@ def _moved(scene: Scene) -> None:
     """Somebody changed the record since: putting the earlier body back would silently undo that as well."""
     scene.emit(
         "effect.failed",
-        {"step": scene.state.step, "visit": scene.state.visit, "attempt": scene.state.attempt, "key": effect.effect_key(scene),
+        {"step": scene.state.step, "visit": scene.state.visit, "attempt": scene.state.attempt, "key": effect_key(scene),
          "code": "moved", "retry_at": "", "undoes": scene.state.undoes},
         payloads={"detail": {"detail": "The record was changed after this effect; undoing it would undo that change as well"}},
         capability=scene.state.effects[-1].compensation,

@@ -1,0 +1,94 @@
+"""The gate before an effect: which approval it may rest on, and the question where there is none. Pure."""
+
+from __future__ import annotations
+
+from aegis.core import canonical
+from aegis.core.actors import agent_actor
+from aegis.core.canonical import Json
+from approvals.policies import passes_fast, raised_risk
+from orchestration.authority.verdicts import Verdict
+from orchestration.engine.scene import Opening, Scene
+from orchestration.engine.steps.proposals import evidence_of, request_digest
+from orchestration.engine.steps.wanted import Wanted, marks
+
+
+def record_verdict(scene: Scene, wanted: Wanted) -> None:
+    verdict = wanted.verdict
+    scene.emit(
+        "verdict.given",
+        {"step": scene.state.step, "visit": scene.state.visit, **verdict.line_data(), **marks(scene)},
+        actor=agent_actor(wanted.agent.id),
+        payloads={"proposal": dict(wanted.proposal), "facts": dict(wanted.facts), "why": _why(verdict)},
+        agent=wanted.agent,
+        verdict=verdict,
+        capability=verdict.capability,
+        outcome={"allow": "allowed", "gate": "gated", "deny": "denied"}[verdict.answer],
+    )
+
+
+def approval_for(scene: Scene, wanted: Wanted) -> str | None:
+    """The request that lets a gated effect pass: one not used yet, or the one this very key has used up already.
+
+    An approval is consumed once, by a key; a further attempt of the key is the same effect, not another one.
+    """
+    unused, intent = scene.state.approval, scene.state.intent
+    if unused and (unused.digest, unused.policy) == (wanted.digest, wanted.verdict.policy):
+        return unused.request
+    if intent and intent.approval and intent.policy == wanted.verdict.policy:
+        return intent.approval  # its digest was compared before
+    return None
+
+
+def opens(scene: Scene, wanted: Wanted) -> bool:
+    """Ask people, or pass on the policy's fast path. True if the effect may go on at once."""
+    verdict, agent, proposal = wanted.verdict, wanted.agent, wanted.proposal
+    policy = scene.world.policy(verdict.policy)
+    if policy is None or not scene.world.has_voters(verdict.policy):
+        scene.give_up("nobody_eligible")
+        return False
+    risk = raised_risk(policy, verdict.risk)
+    place = {"step": scene.state.step, "visit": scene.state.visit, "policy": policy.name, "policy_digest": policy.digest,
+             "digest": wanted.digest}  # fmt: skip
+    if passes_fast(policy, {**wanted.facts, "risk": risk}, locked=bool(verdict.locks)) is True:
+        scene.emit("gate.passed_fast", place, agent=agent, verdict=verdict, capability=verdict.capability, outcome="fast_path")
+        return True
+    request = scene.derived_id("gate", scene.seq + len(scene.drafts))
+    shown = evidence_of(scene)
+    record = wanted.record
+    evidence: dict[str, Json] = {
+        "proposal": dict(proposal),
+        "record": {"type": record.type, "key": record.key, "version": record.version, "body": record.body},
+        "evidence": shown,
+    }
+    scene.emit(
+        "gate.opened",
+        {**place, "request": str(request)},
+        agent=agent,
+        verdict=verdict,
+        capability=verdict.capability,
+        outcome="gate_opened",
+    )
+    scene.openings.append(
+        Opening(
+            id=request,
+            question="effect",
+            subject=f"{scene.run.id}/{scene.state.step}/{scene.state.visit}/{request}",
+            policy=policy.name,
+            digest=request_digest(wanted.digest, policy.digest, shown),
+            risk=risk,
+            capability=proposal["capability"],
+            agent=agent.name,
+            evidence={name: canonical.dump(value) for name, value in evidence.items()},
+            places=tuple(item["place"] for item in shown),
+        )
+    )
+    return False
+
+
+def _why(verdict: Verdict) -> dict[str, Json]:
+    """The verdict explained; may quote facts, so it is a payload."""
+    return {
+        "why": verdict.reason,
+        "errors": list(verdict.errors),
+        "faults": [{"pointer": fault.where, "fault": fault.what} for fault in verdict.faults],
+    }
