@@ -179,10 +179,8 @@ def worded(sentences: Sequence[str], old: Mapping[str, Json] | None, new: Mappin
         is_, was = (rate_words(rate) if rate else "without limit" for rate in (after.rate, before.rate))
         said.append(f"{name} may be asked {is_}; before, {was}.")
     if before.concurrency != after.concurrency:
-        is_, was = (
-            f"{found:,} at once" if found else "any number at once" for found in (after.concurrency, before.concurrency)
-        )
-        said.append(f"{name} may do {is_}; before, {was}.")
+        is_, was = (f"{found:,}" if found else "any number" for found in (after.concurrency, before.concurrency))
+        said.append(f"{name} may do {is_} at once; before, {was}.")
     if before.retries != after.retries:
         is_, was = (budget_words(found) if found else "without limit" for found in (after.retries, before.retries))
         said.append(f"{name} may be tried again {is_}; before, {was}.")

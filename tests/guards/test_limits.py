@@ -203,16 +203,14 @@ def test_lowering_a_limit_needs_nobody_else(zoe, ada):
 
 def test_a_change_of_limits_is_told_in_words(zoe, ada):
     house.bootstrap(desk.documents(agent={"limits": {"rate": {"count": 10, "per": "1m"}}}))
-    spec = {
-        "limits": {"rate": {"count": 5, "per": "1m"}, "concurrency": 4, "retries": {"share": 20, "floor": 3, "within": "1m"}}
-    }
-    agent = next(doc for doc in desk.documents(agent=spec) if doc["kind"] == "Agent")
+    limits = {"rate": {"count": 5, "per": "1m"}, "concurrency": 4, "retries": {"share": 20, "floor": 3, "within": "1m"}}
+    agent = next(doc for doc in desk.documents(agent={"limits": limits}) if doc["kind"] == "Agent")
 
     judged = changes.preview([(document_key(agent), agent)], ada)
 
-    assert judged.items[0].sentences == [
+    assert list(judged.items[0].sentences) == [
         "clerk may be asked 5 per 1m; before, 10 per 1m.",
-        "clerk may do 4 at once; before, any number at once.",
+        "clerk may do 4 at once; before, any number.",
         "clerk may be tried again 20 % of its calls, or 3, within 1m; before, without limit.",
     ]
 
