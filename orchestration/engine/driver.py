@@ -190,7 +190,8 @@ class Driver:
         if held.claims > lease.MAX_CLAIMS:
             aside.quarantine(scene, news, claims=held.claims)
             return _Turn(held, scene, None)
-        if held.erased and not scene.state.is_ended and scene.state.phase == "ready":
+        # A run that is ending reads no outputs: what it undoes it looks up by itself, and asks a person if that is gone.
+        if held.erased and not (scene.state.is_ended or scene.state.ending) and scene.state.phase == "ready":
             aside.erased(scene, news)
             return _Turn(held, scene, None)
         return _Turn(held, scene, turn.take(scene, news))
