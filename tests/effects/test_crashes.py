@@ -16,7 +16,7 @@ import pytest
 
 from aegis.core import clock, clock_text
 from audit import chain, journal
-from audit.models import Event
+from audit.models import Event, Payload
 from orchestration.agents.protocol import Done
 from orchestration.engine import deadletters, verbs
 from orchestration.engine.deadletters import Filters
@@ -279,3 +279,23 @@ def _patches_notes() -> None:
         live.compile_and_store(actor=SYSTEM)
 
     in_transaction(work)
+
+
+def test_an_erased_output_holds_up_nobody_who_only_undoes(furnish, sam):
+    furnish([ORDERED[0], ORDERED[1], ORDERED[3]])
+    _patches_notes()
+    Record.objects.create(type="note", key="K-1", version=1, body='{"text":"before"}', updated_at=clock.db_now())
+    regrant("clerk", note__more="", note__restore="")
+    house.answers["plan"] = planned(keep=asked("note.keep", "K-1", text="after"), more=asked("note.more"))
+    run = house.submit(sam)
+    house.drive(run)
+    house.drive(run)
+    assert item_of(run).code == "denied"
+    Payload.objects.filter(stream=run.stream, name="output", seq=3).update(body="", salt="", erased_at=clock.db_now())
+    regrant("clerk", note__restore="allow")
+    deadletters.redrive_many([str(item_of(run).pk)], person=sam, actor=house.actor_for(sam), reason="granted")
+
+    house.drive(run)
+
+    assert run.status == Run.Status.FAILED
+    assert Record.objects.get(key="K-1").version == 3
