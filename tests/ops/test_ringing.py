@@ -281,7 +281,7 @@ UNREADABLE: dict[str, Callable[[], str]] = {
     "a class that is gone": _of_a_class_that_is_gone,
     "rubbish": lambda: "\x00 not signed",
     "nothing": lambda: "",
-    "ten megabytes": lambda: "x" * 10_000_000,
+    "ten megabytes": lambda: _task(args=("x" * 10_000_000,)),
     "a future version": lambda: _task(func="aegis.core.wake.on_something_new"),
     "no task": lambda: str(SignedPackage.dumps(["a", "list"])),
     "a callable of the library": lambda: _task(func="os.system", args=("true",)),

@@ -69,12 +69,9 @@ def is_answered() -> bool:
 
 def nudge() -> None:
     """Ring once after the open transaction commits. Never fails its caller: a dead broker costs latency only."""
-    savepoints = set(connection.savepoint_ids)
-    for known, function, *_ in connection.run_on_commit:
-        # Registered outside the savepoints we are in, so it rings even if they are rolled back.
-        if function is _ring and known <= savepoints:
-            return
-    transaction.on_commit(_ring, robust=True)
+    # One that is registered already covers us: a savepoint whose rollback would take it along encloses us, too.
+    if not any(function is _ring for _, function, *_ in connection.run_on_commit):
+        transaction.on_commit(_ring, robust=True)
 
 
 def send_canary() -> bool:
