@@ -20,6 +20,7 @@ from aegis.core.errors import Overloaded
 # A body carries one payload (at most 256 KiB as stored) and its envelope; escapes may make the text longer than what is stored.
 MAX_BODY_BYTES = 4 * MAX_PAYLOAD_BYTES
 MAX_BATCH_BYTES = 4 * MAX_BODY_BYTES
+PART_BYTES = 64 * 1024
 WAIT_SECONDS = 1.0  # a request is in work for fractions of a second
 
 
@@ -46,9 +47,12 @@ def admitted(request: HttpRequest, caller: str, *, at_most: int) -> Iterator[Non
     with _lock:
         free = settings.BODY_BYTES_IN_FLIGHT - _held.total() - size
         mine = _held[caller] + size
-        if mine > free:
-            raise TooManyBytes(f"{_held.total():,} bytes are in work", retry_after=WAIT_SECONDS)
-        _held[caller] = mine
+        is_room, held = mine <= free, _held.total()
+        if is_room:
+            _held[caller] = mine
+    if not is_room:
+        _pass_over(request, at_most)
+        raise TooManyBytes(f"{held:,} bytes are in work", retry_after=WAIT_SECONDS)
     try:
         yield
     finally:
@@ -56,6 +60,15 @@ def admitted(request: HttpRequest, caller: str, *, at_most: int) -> Iterator[Non
             _held[caller] -= size
             if not _held[caller]:
                 del _held[caller]
+
+
+def _pass_over(request: HttpRequest, at_most: int) -> None:
+    """Read what is being sent and keep nothing of it: a server that answers and hangs up while the client still sends is taken for
+    one that died, and its answer is lost. Who sends more than any request may have is hung up on.
+    """
+    left = at_most
+    while left > 0 and (part := request.read(min(left, PART_BYTES))):
+        left -= len(part)
 
 
 def _length(request: HttpRequest, unknown: int) -> int:
