@@ -218,9 +218,7 @@ def _write_waits(transitions: Sequence[Transition]) -> None:
             _open_request(transition, opening)
         if transition.items:
             waits.open_items(transition.run_id, transition.items, at=transition.at)
-    patches = [(patch, transition) for transition in transitions for patch in transition.patches]
-    for patch, transition in sorted(patches, key=lambda pair: (pair[0].record.type, pair[0].record.key)):
-        _apply(patch, transition)
+    _change_records(transitions)
     try:
         guards.write(*transitions)
     except guards.Moved:  # a probe, a slot or the last of a rate went to somebody else
@@ -293,14 +291,19 @@ def _open_request(transition: Transition, opening: Opening) -> None:
         raise _Drop(NobodyToAsk(opening.policy)) from None
 
 
-def _apply(patch: Patch, transition: Transition) -> None:
-    if not store.compare_and_set(
-        patch.record.type,
-        patch.record.key,
-        expected_version=patch.record.version,
-        body=patch.body,
-        effect_key=patch.effect_key,
-        run_id=transition.run_id,
-        at=transition.at,
-    ):
+def _change_records(transitions: Sequence[Transition]) -> None:
+    changes = [
+        store.Change(
+            type=patch.record.type,
+            key=patch.record.key,
+            expected_version=patch.record.version,
+            body=patch.body,
+            effect_key=patch.effect_key,
+            run_id=transition.run_id,
+            at=transition.at,
+        )
+        for transition in transitions
+        for patch in transition.patches
+    ]
+    if changes and not store.compare_and_set_all(changes):
         raise _Drop(RecordMoved())

@@ -51,6 +51,37 @@ def test_the_loser_of_a_race_writes_nothing_and_is_told(expected: int):
     assert RecordVersion.objects.count() == 2
 
 
+def change(key: str, body: object, *, expected: int, effect: str) -> store.Change:
+    return store.Change("ticket", key, expected, canonical.dump(body), effect, uuid.uuid4(), clock.now())
+
+
+def test_many_records_move_together():
+    apply({"a": 1}, expected=0, effect="1")
+
+    assert store.compare_and_set_all(
+        [
+            change("T-1", {"a": 3}, expected=2, effect="4"),
+            change("T-3", {"c": 1}, expected=0, effect="2"),
+            change("T-1", {"a": 2}, expected=1, effect="3"),
+            change("T-2", {"b": 1}, expected=0, effect="5"),
+        ]
+    )
+
+    assert [store.read("ticket", key) for key in ("T-1", "T-2", "T-3")] == [(3, {"a": 3}), (1, {"b": 1}), (1, {"c": 1})]
+    assert [store.version_of_effect(effect) for effect in "12345"] == [1, 1, 2, 3, 1]
+    assert store.read_version("ticket", "T-1", 2) == {"a": 2}
+
+
+@pytest.mark.parametrize("late", ["T-1", "T-2"])
+def test_one_lost_race_among_many_is_told(late: str):
+    apply({"a": 1}, expected=0, effect="1", key="T-1")
+    expected = {"T-1": 0, "T-2": 7}[late]
+
+    assert not store.compare_and_set_all(
+        [change("T-9", {}, expected=0, effect="2"), change(late, {"a": 2}, expected=expected, effect="3")]
+    )
+
+
 def test_changing_what_does_not_exist_is_a_lost_race():
     assert apply({"a": 1}, expected=4, effect="1") is False
     assert store.read("ticket", "T-1") is None
