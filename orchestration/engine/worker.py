@@ -83,13 +83,20 @@ def drive_for(seconds: float) -> None:
 
 def housekeep() -> None:
     """What time brings: requests past their deadline, denials counted but not flushed, held runs whose turn it is, clocks that
-    halts stop."""
+    halts stop. Each is done even if another breaks: a request that cannot expire must not keep runs held.
+
+    Raises:
+        Exception: the first fault, after the others were done.
+    """
     crash_point("sweeping")
-    gates.expire_due()
-    access.flush_denials()
-    waking.wake_due()
-    freezing.keep()
-    waking.tidy()
+    faults = []
+    for work in (gates.expire_due, access.flush_denials, waking.wake_due, freezing.keep, waking.tidy):
+        try:
+            work()
+        except Exception as fault:
+            faults.append(fault)
+    if faults:
+        raise faults[0]
 
 
 def start() -> None:

@@ -10,6 +10,7 @@ from audit import journal
 from audit.models import Event
 from orchestration.agents.protocol import AgentRequest, Done
 from orchestration.engine import verbs as runs
+from orchestration.engine import worker
 from orchestration.engine.guards import verbs, waking
 from orchestration.engine.guards.models import Halt, HeldRun
 from orchestration.engine.guards.verbs import NotHalted
@@ -272,3 +273,21 @@ def test_a_late_failure_of_the_clerk_is_recorded_while_it_is_halted(notes, as_ad
     house.drive(run)
 
     assert house.types_of(run) == ["run.submitted", "step.started", "step.failed", "review.opened"]
+
+
+def test_a_fault_in_other_housekeeping_does_not_keep_runs_held(notes, as_ada, monkeypatch):
+    row = halt(as_ada)
+    run = house.submit(notes)
+    house.drive(run)
+    resume(row, as_ada)
+    pass_time(seconds=2)
+
+    def broken() -> int:
+        raise RuntimeError("a request that cannot expire")
+
+    monkeypatch.setattr(worker.gates, "expire_due", broken)
+    with pytest.raises(RuntimeError, match="cannot expire"):
+        worker.housekeep()
+    house.drive(run)
+
+    assert run.status == Run.Status.COMPLETED
