@@ -60,7 +60,8 @@ def test_a_poison_agent_is_set_aside_after_five_deaths_and_its_neighbours_finish
 def test_without_any_broker_the_sweep_alone_finishes_everything(tmp_path: Path) -> None:
     todo = plain_orders(NEIGHBOURS)
     with Sink() as sink, stack(tmp_path, AEGIS_TEST_SINK=sink.url, AEGIS_REDIS_URL=databases.DEAD_BROKER) as house:
-        web, sweep = house.web(), house.worker("sweep")
+        # In a folder of its own it hears no bell of this machine either.
+        web, sweep = house.web(), house.worker("sweep", AEGIS_DATA_DIR=str(tmp_path / "elsewhere"))
         web.start()
         sweep.start()
         house.wait_for_web()
