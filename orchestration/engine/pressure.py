@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -40,23 +42,33 @@ def limits() -> Limits:
     return Limits(settings.BACKLOG_LIMIT, settings.BACKLOG_RESERVE, settings.MIN_FREE_BYTES)
 
 
-def admit(person_id: UUID, count: int, *, actor: Actor) -> None:
-    """Let `count` new runs of one person in, or say when to come again. Call it outside a transaction: a refusal is recorded.
+@dataclass(slots=True)
+class Room:
+    """Room that was given to a submission. `used`: how many of its runs were committed."""
+
+    used: int = 0
+
+
+@contextmanager
+def room(person_id: UUID, count: int, *, actor: Actor) -> Iterator[Room]:
+    """Keep room for `count` new runs of one person while they are written, or say when to come again.
+
+    Use it outside a transaction: a refusal is recorded. What was given counts at once, for threads that ask meanwhile.
 
     Raises:
         Overloaded: BacklogFull, ShareFull or SpaceLow.
         TooLarge: so many at once would never be let in.
     """
-    refused = admission.refusal(limits(), _gauge.load(person_id, count), count)
+    refused = _gauge.take(person_id, count)
     if refused is not None:
         refused.retry_after *= 1 + random.uniform(0, SPREAD)
         tell(actor, refused)
         raise refused
-
-
-def let_in(person_id: UUID, count: int) -> None:
-    """`count` runs of one person were committed: they count at once, not only at the next measurement."""
-    _gauge.add(person_id, count)
+    given = Room()
+    try:
+        yield given
+    finally:
+        _gauge.settle(person_id, count, given.used)
 
 
 def forget() -> None:
@@ -67,36 +79,49 @@ def forget() -> None:
 
 @dataclass(slots=True)
 class _Gauge:
-    """What this process last measured, and let in since. Shared by its threads."""
+    """What this process last measured, what it let in since, and what it is about to. Shared by its threads."""
 
     measured_at: float = 0.0
     good_for: float = -1.0
     backlog: int = 0
     owned: Counter[UUID] | None = None  # by requester; None: not asked for
+    taking: Counter[UUID] = field(default_factory=Counter)  # room given, not committed yet; no measurement sees it
     free_bytes: int | None = None
     drained_per_second: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def load(self, person_id: UUID, count: int) -> Load:
+    def take(self, person_id: UUID, count: int) -> Overloaded | None:
+        """Judge and take in one step: of two threads that ask at once, the second must see what the first was given."""
         with self._lock:  # one thread measures, the others wait for its answer instead of asking the same
-            now = clock.monotonic()
-            if now - self.measured_at > self.good_for:
-                self._measure(now)
-            if self.owned is None and self.backlog + count > limits().unquestioned:
-                self.owned = _owned(limits().backlog + 1)
-            own = self.owned[person_id] if self.owned is not None else 0
-            return Load(self.backlog, own, self.free_bytes, self.drained_per_second)
+            refused = admission.refusal(limits(), self._load(person_id, count), count)
+            if refused is None:
+                self.taking[person_id] += count
+            return refused
 
-    def add(self, person_id: UUID, count: int) -> None:
+    def settle(self, person_id: UUID, count: int, used: int) -> None:
         with self._lock:
-            self.backlog += count
+            self.taking[person_id] -= count
+            if not self.taking[person_id]:
+                del self.taking[person_id]
+            self.backlog += used
             if self.owned is not None:
-                self.owned[person_id] += count
+                self.owned[person_id] += used
+
+    def _load(self, person_id: UUID, count: int) -> Load:
+        now = clock.monotonic()
+        if now - self.measured_at > self.good_for:
+            self._measure(now)
+        backlog = self.backlog + self.taking.total()
+        if self.owned is None and backlog + count > limits().unquestioned:
+            self.owned = _owned(limits().backlog + 1)
+        own = self.owned[person_id] + self.taking[person_id] if self.owned is not None else 0
+        return Load(backlog, own, self.free_bytes, self.drained_per_second)
 
     def forget(self) -> None:
         with self._lock:
             self.measured_at, self.good_for, self.backlog = 0.0, -1.0, 0
             self.owned, self.drained_per_second = None, None
+            self.taking.clear()
 
     def _measure(self, now: float) -> None:
         bound = limits().backlog + 1

@@ -9,6 +9,7 @@ transaction, all or none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -183,16 +184,18 @@ class _Batch:
         batch = self._new_batch()
         twins = self._answer_known()
         new = self._new(twins)
-        if new:
-            pressure.admit(self.person.pk, len(new), actor=self.actor)
-        release = releases.load(releases.release_for(self.workflow).pk) if new else None
-        plans = self._plan(release, new) if release else {}
-        refused = {index: answer.error for index, answer in sorted(self.answers.items()) if isinstance(answer, Refused)}
-        if refused and not self.is_partial:
-            self._record(release, refused)
-            raise _joined(refused, len(self.items), place)
-        if plans or batch:
-            self._start(release, plans, batch)
+        # With nothing new there is nothing to make room for: what is known is answered whatever the load.
+        with pressure.room(self.person.pk, len(new), actor=self.actor) if new else nullcontext() as room:
+            release = releases.load(releases.release_for(self.workflow).pk) if new else None
+            plans = self._plan(release, new) if release else {}
+            refused = {index: answer.error for index, answer in sorted(self.answers.items()) if isinstance(answer, Refused)}
+            if refused and not self.is_partial:
+                self._record(release, refused)
+                raise _joined(refused, len(self.items), place)
+            if plans or batch:
+                self._start(release, plans, batch)
+            if room is not None:
+                room.used = len(plans)
         self._record(release, refused)
         for index, first in twins.items():
             answer = self.answers[first]
@@ -267,7 +270,6 @@ class _Batch:
             return starting.start(self.workflow, release, wanted, self.person, self.actor) if release and wanted else []
 
         runs = in_transaction(work)
-        pressure.let_in(self.person.pk, len(runs))
         for index, run in zip(plans, runs, strict=True):
             self.answers[index] = Submitted(run, is_new=True)
 

@@ -73,7 +73,7 @@ def test_claims_measurements_and_pages_do_not_grow_with_it(backlog, settings):
     for sql, plan in plans(asked).items():
         assert not _WHOLE_TABLE.search(plan), f"{sql}\n{plan}"
 
-    measured = statements(lambda: pressure._gauge.load(backlog.pk, 1))
+    measured = statements(lambda: pressure._gauge.take(backlog.pk, 1))
     assert pressure._gauge.backlog == BACKLOG
     for sql, plan in plans(measured).items():
         assert not _WHOLE_TABLE.search(plan), f"{sql}\n{plan}"

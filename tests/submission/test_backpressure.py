@@ -149,9 +149,20 @@ def test_a_measurement_is_good_for_a_second_and_adds_what_it_let_in(client, djan
     submit(client, 0)
     Run.objects.all().update(seen=99)  # drained behind our back
 
-    measured = pressure._gauge.load(Run.objects.get().requester_id, 1)
+    measured = pressure._gauge._load(Run.objects.get().requester_id, 1)
 
     assert measured.backlog == 1  # counted when it came in, not measured again
+
+
+def test_what_is_being_written_counts_for_whoever_asks_meanwhile(client, zoe):
+    with pressure.room(zoe.pk, 30, actor=house.actor_for(zoe)) as room:
+        refusal_of(batch(client, items(20)))
+        assert batch(client, items(10)).status_code == 201
+        room.used = 0  # it came to nothing
+
+    assert batch(client, items(30, first=100)).status_code == 201
+    assert pressure._gauge.taking == {}
+    refusal_of(submit(client, 0))
 
 
 def test_little_space_is_said_before_the_disk_is_full(client, monkeypatch):
