@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from orchestration.agents import http, idle, replies, signing
+from orchestration.agents.exchange import TooMuch
 from orchestration.agents.protocol import Abstain, CallFailed, Done
 from tests.agents.asking import DONE, REQUEST, SECRET, SECRET_NAME, SECRET_TEXT, ScriptedAgent, ask, local, serving, version
+from tests.hostile.server import bomb
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +163,19 @@ def test_a_packing_that_lies_breaks_the_contract(agent: ScriptedAgent, encoding:
 
     assert isinstance(reply, CallFailed)
     assert reply.code == "contract"
+
+
+def test_a_bomb_is_never_unpacked_beyond_the_limit():
+    packed = bomb(b'{"reply":"done","output":"')
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooMuch):
+            http._decoded(packed, ["gzip"])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4 * replies.MAX_REPLY_BYTES
 
 
 @pytest.mark.parametrize(
