@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -16,6 +16,7 @@ from audit.drafts import Head
 from orchestration.engine import turn
 from orchestration.engine.scene import Scene
 from orchestration.engine.steps import effect
+from tests.simulation.plan import Plan, draw
 from tests.simulation.store import Store
 from tests.simulation.tables import Request, Row, Transition
 from tests.simulation.worker import Died, Held, Turn, Worker
@@ -124,17 +125,32 @@ def _sweep_disabled() -> Iterator[Parts]:
     yield {"has_sweep": False}
 
 
-#: name -> (the bug, promises whose violation shows it)
-PLANTS: Final[dict[str, tuple[Callable[[], Any], frozenset[str]]]] = {
-    "fence not checked": (lambda: _store(FenceNotChecked), frozenset({"stale worker"})),
-    "effect key changes per attempt": (_key_changes, frozenset({"effect twice"})),
-    "intent after the call": (_calls_before_commit, frozenset({"intent first"})),
-    "attempts counted after execution": (lambda: _store(CountedAfterExecution), frozenset({"attempts"})),
-    "lost attempts not counted": (_losses_not_counted, frozenset({"attempts"})),
-    "wake lost": (lambda: _store(WakeLost), frozenset({"wake lost", "stuck"})),
-    "unsafe effect retried": (_unsafe_retried, frozenset({"unsafe twice"})),
-    "epoch not checked": (lambda: _store(EpochNotChecked), frozenset({"epoch"})),
-    "commit split in two": (lambda: _store(CommitSplit), frozenset({"chain", "fold"})),
-    "gate decided twice": (lambda: _store(GateDecidedTwice), frozenset({"one outcome"})),
-    "sweep disabled": (_sweep_disabled, frozenset({"stuck"})),
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A bug, the promises whose violation shows it, and what every plan shall hold so that it has its chance soon."""
+
+    plant: Callable[[], Any]
+    promises: frozenset[str]
+    faults: dict[str, Any]
+
+    def plan_for(self, seed: int) -> Plan:
+        return replace(draw(seed), **self.faults)
+
+
+def _plant(plant: Callable[[], Any], *promises: str, **faults: Any) -> Plant:
+    return Plant(plant, frozenset(promises), faults)
+
+
+PLANTS: Final[dict[str, Plant]] = {
+    "fence not checked": _plant(lambda: _store(FenceNotChecked), "stale worker", pause=0.05),
+    "effect key changes per attempt": _plant(_key_changes, "effect twice", answer_lost=0.15),
+    "intent after the call": _plant(_calls_before_commit, "intent first"),
+    "attempts counted after execution": _plant(lambda: _store(CountedAfterExecution), "attempts", poison=0.2),
+    "lost attempts not counted": _plant(_losses_not_counted, "attempts", killer=0.7),
+    "wake lost": _plant(lambda: _store(WakeLost), "wake lost", "stuck", pause=0.1),
+    "unsafe effect retried": _plant(_unsafe_retried, "unsafe twice", answer_lost=0.2),
+    "epoch not checked": _plant(lambda: _store(EpochNotChecked), "epoch", matrix_edits=40, halts=4),
+    "commit split in two": _plant(lambda: _store(CommitSplit), "chain", "fold"),
+    "gate decided twice": _plant(lambda: _store(GateDecidedTwice), "one outcome"),
+    "sweep disabled": _plant(_sweep_disabled, "stuck", nudge_lost=0.3),
 }

@@ -35,6 +35,12 @@ def derived(*parts: object) -> uuid.UUID:
     return uuid.uuid5(NAMESPACE, "/".join(map(str, parts)))
 
 
+@lru_cache(maxsize=1_000)
+def subject(key: str) -> str:
+    """The opaque id of what a run is about."""
+    return str(derived("subject", key))
+
+
 REQUESTER: Final = str(derived("person", "rita"))
 PEOPLE: Final = {str(derived("person", name)): name for name in house.LEADS}
 OWNER: Final = str(derived("person", "ada"))

@@ -77,6 +77,7 @@ class Simulation:
     faults: Counter[str] = field(default_factory=Counter)
     trail: deque[tuple[int, str, Any]] = field(default_factory=lambda: deque(maxlen=TRAIL))
     is_calm: bool = False
+    poison_from: dict[str, int] = field(default_factory=dict)  # key of a run -> the seq from which it kills
     submitted: int = 0
     submitted_us: int = 0
 
@@ -251,8 +252,10 @@ class Simulation:
         """Some runs kill whoever plans them, from some commit on."""
         if not self.plan.poison:
             return False
-        draw = Random(f"{self.seed}/poison/{row.key}")
-        return draw.random() < self.plan.poison and row.seq >= draw.randint(1, 6)
+        if row.key not in self.poison_from:
+            draw = Random(f"{self.seed}/poison/{row.key}")
+            self.poison_from[row.key] = draw.randint(1, 6) if draw.random() < self.plan.poison else 10**9
+        return row.seq >= self.poison_from[row.key]
 
     def us(self, moment: datetime | None) -> int | None:
         return None if moment is None else (moment - START) // timedelta(microseconds=1)
@@ -312,7 +315,8 @@ def simulate(seed: int, plan: Plan | None = None, **parts: Any) -> Result:
     trail: tuple[str, ...] = ()
     try:
         sim.run()
-    except Violation as violation:
+    except Exception as error:
+        violation = error if isinstance(error, Violation) else Violation("unforeseen", f"{type(error).__name__}: {error}")
         promise, detail = violation.promise, str(violation)
         trail = tuple(f"{at / SECOND:10.6f} {what} {about}" for at, what, about in sim.trail)
     digest = hashlib.sha256("\n".join(sim.store.journal).encode()).hexdigest()

@@ -106,6 +106,7 @@ class Store:
             found = due[: (limit + 1) // 2 if woken else limit]
             found += self._in_turn([row for row in woken if row not in found], limit - len(found), turns)
         for row in found:
+            self.judge.taken(row)
             row.fence += 1
             row.lease_by, row.lease_us = worker, now + self.lease_us
             self.count_claim(row)
@@ -387,7 +388,7 @@ class Store:
         release = row.release
         return Context(
             stream=row.stream, scope="workflow", scope_id=str(release.workflow_id), run_id=row.id,
-            subject=str(setting.derived("subject", row.key)), trace=row.id.hex, definition=release.digest, fence=fence,
+            subject=setting.subject(row.key), trace=row.id.hex, definition=release.digest, fence=fence,
         )  # fmt: skip
 
     def _us(self, moment: datetime) -> int:

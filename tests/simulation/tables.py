@@ -37,10 +37,10 @@ class Row:
     seen: int = 0
     due_us: int | None = None
     ended: bool = False
+    stream: str = field(init=False)
 
-    @property
-    def stream(self) -> str:
-        return f"run:{self.id}"
+    def __post_init__(self) -> None:
+        self.stream = f"run:{self.id}"
 
 
 @dataclass(slots=True)
@@ -115,4 +115,4 @@ def salts(row: Row, seq: int) -> Iterator[str]:
     number = 0
     while True:
         number += 1
-        yield hashlib.blake2b(f"{row.id}/{seq}/{number}".encode(), digest_size=16).hexdigest()
+        yield hashlib.blake2b(f"{row.stream}/{seq}/{number}".encode(), digest_size=16).hexdigest()

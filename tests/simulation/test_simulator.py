@@ -6,19 +6,21 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields, replace
 
 import pytest
 
 from aegis.core.faults import CRASH_POINTS
 from tests.simulation import plan, simulator
 from tests.simulation.__main__ import REGRESSIONS, ROOT
+from tests.simulation.plan import Plan
 from tests.simulation.plants import PLANTS
 from tests.simulation.shrink import shrink, told
 from tests.simulation.simulator import simulate
 
 SAMPLE = 300
 CHUNK = 50
-MOST_SEEDS = 400  # in which a planted bug must show
+MOST_SEEDS = 200  # in which a planted bug must show
 
 
 @pytest.mark.parametrize("first", range(0, SAMPLE, CHUNK))
@@ -57,28 +59,40 @@ def test_another_seed_makes_another_journal():
 
 def test_workers_and_callers_die_at_every_named_point():
     assert {*plan.WORKER_POINTS, *plan.CALLER_POINTS} == {*CRASH_POINTS}
+    often = dict.fromkeys(CRASH_POINTS, frozenset({2, 9, 16}))
 
-    faults = sum((simulate(seed).faults for seed in range(SAMPLE, SAMPLE + 120)), Counter())
+    faults = sum((simulate(seed, replace(plan.draw(seed), crashes=often)).faults for seed in range(4)), Counter())
 
     assert {name for name in faults if name.startswith("crash:")} == {f"crash:{point}" for point in CRASH_POINTS}
-    other = {"pause", "gone", "stop", "answer_lost", "answer_twice", "answer_late", "nudge_lost", "nudge_twice", "nudge_late"}
-    assert {*other, "vote_lost", "killer", "matrix edited", "record edited", "clock stepped"} <= faults.keys()
+
+
+def test_every_kind_of_fault_can_be_had():
+    rates = dict.fromkeys((one.name for one in fields(Plan) if one.type == "float" and one.name != "lease_s"), 0.1)
+    everything = replace(plan.draw(1), **rates, workers=3, halts=2, matrix_edits=2, record_edits=2, clock_steps=2)
+
+    results = [simulate(seed, everything) for seed in range(4)]
+
+    assert [result.promise for result in results] == [""] * 4
+    told = {*(rates.keys() - {"poison"}), "halt", "matrix edited", "record edited", "clock stepped"}
+    assert told <= sum((result.faults for result in results), Counter()).keys()
 
 
 @pytest.mark.parametrize("name", PLANTS)
 def test_a_planted_bug_is_seen(name):
-    plant, promises = PLANTS[name]
-    with plant() as parts:
-        seen = next((found for seed in range(MOST_SEEDS) if (found := simulate(seed, **parts)).promise in promises), None)
+    bug = PLANTS[name]
+    with bug.plant() as parts:
+        found = (simulate(seed, bug.plan_for(seed), **parts) for seed in range(MOST_SEEDS))
+        seen = next((result for result in found if result.promise in bug.promises), None)
 
     assert seen is not None, f"{MOST_SEEDS} seeds and none saw it"
-    assert not simulate(seen.seed).promise  # it was the plant
+    assert not simulate(seen.seed, seen.plan).promise  # it was the plant
 
 
 def test_a_failing_plan_is_shrunk_to_what_makes_it_fail():
-    plant, _ = PLANTS["fence not checked"]
-    with plant() as parts:
-        failing = next(result for seed in range(MOST_SEEDS) if (result := simulate(seed, **parts)).promise)
+    bug = PLANTS["fence not checked"]
+    with bug.plant() as parts:
+        found = (simulate(seed, bug.plan_for(seed), **parts) for seed in range(MOST_SEEDS))
+        failing = next(result for result in found if result.promise)
         least = shrink(failing, **parts)
 
     assert least.promise == failing.promise

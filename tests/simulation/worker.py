@@ -211,7 +211,7 @@ class Worker:
         state = states.load(row.state)
         return Held(
             row=row,
-            run=RunFacts(row.id, row.stream, str(setting.derived("subject", row.key)), setting.REQUESTER, row.release),
+            run=RunFacts(row.id, row.stream, setting.subject(row.key), setting.REQUESTER, row.release),
             state=state,
             head=Head(row.seq, row.head),
             fence=row.fence,
