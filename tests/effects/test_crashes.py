@@ -110,7 +110,7 @@ def test_compensation_goes_on_wherever_a_worker_dies(furnish, sam, seed):
 def test_a_changed_record_gets_its_earlier_body_back_once_wherever_a_worker_dies(furnish, sam, seed):
     steps = [ORDERED[0], {"id": "keep", "act": "steps.plan.output.keep", "compensate": True}, ORDERED[3]]
     furnish(steps)
-    _patches_notes()
+    patches_notes()
     Record.objects.create(type="note", key="K-1", version=1, body='{"text":"before"}', updated_at=clock.db_now())
     regrant("clerk", note__more="")
     house.answers["plan"] = planned(keep=asked("note.keep", "K-1", text="after"), more=asked("note.more"))
@@ -127,7 +127,7 @@ def test_a_changed_record_gets_its_earlier_body_back_once_wherever_a_worker_dies
 
 def test_of_two_workers_who_both_think_they_hold_it_one_undoes(furnish, sam):
     furnish([ORDERED[0], ORDERED[1], ORDERED[3]])
-    _patches_notes()
+    patches_notes()
     Record.objects.create(type="note", key="K-1", version=1, body='{"text":"before"}', updated_at=clock.db_now())
     regrant("clerk", note__more="")
     house.answers["plan"] = planned(keep=asked("note.keep", "K-1", text="after"), more=asked("note.more"))
@@ -261,7 +261,7 @@ def test_the_run_whose_lease_was_lost_is_taken_alone(furnish, sam):
     assert list(worker.held) == [poison.pk]
 
 
-def _patches_notes() -> None:
+def patches_notes() -> None:
     """Have `note.keep` change a note instead of making one."""
     from aegis.core import canonical
     from aegis.core.actors import SYSTEM
@@ -283,7 +283,7 @@ def _patches_notes() -> None:
 
 def test_an_erased_output_holds_up_nobody_who_only_undoes(furnish, sam):
     furnish([ORDERED[0], ORDERED[1], ORDERED[3]])
-    _patches_notes()
+    patches_notes()
     Record.objects.create(type="note", key="K-1", version=1, body='{"text":"before"}', updated_at=clock.db_now())
     regrant("clerk", note__more="", note__restore="")
     house.answers["plan"] = planned(keep=asked("note.keep", "K-1", text="after"), more=asked("note.more"))
