@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -122,6 +123,24 @@ def test_at_the_timeout_its_children_and_theirs_are_gone(name: str, marker: str)
     assert time.monotonic() - started < 3
     assert processes(marker) == []
     assert children_of_the_nursery() == []
+
+
+def test_a_call_that_failed_returns_when_its_processes_are_gone():
+    """The nursery is slow on purpose; whoever asks again at once must not meet the first call's process."""
+    ask("hostile-not.good")
+    assert isolated._nursery._process is not None
+    pid = isolated._nursery._process.pid
+    timers = [threading.Timer(0.4, os.kill, (pid, signal.SIGSTOP)), threading.Timer(1.4, os.kill, (pid, signal.SIGCONT))]
+    for timer in timers:
+        timer.start()
+
+    reply = ask(hostile.KINDS["sleeps"], seconds=0.8)
+    left = children_of_the_nursery()
+    for timer in timers:
+        timer.join()
+
+    assert isinstance(reply, CallFailed)
+    assert (reply.code, left) == ("timeout", [])
 
 
 def test_a_daemon_does_not_outlive_its_call():
