@@ -27,7 +27,7 @@ LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt req
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/aegis
 TEST_REDIS_URL    ?= redis://127.0.0.1:6379/9
 
-.PHONY: bench bench-calls up install test test-postgres test-browser test-faults shared-data lint locks clean help
+.PHONY: bench bench-calls up install test test-postgres test-browser test-faults simulate shared-data lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -49,6 +49,9 @@ test-browser: .venv/.dev ## the pages in Chromium (Debian: apt-get install chrom
 
 test-faults: .venv/.dev ## kills real processes
 	$(PY) -m pytest -m "faults and not postgres and not browser" $(ARGS)
+
+simulate: .venv/.dev ## 10,000 seeds of the engine's pure core under fault plans; goes on where it stopped (PART=2/4)
+	$(PY) -m tests.simulation --jobs $(JOBS) --part $(if $(filter command,$(origin PART)),$(PART),1/1) $(ARGS)
 
 shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
 	AEGIS_SHARED_DATA=all $(PY) -m pytest -m shared_data -s $(ARGS)
