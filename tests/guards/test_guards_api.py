@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 
 import pytest
 from django.contrib.auth.models import Group
@@ -20,6 +19,8 @@ from orchestration.engine.guards import verbs
 from orchestration.engine.guards.models import Breaker, Halt
 from tests.engine import house
 from tests.guards.desk import submit_many
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"  # the same in every test process
 
 pytestmark = pytest.mark.django_db
 
@@ -83,7 +84,7 @@ def test_breakers_are_opened_and_closed(notes, ada):
         ("breakers/moon/clerk/open", {"reason": "x"}, (422, "invalid")),
         ("breakers/agent/nobody/open", {"reason": "x"}, (404, "not_found")),
         ("breakers/agent/clerk/open", {"reason": ""}, (422, "invalid")),
-        (f"halts/{uuid.uuid4()}/resume", {"reason": "x"}, (404, "not_found")),
+        (f"halts/{UNKNOWN}/resume", {"reason": "x"}, (404, "not_found")),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_halted(notes, ada, path, body, code):
@@ -110,7 +111,7 @@ def test_to_who_may_not_see_the_agent_its_halt_and_breaker_do_not_exist(notes, r
 
     stands = client_of(root).get("/api/v1/guards").json()
     hidden = post(root, f"halts/{row.pk}/resume", {"reason": "x"})
-    unknown = post(root, f"halts/{uuid.uuid4()}/resume", {"reason": "x"})
+    unknown = post(root, f"halts/{UNKNOWN}/resume", {"reason": "x"})
     hidden_breaker = post(root, "breakers/agent/clerk/close", {"reason": "x"})
     unknown_breaker = post(root, "breakers/agent/nobody/close", {"reason": "x"})
 
