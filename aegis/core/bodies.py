@@ -63,8 +63,8 @@ def admitted(request: HttpRequest, caller: str, *, at_most: int) -> Iterator[Non
 
 
 def _pass_over(request: HttpRequest, at_most: int) -> None:
-    """Read what is being sent and keep nothing of it: a server that answers and hangs up while the client still sends is taken for
-    one that died, and its answer is lost. Who sends more than any request may have is hung up on.
+    """Read what is being sent and keep nothing of it: a server that answers and hangs up while the client still sends is taken
+    for one that died, and its answer is lost. Who sends more than any request may have is hung up on.
     """
     left = at_most
     while left > 0 and (part := request.read(min(left, PART_BYTES))):
