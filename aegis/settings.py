@@ -205,6 +205,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "orchestration.engine.models.Run.Status",
+        "RequestStatus": "approvals.models.ApprovalRequest.Status",
+        "HaltStatus": "orchestration.engine.guards.models.Halt.Status",
+    },
 }
 
 LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)

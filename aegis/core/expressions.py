@@ -120,7 +120,7 @@ def _compile(source: str, variables: tuple[tuple[str, str], ...]) -> Expression:
         where, what = (f"{found[1]}:{found[2]}", found[3]) if found else ("", str(error))
         raise ExpressionInvalid(f"{source!r} at {where}: {what}", faults=[Fault(where, what)]) from None
     path = tuple(source.split(".")) if _PATH.fullmatch(source) else ()
-    return Expression(source, compiled, env, path if path and dict(variables)[path[0]] == "map" else ())
+    return Expression(source, compiled, env, path if path and dict(variables).get(path[0]) == "map" else ())
 
 
 def compile_value(source: str, variables: Mapping[str, VariableType]) -> Expression:
