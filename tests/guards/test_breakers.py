@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from aegis.core.errors import Forbidden, NotFound
 from audit import journal
 from audit.models import Event
@@ -233,6 +233,8 @@ def test_who_may_not_operate_it_is_refused(eager, quinn, root, as_actor):
 
 def test_closing_wakes_at_a_pace(eager, as_ada, monkeypatch):
     monkeypatch.setattr(waking, "BREAKER_PACE", 2)
+    start = clock.db_now()  # it moves only as the test says: a slow machine must not lengthen a stage
+    monkeypatch.setattr(clock, "db_now", lambda: start + desk._offset[0])
     verbs.open_breaker("agent", "clerk", actor=as_ada, reason="one")
     held = submit_many(eager, 5)
     house.drive(*held)
