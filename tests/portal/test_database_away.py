@@ -34,6 +34,7 @@ def test_the_api_answers_503_with_a_problem(olivia, monkeypatch):
     assert json.loads(answer.content)["code"] == "unavailable"
 
 
+@pytest.mark.sqlite  # in its words
 def test_a_page_answers_503_without_asking_the_database(django_assert_num_queries):
     with django_assert_num_queries(0):
         answer = ErrorPages(lambda request: None).process_exception(
@@ -45,6 +46,7 @@ def test_a_page_answers_503_without_asking_the_database(django_assert_num_querie
     assert b"The database is busy" in answer.content
 
 
+@pytest.mark.sqlite
 def test_what_middleware_meets_is_503_too_and_other_faults_stay_500():
     for error, status in (
         (OperationalError("database is locked"), 503),
