@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from aegis.core import clock
 from audit import journal
 from orchestration.agents.protocol import Done
 from orchestration.engine import hand, lease, verbs
+from orchestration.engine.driver import Driver
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.workflows import releases
 from orchestration.workflows.models import WorkflowRelease
@@ -85,3 +88,23 @@ def test_a_run_that_cannot_be_read_fails_in_sight_after_too_many_tries(starter: 
     assert broken.status == Run.Status.FAILED
     assert house.types_of(broken) == ["run.submitted", "run.quarantined", "run.failed"]
     assert journal.verify(f"run:{broken.pk}").is_good
+
+
+def test_while_a_call_that_was_lost_is_made_again_nothing_else_is_taken(starter: Any) -> None:
+    """Should it kill this worker too, whoever waits beside it would be counted as lost with it: five times, and set aside."""
+    suspect = house.submit(starter, {"id": "n-1"})
+    first = Driver(among=[suspect.pk])
+    first._claim()
+    first._advance()  # the call is intended; then its worker dies
+    Run.objects.filter(pk=suspect.pk).update(lease_until=clock.db_now() - timedelta(seconds=1))
+    neighbour = house.submit(starter, {"id": "n-2"})
+    worker = Driver(among=[suspect.pk, neighbour.pk])
+
+    worker._claim()
+    worker._advance()
+
+    assert house.types_of(suspect)[-2:] == ["step.lost", "step.started"]
+    assert not worker.has_room
+    assert list(worker.held) == [suspect.pk]
+    worker.drive()
+    assert set(Run.objects.values_list("status", flat=True)) == {Run.Status.COMPLETED, Run.Status.WAITING_REVIEW}
