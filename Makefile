@@ -27,7 +27,13 @@ LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt req
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/aegis
 TEST_REDIS_URL    ?= redis://127.0.0.1:6379/9
 
-.PHONY: bench bench-calls up install test test-postgres test-browser test-faults simulate shared-data lint locks clean help
+# What `make torture` runs: a part of the whole, on a database, for so long at most.
+PART              ?= 1/20
+DATABASE          ?= sqlite
+MINUTES           ?= 30
+TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
+
+.PHONY: bench bench-calls up install test test-postgres test-browser test-faults test-storms torture torture-table simulate shared-data lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -49,6 +55,16 @@ test-browser: .venv/.dev ## the pages in Chromium (Debian: apt-get install chrom
 
 test-faults: .venv/.dev ## kills real processes
 	$(PY) -m pytest -m "faults and not postgres and not browser" $(ARGS)
+
+test-storms: .venv/.dev ## storms of every fault and the planted bugs, with real processes (DATABASE_URL as test-postgres; minutes)
+	AEGIS_STORMS=1 AEGIS_REDIS_URL=$(TORTURE_REDIS_URL) AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) $(PY) -m pytest tests/faults -m faults -s $(ARGS)
+
+torture: .venv/.dev ## the full counts of faults, one part of many (PART=3/20 DATABASE=postgres MINUTES=30)
+	TEST_DATABASE_URL=$(TEST_DATABASE_URL) TEST_REDIS_URL=$(TORTURE_REDIS_URL) \
+	  $(PY) -m tests.torture.run --part $(PART) --database $(DATABASE) --minutes $(MINUTES) $(ARGS)
+
+torture-table: .venv/.dev ## what the parts found, into docs/torture.md
+	$(PY) -m tests.torture.table
 
 simulate: .venv/.dev ## 10,000 seeds of the engine's pure core under fault plans; goes on where it stopped (PART=2/4)
 	$(PY) -m tests.simulation --jobs $(JOBS) --part $(if $(filter command,$(origin PART)),$(PART),1/1) $(ARGS)

@@ -164,7 +164,6 @@ class Driver:
 
     def _play_wave(self, ready: Sequence[Held]) -> None:
         self.wave.begin()
-        self.wave.foresee({place for held in ready if (place := held.record_ahead())})
         turns: list[_Turn] = []
         for held in ready:
             try:

@@ -16,7 +16,7 @@ from aegis.core.bulk import as_stored
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from audit.drafts import Head
-from orchestration.engine import foresight, inbox
+from orchestration.engine import calls, inbox
 from orchestration.engine import state as states
 from orchestration.engine.commit import DATABASE_GONE
 from orchestration.engine.lease import MAX_CLAIMS, Claimed
@@ -39,7 +39,8 @@ class Held:
         news: what it was not told yet; None = nothing, [] = have a look anyway.
         seen: inbox ordinal consumed by the last commit.
         wake_at_claim: messages up to here were read when it was claimed.
-        is_alone: its lease had been lost; it gets its turn alone, and no other run is taken until it commits.
+        is_alone: its lease had been lost. It gets its turn alone, and no other run is taken until it commits; nor until the
+            call that was lost with its worker is answered: should that kill this one too, who waits would count as lost.
         erased: a payload it needs is gone.
         tries, lost_races, without_voters: of the turn that is being made; commits refused so far, and why.
     """
@@ -70,19 +71,15 @@ class Held:
         scene.lost_races = self.lost_races
         return scene
 
-    def record_ahead(self) -> tuple[str, str] | None:
-        """The record its next turn is likely to ask for, as far as its news tell."""
-        definition = self.run.release.definition
-        try:
-            return foresight.record_ahead(definition, self.state, self.news or (), run_input=self.input, values=self.values)
-        except Exception:  # whatever is wrong with this run shows in its own turn, where it harms no neighbour
-            return None
+    def _may_kill_again(self, scene: Scene) -> bool:
+        call = scene.call or self.call
+        return call is not None and scene.state.losses > 0 and calls.is_inside(call)
 
     def absorb(self, scene: Scene, head: Head) -> None:
         """The scene was committed: it is the truth now."""
         self.seen = max([self.seen, self.wake_at_claim, *scene.consumed])
         self.state, self.values, self.head = scene.state, scene.values, head
-        self.claims, self.is_alone = 0, False
+        self.claims, self.is_alone = 0, self._may_kill_again(scene)
         self.tries, self.lost_races, self.without_voters = 0, 0, frozenset()
 
 
@@ -155,7 +152,7 @@ def _held(run: Claimed, facts: RunFacts, state: State, payloads: Mapping[str, st
         seen=run.seen,
         wake_at_claim=run.wake,
         claims=run.claims,
-        is_alone=run.was_lost,
+        is_alone=run.was_lost or state.losses > 0,
         input=canonical.load(input_body) if input_body else None,
         values={step: canonical.load(payloads[place]) for step, place in state.outputs.items() if payloads.get(place)},
         erased=not input_body or any(not payloads.get(place) for place in state.outputs.values()),

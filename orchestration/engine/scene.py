@@ -276,7 +276,10 @@ class Scene:
 
     def facts(self) -> dict[str, Json]:
         """What expressions see: `input` and `steps.<id>.output|case`."""
-        return facts_of(self.input, self.values, self.state.cases)
+        steps: dict[str, dict[str, Json]] = {step: {"output": value} for step, value in self.values.items()}
+        for step, case in self.state.cases.items():
+            steps.setdefault(step, {})["case"] = case
+        return {"input": self.input, "steps": steps}
 
     def evaluate(self, source: str) -> Json | Failed:
         """What a mapping computes, fit to be recorded and read back: strict reading applies to our own arithmetic too."""
@@ -383,14 +386,6 @@ def actor_of(text: str) -> Actor:
     kind, _, rest = text.partition(":")
     ref, _, auth = rest.partition(":")
     return Actor(kind, ref, auth) if kind in ("user", "agent") else SYSTEM  # type: ignore[arg-type]
-
-
-def facts_of(run_input: Json, values: Mapping[str, Json], cases: Mapping[str, str]) -> dict[str, Json]:
-    """See `Scene.facts`."""
-    steps: dict[str, dict[str, Json]] = {step: {"output": value} for step, value in values.items()}
-    for step, case in cases.items():
-        steps.setdefault(step, {})["case"] = case
-    return {"input": run_input, "steps": steps}
 
 
 def _recordable(value: Json) -> Json | Failed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from aegis.core import canonical, clock
@@ -39,21 +39,15 @@ class Wave:
         self.policies: dict[str, Policy | None] = {}
         self.requesters: dict[str, Mapping[str, Json]] = {}
         self.queues: dict[str, bool] = {}
-        self.records: dict[tuple[str, str], store.Stored | None] = {}
 
     def begin(self) -> None:
         """Read epoch, matrix and clock anew. Two queries."""
         epoch, self.matrix = live.current()
         self.now = clock.db_now()
         self.guards = Looking(self.matrix, self.now)
-        self.queues, self.records = {}, {}
+        self.queues = {}
         if epoch != self.epoch:
             self.epoch, self.policies, self.requesters = epoch, {}, {}
-
-    def foresee(self, places: Collection[tuple[str, str]]) -> None:
-        """Read records that several turns of this wave will ask for. One query; the commit finds out if one moves meanwhile."""
-        if len(places) > 1:
-            self.records = store.read_all(places)
 
 
 class LiveWorld:
@@ -87,8 +81,7 @@ class LiveWorld:
         return known[name]
 
     def record(self, type_: str, key: str) -> RecordSnapshot:
-        known = self._wave.records
-        found = known[type_, key] if (type_, key) in known else store.read(type_, key)
+        found = store.read(type_, key)
         version, body = found if found else (0, None)
         return RecordSnapshot(type=type_, key=key, version=version, body=body)
 

@@ -5,8 +5,7 @@ The lock order puts records after runs and requests; a caller that changes sever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -17,10 +16,7 @@ from django.db import connection, transaction
 from aegis.core import canonical
 from aegis.core.bulk import Rows, as_stored, read_uuid
 from aegis.core.canonical import Json
-from aegis.core.errors import Malformed
 from orchestration.records.models import RecordVersion
-
-_PLACES = Rows({"type": "text", "key": "text"})
 
 
 class Stored(NamedTuple):
@@ -54,21 +50,6 @@ def read(type_: str, key: str) -> Stored | None:
         cursor.execute("SELECT version, body FROM orchestration_record WHERE type = %s AND key = %s", [type_, key])
         row = cursor.fetchone()
     return None if row is None else Stored(row[0], canonical.parse(row[1]))
-
-
-def read_all(places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Stored | None]:
-    """The records at (type, key), None for each that there is not; one that cannot be read is left out. One query, no lock."""
-    found: dict[tuple[str, str], Stored | None] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT v.type, v.key, r.version, r.body FROM {_PLACES.source()}"
-            " LEFT JOIN orchestration_record r ON r.type = v.type AND r.key = v.key",
-            [_PLACES.param(sorted(places))],
-        )
-        for type_, key, version, body in cursor.fetchall():
-            with suppress(Malformed):
-                found[type_, key] = None if version is None else Stored(version, canonical.parse(body))
-    return found
 
 
 def read_version(type_: str, key: str, version: int) -> dict[str, Json] | None:

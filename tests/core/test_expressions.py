@@ -64,7 +64,9 @@ def test_what_is_looked_up_is_a_copy() -> None:
     assert facts["input"] == {"list": [1]}
 
 
-@pytest.mark.parametrize("source", ["input.a + 1", "input['a']", "has(input.a)", "input.a.size()", "n", "-input.a", "1.5", "true", "null"])
+@pytest.mark.parametrize(
+    "source", ["input.a + 1", "input['a']", "has(input.a)", "input.a.size()", "n", "-input.a", "1.5", "true", "null"]
+)
 def test_only_paths_into_maps_are_looked_up(source: str) -> None:
     assert compile_value(source, {**MAPS, "n": "number"})._path == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,7 @@ def house(area_rows: None, sink: Sink) -> Iterator[Sink]:
     founding.found()
     yield sink
     agents.behaviours.clear()
+
+
+#: Minutes of storms and planted bugs, left out of the change-by-change run: `make test-storms`.
+collect_ignore = [] if os.environ.get("AEGIS_STORMS") else ["test_storms.py", "test_planted_bugs.py"]

@@ -34,7 +34,7 @@ def fresh_store(folder: Path) -> Iterator[Store]:
         yield Store(f"sqlite:///{folder / 'stack.sqlite3'}", "")
         return
     name = f"{PREFIX}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    redis_url = _redis_url()
+    redis_url = redis_of_this_process()
     _on_server(f'CREATE DATABASE "{name}"')
     try:
         yield Store(_with_path(os.environ["AEGIS_DATABASE_URL"], name), redis_url)
@@ -69,7 +69,7 @@ def _runs_on_postgres() -> bool:
     return connection.vendor == "postgresql"
 
 
-def _redis_url() -> str:
+def redis_of_this_process() -> str:
     """A database of Redis for this process alone: counted down from the last one, by xdist process."""
     configured = os.environ.get("AEGIS_REDIS_URL", "")
     if not configured:

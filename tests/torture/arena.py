@@ -39,12 +39,19 @@ class Arena:
     history: History = field(default_factory=History)
     orders: list[Order] = field(default_factory=list)
     withdrawn: set[str] = field(default_factory=set)
+    doomed: set[str] = field(default_factory=set)
     strict: bool = False
+    only: str = ""  # the one order whose rest is waited for; "" = all
     told: set[judge.Violation] = field(default_factory=set)
     longest_rest: float = 0.0
 
     def person(self, name: str, port: int = 0, **options: Any) -> Person:
         return Person(name, port or self.port, self.plot.tokens[name], self.history, **options)
+
+    def resettle(self, **variables: str) -> None:
+        """End every process and go on with another environment, as after a restart of the whole machine."""
+        self.nursery.close()
+        self.nursery = Nursery(self.folder, {**self.nursery.env, **variables}).__enter__()
 
     def web(self, port: int = 0, **env: str) -> Process:
         """Start a web process and wait until it listens."""
@@ -91,9 +98,10 @@ class Arena:
     def moving(self) -> list[tuple[Any, ...]]:
         """Runs at which something should still happen by itself or by an approver."""
         rest = ", ".join(f"'{status}'" for status in judge.RESTS)
+        only = f" AND business_key = '{self.only}'" if self.only else ""
         return self.rows(
             "SELECT business_key, status, step, seq, fence, wake, seen, lease_until, claims_since_commit FROM orchestration_run"
-            f" WHERE status NOT IN ({rest}) OR lease_until IS NOT NULL OR wake > seen"
+            f" WHERE (status NOT IN ({rest}) OR lease_until IS NOT NULL OR wake > seen){only}"
         )
 
     def rest(self, seconds: float = REST_SECONDS) -> float:
@@ -115,7 +123,15 @@ class Arena:
     def violations(self) -> list[judge.Violation]:
         """Every broken promise that was not told before."""
         facts = self.nursery.task("tests.torture.facts:tell")
-        case = judge.Case(self.orders, self.history, facts, self.sink.books(), frozenset(self.withdrawn), self.strict)
+        case = judge.Case(
+            self.orders,
+            self.history,
+            facts,
+            self.sink.books(),
+            withdrawn=frozenset(self.withdrawn),
+            doomed=frozenset(self.doomed),
+            strict=self.strict,
+        )
         found = [violation for violation in judge.violations(case) if violation not in self.told]
         self.told.update(found)
         return found
@@ -214,8 +230,11 @@ def arena(
     with ground.plot(server, folder) as plot, Sinkhole(folder, latency=latency, seed=seed) as sink:
         url = database_url.format(name=urlsplit(plot.url).path.lstrip("/")) if database_url else plot.url
         env = ground.environment(url, server.redis_url, folder, {"AEGIS_TEST_SINK": sink.url, **variables})
-        with Nursery(folder, env) as nursery:
-            yield Arena(folder, plot, server.redis_url, sink, nursery, free_port())
+        house = Arena(folder, plot, server.redis_url, sink, Nursery(folder, env).__enter__(), free_port())
+        try:
+            yield house
+        finally:
+            house.nursery.close()
 
 
 def free_port() -> int:

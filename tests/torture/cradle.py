@@ -78,6 +78,13 @@ class Process:
                 raise TimeoutError(f"{self.role} never froze\n{self.log.read_text()[-3000:]}")
             time.sleep(0.005)
 
+    def where(self) -> str:
+        """Where each of its threads is: the end of its log, after it was asked."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(0.2)
+        return self.log.read_text(errors="replace")[-4000:]
+
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
@@ -88,7 +95,7 @@ class Nursery:
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self.folder = folder
         self.processes: list[Process] = []
-        self._env = env
+        self.env = dict(env)
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._program: subprocess.Popen[str] | None = None
@@ -98,7 +105,7 @@ class Nursery:
             self._program = subprocess.Popen(
                 [sys.executable, "-m", "tests.torture.nursery"],
                 cwd=ROOT,
-                env=dict(self._env),
+                env=self.env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -109,6 +116,10 @@ class Nursery:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything that was started from here, at once."""
         assert self._program is not None
         for process in self.processes:
             if process.status is None:
@@ -139,6 +150,12 @@ class Nursery:
         answer = json.loads(out.read_text())
         out.unlink()
         return answer
+
+    def end_all(self, *, but: str) -> None:
+        """Kill every process of another role than this one."""
+        for process in self.processes:
+            if process.role != but and process.status is None:
+                process.kill()
 
     def reap(self, pid: int) -> int:
         status = self._ask({"do": "reap", "pid": pid})["status"]

@@ -16,9 +16,7 @@ from tests.torture.shapes import ALL, Order, orders
 REACH_SECONDS = 20.0
 ORDERS = 6  # per kill
 MAX_PASS: Final = 3
-
-#: What a message of the queue passes; the other points are a web process's or a sweep's.
-IN_NUDGE: Final = ("driven",)
+TRICKLE_SECONDS = 0.25
 
 
 class NotReached(AssertionError):
@@ -44,17 +42,14 @@ def kill_at(arena: Arena, point: str, passes: int, dice: random.Random) -> float
         case "expiry_written":
             _while_expiring(arena, point, todo)
         case _:
-            arena.submit(todo).finish()
-            with Approvers(arena, dice.randrange(10**9)):
-                role = "nudged" if point in IN_NUDGE else "sweep"
-                _expect_death(arena.worker(role, **_dying(point, passes)), point)
+            _while_working(arena, point, passes, todo, dice)
     with one_worker(arena), Approvers(arena, dice.randrange(10**9)):
         return arena.rest()
 
 
 @contextmanager
-def one_worker(arena: Arena) -> Iterator[Process]:
-    process = arena.worker()
+def one_worker(arena: Arena, **env: str) -> Iterator[Process]:
+    process = arena.worker(**env)
     try:
         yield process
     finally:
@@ -76,13 +71,29 @@ def _dying(point: str, passes: int = 1) -> dict[str, str]:
     return {CRASH_AT_VARIABLE: f"{point}:{passes}:KILL"}
 
 
+def _while_working(arena: Arena, point: str, passes: int, todo: list[Order], dice: random.Random) -> None:
+    """A worker dies; until then more work comes in, so that there is a next claim, commit and drive to die in."""
+    asking = [arena.submit(todo)]
+    asking[0].finish()
+    more = orders(dice, f"{len(arena.orders)}-")
+    with Approvers(arena, dice.randrange(10**9)):
+        process = arena.worker(**_dying(point, passes))
+        for _ in range(int(REACH_SECONDS / TRICKLE_SECONDS)):
+            if process.wait(TRICKLE_SECONDS) is not None:
+                break
+            asking.append(arena.submit([next(more)]))
+        expect_death(process, point)
+        for one in asking:
+            one.finish()
+
+
 def _while_submitting(arena: Arena, point: str, passes: int, todo: list[Order]) -> None:
     """The web process dies under its clients, and is started again on the same port; they send again what got no answer."""
     arena.other_port = arena.other_port or free_port()
     dying = arena.web(arena.other_port, **_dying(point, passes))
     asking = arena.submit(todo, port=arena.other_port)
     try:
-        _expect_death(dying, point)
+        expect_death(dying, point)
         dying = arena.web(arena.other_port)
         asking.finish()
     finally:
@@ -93,33 +104,34 @@ def _while_deciding(arena: Arena, point: str, todo: list[Order]) -> None:
     """The web process dies between a vote and its commit; the vote is cast again elsewhere."""
     arena.submit(todo).finish()
     with one_worker(arena):
-        request = _wait_for(lambda: arena.person("lea").get("requests").body["requests"])[0]["id"]
+        request = wait_for(lambda: arena.person("lea").get("requests").body["requests"])[0]["id"]
     arena.other_port = arena.other_port or free_port()
     dying = arena.web(arena.other_port, **_dying(point))
     lea = arena.person("lea", arena.other_port)
     digest = arena.person("lea").get(f"requests/{request}").body["digest"]
     lea.try_once("POST", f"requests/{request}/decisions", {"verdict": "approve", "digest": digest, "reason": "then it dies"})
-    _expect_death(dying, point)
+    expect_death(dying, point)
 
 
 def _while_expiring(arena: Arena, point: str, todo: list[Order]) -> None:
     """The sweep dies while it closes a request whose deadline passed."""
     arena.submit(todo).finish()
     with one_worker(arena):
-        _wait_for(lambda: arena.rows("SELECT 1 FROM approvals_approvalrequest WHERE status = 'open'"))
+        wait_for(lambda: arena.rows("SELECT 1 FROM approvals_approvalrequest WHERE status = 'open'"))
     arena.execute("UPDATE approvals_approvalrequest SET deadline = opened_at WHERE status = 'open'")
-    _expect_death(arena.worker(**_dying(point)), point)
+    expect_death(arena.worker(**_dying(point)), point)
 
 
-def _expect_death(process: Process, point: str) -> None:
+def expect_death(process: Process, point: str) -> None:
     status = process.wait(REACH_SECONDS)
+    where = process.where() if status is None else process.log.read_text(errors="replace")[-3000:]
     process.kill()
     if status != -9:
         how = "is alive" if status is None else f"ended with {status}"
-        raise NotReached(f"{point}: the process {how}\n{process.log.read_text()[-3000:]}")
+        raise NotReached(f"{point}: the process {how}\n{where}")
 
 
-def _wait_for(question: Callable[[], list[Any]], seconds: float = REACH_SECONDS) -> list[Any]:
+def wait_for(question: Callable[[], list[Any]], seconds: float = REACH_SECONDS) -> list[Any]:
     deadline = time.monotonic() + seconds
     while not (found := question()):
         if time.monotonic() > deadline:

@@ -59,13 +59,14 @@ class Person(Client):
         self.book = history
 
     def send(self, method: str, path: str, body: Any = None, *, key: str = "") -> Answer:
-        deadline = time.monotonic() + self.patience_seconds
+        deadline, answer = time.monotonic() + self.patience_seconds, None
         while time.monotonic() < deadline:
             answer = self.try_once(method, path, body, key=key)
             if answer is not None and answer.status not in COME_AGAIN:
                 return answer
             time.sleep(RETRY_PAUSE_SECONDS)
-        raise NoAnswer(f"{method} {path} got no answer in {self.patience_seconds:g} s")
+        last = f"the last one was {answer.status} {answer.body}" if answer else "nobody answered the last try"
+        raise NoAnswer(f"{method} {path} got no answer in {self.patience_seconds:g} s; {last}")
 
     def try_once(self, method: str, path: str, body: Any = None, *, key: str = "") -> Answer | None:
         """One try; None if nobody answered."""
@@ -73,6 +74,8 @@ class Person(Client):
         try:
             answer = self.once(method, path, body, key=key)
         except (OSError, http.client.HTTPException, ValueError):
+            answer = None
+        if answer is not None and answer.body is None:  # the head of an answer whose sender was killed
             answer = None
         status = answer.status if answer else 0
         kept = answer.body if answer and isinstance(answer.body, dict) and method == "POST" else None

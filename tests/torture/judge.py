@@ -40,6 +40,7 @@ class Case:
     Attributes:
         facts: `facts.tell`.
         withdrawn: things whose rights were withdrawn before the effect was intended.
+        doomed: orders whose workers died five times before they could commit anything.
         strict: a plain order must complete: nothing that happened can have worn its attempts out.
     """
 
@@ -48,6 +49,7 @@ class Case:
     facts: Mapping[str, Any]
     books: Books
     withdrawn: frozenset[str] = frozenset()
+    doomed: frozenset[str] = frozenset()
     strict: bool = False
     runs: Mapping[str, Any] = field(init=False)
 
@@ -116,6 +118,8 @@ def _undeclared(case: Case, order: Order, run: Mapping[str, Any]) -> str:
         return "its agent answered nothing that could complete" if order.kind in HANDED_OVER | {"poison": ""} else ""
     if run["status"] == "cancelled":
         return "" if any(row[0] == run["id"] and row[2] == "cancel" for row in case.facts["inbox"]) else "nobody cancelled it"
+    if order.kind == "poison" or order.id in case.doomed:
+        return ""  # `quarantined` judges it
     if run["status"] == "failed":
         return "no step of it says `fail`"
     if not codes:
@@ -128,7 +132,7 @@ def _undeclared(case: Case, order: Order, run: Mapping[str, Any]) -> str:
         "denied": bool(case.withdrawn),
         "effect_unknown": order.kind == "unsafe" or lost >= MAX_LOSSES,
         "quarantined": not case.strict,
-        "agent_error": False,
+        "agent_error": not case.strict and lost >= MAX_LOSSES,  # what the engine says when a call was lost too often
     }
     return "" if expected.get(codes[0], False) else f"review for {codes[0]} after {lost} losses"
 
@@ -144,6 +148,10 @@ def quarantined(case: Case) -> Iterator[str]:
             yield f"{order.key}: poison, and {run['status']} after {types.get('step.lost', 0)} deaths"
         if order.kind == "poison" and types.get("step.started", 0) > MAX_LOSSES:
             yield f"{order.key}: poison, and begun {types['step.started']} times"
+        if order.id in case.doomed:
+            if not types.get("run.quarantined"):
+                yield f"{order.key}: killed {MAX_LOSSES} workers, and tried again"
+            continue
         if order.kind != "poison" and case.strict and types.get("run.quarantined"):
             yield f"{order.key}: {order.kind}, and quarantined"
 

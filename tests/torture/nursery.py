@@ -9,6 +9,7 @@ or WSGI application. What a process makes of itself only once (its incarnation, 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -35,13 +36,6 @@ def cluster() -> None:
     from django.core.management import call_command
 
     call_command("qcluster", skip_checks=True)
-
-
-def nudged() -> None:
-    """What one message of the queue makes a worker do, and nothing else."""
-    from aegis.core import wake
-
-    wake.on_nudge()
 
 
 def web() -> None:
@@ -71,7 +65,7 @@ def task() -> None:
     os.replace(out + ".new", out)
 
 
-ROLES: Mapping[str, Callable[[], None]] = {"sweep": sweep, "cluster": cluster, "nudged": nudged, "web": web, "task": task}
+ROLES: Mapping[str, Callable[[], None]] = {"sweep": sweep, "cluster": cluster, "web": web, "task": task}
 
 
 def main() -> None:
@@ -113,12 +107,10 @@ def _fork(role: str, env: Mapping[str, str], log: str) -> int:
     try:
         _become_own(env, log)
         ROLES[role]()
-    except SystemExit as leaving:
-        os._exit(int(leaving.code or 0))
-    except BaseException:
+    except Exception:
         traceback.print_exc()
-        os._exit(70)
-    os._exit(0)
+        raise SystemExit(70) from None
+    raise SystemExit  # out of `main`: like any program it waits for its threads and children at its end
 
 
 def _become_own(env: Mapping[str, str], log: str) -> None:
@@ -129,13 +121,16 @@ def _become_own(env: Mapping[str, str], log: str) -> None:
     for number, target in ((0, null), (1, file), (2, file)):
         os.dup2(target, number)
     os.environ.update(env)
+    faulthandler.register(signal.SIGUSR1)  # a process that hangs can be asked where (`Process.where`)
 
     from aegis.core import faults
-    from orchestration.engine import lease
+    from orchestration.engine import lease, worker
     from tests.torture import plants
 
     faults.arm(os.environ.get(faults.CRASH_AT_VARIABLE, ""))
-    lease.INCARNATION = uuid.uuid4().hex
+    lease.INCARNATION = f"{os.getpid()}-{uuid.uuid4().hex}"  # the pid tells the harness who holds what
+    if os.environ.get("AEGIS_TEST_HOUSEKEEPING") == "off":
+        worker._keep_house = lambda: None
     random.seed()
     plants.plant(os.environ.get(plants.VARIABLE, ""))
 

@@ -11,6 +11,7 @@ import random
 from pathlib import Path
 from typing import Final
 
+from tests.support import databases
 from tests.torture.ground import Server
 
 REGRESSIONS: Final = Path(__file__).with_name("regressions.txt")
@@ -44,4 +45,4 @@ def server_under_test() -> Server:
 
     if connection.vendor != "postgresql":
         return Server()
-    return Server(os.environ["AEGIS_DATABASE_URL"], os.environ.get("AEGIS_REDIS_URL", ""))
+    return Server(os.environ["AEGIS_DATABASE_URL"], databases.redis_of_this_process())
