@@ -35,12 +35,18 @@ def pragma(name: str, value: int | None = None) -> int:
 def pages() -> Iterator[Any]:
     """Bounds the database to so many pages beyond those it has; None gives it room again."""
     before = pragma("max_page_count")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE filler (x BLOB)")
+        while pragma("freelist_count"):  # pages of earlier tests are free, and would be room beyond the bound
+            cursor.execute("INSERT INTO filler VALUES (zeroblob(65536))")
 
     def bound(beyond: int | None) -> None:
         pragma("max_page_count", before if beyond is None else pragma("page_count") + beyond)
 
     yield bound
     pragma("max_page_count", before)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE filler")
 
 
 @pytest.mark.sqlite
