@@ -28,14 +28,29 @@ class Rows:
         """What to write after FROM; its rows are named `v`, its one parameter is `param`."""
         if connection.vendor == "postgresql":
             return f"json_to_recordset(%s::json) AS v({', '.join(f'{name} {type_}' for name, type_ in self.columns.items())})"
-        fields = ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in self.columns)
+        fields = ", ".join(f"json_extract(value, '$[{index}]') AS {name}" for index, name in enumerate(self.columns))
         return f"(SELECT {fields} FROM json_each(%s)) AS v"
 
     def param(self, rows: Iterable[Sequence[Any]]) -> str:
         """The rows, in the order of the columns; UUIDs and moments as they are."""
         if connection.vendor != "postgresql":
-            rows = [[as_stored(value) for value in row] for row in rows]
+            return self._as_arrays(rows)
         return orjson.dumps([dict(zip(self.columns, row, strict=True)) for row in rows]).decode()
+
+    def _as_arrays(self, rows: Iterable[Sequence[Any]]) -> str:
+        """For SQLite. Most rows share their moments and runs, so each of these is rendered once."""
+        typed = [index for index, type_ in enumerate(self.columns.values()) if type_ in ("uuid", "timestamptz")]
+        known: dict[Any, Any] = {}
+        found = [list(row) for row in rows]
+        for row in found:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{len(row)} values for {len(self.columns)} columns")
+            for index in typed:
+                value = row[index]
+                if value not in known:
+                    known[value] = as_stored(value)
+                row[index] = known[value]
+        return orjson.dumps(found).decode()
 
 
 def as_stored(value: Any) -> Any:
