@@ -20,6 +20,7 @@ from typing import IO, Any, Self, cast
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK_SECONDS = 120.0
+KILL_SECONDS = 20.0
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL to the whole group, and wait for the leader."""
         self.signal(signal.SIGKILL)
-        self.wait(10)
+        assert self.wait(KILL_SECONDS) is not None, f"{self.role} {self.pid} survived SIGKILL"
 
     def end(self, grace_seconds: float = 3.0) -> int | None:
         """SIGTERM to the leader, SIGKILL to what is left of its group. The leader's status."""

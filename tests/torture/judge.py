@@ -234,7 +234,8 @@ def _linear(request: str, status: str, tries: Sequence[Request]) -> Iterator[str
     for vote in won:
         if OUTCOMES[vote.sent["verdict"]] != status:
             yield f"request {request}: {vote.person} was told {vote.sent['verdict']}, but it is {status}"
-    candidates = [vote for vote in tries if vote.status in (0, 200) and OUTCOMES[vote.sent["verdict"]] == status]
+    # 503 as well: whoever lost the answer to a COMMIT cannot know that it stands.
+    candidates = [vote for vote in tries if vote.status in (0, 200, 503) and OUTCOMES[vote.sent["verdict"]] == status]
     by_vote = status in OUTCOMES.values()
     for vote in tries:
         if vote.status == 409:

@@ -19,6 +19,7 @@ import sys
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -103,6 +104,8 @@ def _warm() -> None:
 def _fork(role: str, env: Mapping[str, str], log: str) -> int:
     pid = os.fork()
     if pid:
+        with suppress(PermissionError, ProcessLookupError):
+            os.setpgid(pid, pid)  # here and in the child: whoever is told the pid may kill the group at once
         return pid
     try:
         _become_own(env, log)
@@ -114,7 +117,7 @@ def _fork(role: str, env: Mapping[str, str], log: str) -> int:
 
 
 def _become_own(env: Mapping[str, str], log: str) -> None:
-    os.setsid()
+    os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     null = os.open(os.devnull, os.O_RDWR)
