@@ -72,7 +72,8 @@ def two_deciders(arena: Arena, plant: str, order: str) -> None:
     """Lea's vote is written and not yet committed when Leo votes."""
     arena.submit([Order(order, "gated")]).finish()
     with one_worker(arena):
-        request = wait_for(lambda: arena.person("lea").get("requests").body["requests"])[0]["id"]
+        own = f"run_id = (SELECT id FROM orchestration_run WHERE business_key = '{order}')"
+        request = wait_for(lambda: arena.rows(f"SELECT id FROM approvals_approvalrequest WHERE {own}"))[0][0]
     arena.other_port = arena.other_port or free_port()
     slow = arena.web(arena.other_port, **_at("decision_written", "STOP"), **{VARIABLE: plant})
     quick_port = free_port()
