@@ -33,7 +33,7 @@ DATABASE          ?= sqlite
 MINUTES           ?= 30
 TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 
-.PHONY: bench bench-calls up install test test-postgres test-browser test-faults test-storms torture torture-table simulate shared-data lint locks clean help
+.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -43,6 +43,9 @@ up: .venv/.core ## install what is missing, load the demo, start AEGIS on PORT
 	@exec $(PY) manage.py serve --demo --port $(PORT)
 
 install: .venv/.core ## install only
+
+samples: .venv/.core ## the samples of WORKFLOW with what its agents answer now, as YAML (AS=a person who may start it)
+	@$(PY) manage.py aegis dry-run $(WORKFLOW) --capture --as $(AS)
 
 test: .venv/.dev ## the tests that need nothing but this folder
 	$(PYTEST) -m "not postgres and not browser and not faults" $(ARGS)
@@ -68,6 +71,15 @@ torture-table: .venv/.dev ## what the parts found, into docs/torture.md
 
 simulate: .venv/.dev ## 10,000 seeds of the engine's pure core under fault plans; goes on where it stopped (PART=2/4)
 	$(PY) -m tests.simulation --jobs $(JOBS) --part $(if $(filter command,$(origin PART)),$(PART),1/1) $(ARGS)
+
+generated: .venv/.dev ## 200 made-up workflows on 20 paths each, against the promises; goes on where it stopped (PART=2/4)
+	$(PY) -m tests.generated --definitions 200 --paths 20 --part $(if $(filter command,$(origin PART)),$(PART),1/1) $(ARGS)
+
+fuzz: .venv/.dev ## 100,000 made-up expressions, in processes that may reach for nothing
+	$(PY) -m tests.fuzz --jobs $(JOBS) $(ARGS)
+
+masking: .venv/.dev ## every address with every row it may be about: nobody without the right sees what is masked
+	AEGIS_MASKING=all $(PY) -m pytest tests/masking/test_reading.py -s $(ARGS)
 
 shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
 	AEGIS_SHARED_DATA=all $(PY) -m pytest -m shared_data -s $(ARGS)

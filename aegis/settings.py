@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from aegis.core import env
+from aegis.core import env, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("AEGIS_DATA_DIR", str(BASE_DIR / "var")))
@@ -97,6 +97,9 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.database(env.text("AEGIS_DATABASE_URL", "sqlite:///"), data_dir=DATA_DIR)}
+# The grid of a routing table posts a field per cell (aegis.portal.governed.grids.MAX_FIELDS).
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4_000
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "identity.User"
@@ -223,8 +226,17 @@ BACKLOG_RESERVE = env.number("AEGIS_BACKLOG_RESERVE", 0.2)
 MIN_FREE_BYTES = int(env.number("AEGIS_MIN_FREE_MB", 512) * 2**20)
 DATABASE_MAX_BYTES = int(env.number("AEGIS_DATABASE_MAX_MB", 0) * 2**20)
 BODY_BYTES_IN_FLIGHT = int(env.number("AEGIS_BODY_MB_IN_FLIGHT", 16) * 2**20)
-# Modules that register python agents and effect handlers: the reference workflow's, and what the installation adds.
-AGENT_MODULES = ["examples.support_intake.agents", *env.names("AEGIS_AGENT_MODULES")]
+# Modules that register python agents and effect handlers: those of the reference workflows, and what the installation adds.
+AGENT_MODULES = [
+    "examples.support_intake.agents",
+    "examples.content_pipeline.agents",
+    "examples.qa_release.agents",
+    "examples.ops_incident.agents",
+    "examples.ops_incident.handlers",
+    "examples.invoice_change.agents",
+    "examples.invoice_change.handlers",
+    *env.names("AEGIS_AGENT_MODULES"),
+]
 AGENT_ENVIRONMENT = env.names("AEGIS_AGENT_ENVIRONMENT")  # variables handed to isolated agents beside the usual few
 AGENT_HOSTS = env.names("AEGIS_AGENT_HOSTS")  # origins and networks that HTTP agents may be at beside the public Internet
 
@@ -232,7 +244,7 @@ AGENT_HOSTS = env.names("AEGIS_AGENT_HOSTS")  # origins and networks that HTTP a
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"plain": {"()": "aegis.core.logs.Formatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING")},
     "loggers": {
@@ -241,8 +253,8 @@ LOGGING = {
     },
 }
 
-# Plain tracebacks. Where `rich` is installed structlog would take it: it writes every local variable to the log, payloads and
-# tokens among them, and needs up to a second for one fault.
+# Tracebacks without the errors' own words, which quote payloads. Where `rich` is installed structlog would take it: it writes
+# every local variable to the log, and needs up to a second for one fault.
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
@@ -250,6 +262,6 @@ structlog.configure(
         structlog.processors.StackInfoRenderer(),
         structlog.dev.set_exc_info,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        structlog.dev.ConsoleRenderer(exception_formatter=logs.write_exception),
     ]
 )

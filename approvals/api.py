@@ -12,15 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aegis.core import canonical
-from aegis.core.api import actor_of
+from aegis.core.api import actor_of, body_of
 from aegis.core.errors import Fault, Invalid
 from aegis.core.idempotency import HEADER
 from aegis.identity.authentication import person_of
-from approvals import gates, questions
+from approvals import gates, questions, seen
 from approvals.models import ApprovalRequest, Decision
+from approvals.pages import proving
 
 PAGE = 100
+VERDICTS = tuple(Decision.Verdict.values)
 
 _ID = OpenApiParameter("request_id", UUID, OpenApiParameter.PATH)
 
@@ -110,32 +111,37 @@ class DecisionsView(APIView):
         request=inline_serializer(
             "Decide",
             {
-                "verdict": serializers.ChoiceField(["approve", "reject"]),
+                "verdict": serializers.ChoiceField(VERDICTS),
                 "reason": serializers.CharField(required=False),
                 "digest": serializers.CharField(),
+                "password": serializers.CharField(required=False, help_text="where the policy asks for a recent sign-in"),
             },
         ),
         responses={200: DecidedSerializer},
     )
     def post(self, request: Request, request_id: UUID) -> Response:
-        verdict, reason, digest = _decision(request.data)
+        body = body_of(request, required={"verdict": "text", "digest": "text"}, optional={"reason": "text", "password": "text"})
+        if body["verdict"] not in VERDICTS:
+            raise Invalid("There is no such verdict", faults=[Fault("/verdict", f"must be one of {', '.join(VERDICTS)}")])
         person, actor = person_of(request), actor_of(request)
         decided = gates.decide(
             request_id,
             person=person,
             auth=actor.auth,
-            verdict=verdict,
-            reason=reason,
-            seen_digest=digest,
+            verdict=body["verdict"],
+            reason=body.get("reason", ""),
+            seen_digest=body["digest"],
             key=request.headers.get(HEADER),
+            proved_at=proving.proved_at(request._request, person, body.get("password", "")),
         )
         vote = Decision.objects.filter(request=decided, person=person).latest("at")
         return Response({**RequestSerializer(decided).data, "decision": DecisionSerializer(vote).data})
 
 
 def _detail(row: ApprovalRequest, request: Request) -> dict[str, Any]:
-    live = questions.get(row.question).live(row.subject)
-    eligible = gates.eligibility(row, person_of(request), live=live)
+    whole = questions.get(row.question).live(row.subject)
+    live = seen.live(request.user, row, whole)
+    eligible = gates.eligibility(row, person_of(request), live=whole)
     return {
         "request": RequestSerializer(row).data,
         "title": live.title,
@@ -145,22 +151,6 @@ def _detail(row: ApprovalRequest, request: Request) -> dict[str, Any]:
         "may_decide": eligible.may,
         "because": eligible.sentence,
     }
-
-
-def _decision(data: Any) -> tuple[str, str, str]:
-    if not isinstance(data, dict):
-        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
-    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {"verdict", "reason", "digest"})]
-    if data.get("verdict") not in ("approve", "reject"):
-        faults.append(Fault("/verdict", "must be approve or reject"))
-    if not isinstance(data.get("reason", ""), str):
-        faults.append(Fault("/reason", "must be text"))
-    if not isinstance(data.get("digest"), str):
-        faults.append(Fault("/digest", "must be the digest of the request as you read it"))
-    if faults:
-        raise Invalid("The decision is not complete", faults=faults)
-    canonical.check_value(data)
-    return data["verdict"], data.get("reason", ""), data["digest"]
 
 
 urlpatterns = [

@@ -48,12 +48,17 @@ class ChangeQuestion(Question):
         sets = ChangeSet.objects.in_bulk([UUID(request.subject) for request in requests])
         return {request.pk: _title(_names(sets[UUID(request.subject)])) for request in requests}
 
-    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
+    def is_locked(self, request: ApprovalRequest) -> bool:
+        return True  # a guarded change is looked at by itself
+
+    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor, reason: str = "") -> None:
         change_set = ChangeSet.objects.select_related("author").get(pk=request.subject)
         cause = f"{request.stream}/{request.seq}"
         if outcome == "approved":
-            reason = gates.evidence_of(request).get("reason")
-            changes.apply_approved(change_set, reason=canonical.parse(reason) if reason else "", cause=cause)
+            why = gates.evidence_of(request).get("reason")
+            changes.apply_approved(change_set, reason=canonical.parse(why) if why else "", cause=cause)
+        elif outcome == "withdrawn":
+            changes.take_back(change_set, actor, reason)
         else:
             changes.reject(change_set, outcome, cause)
 

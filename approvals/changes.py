@@ -23,7 +23,7 @@ from aegis.identity.models import User
 from aegis.identity.principals import require_live, stated
 from approvals import gates, policies, previews, tally, trail
 from approvals.errors import AlreadyBootstrapped, ChangeInvalid, GuardedChange, NothingToChange
-from approvals.models import ApprovalPolicy, ApprovalRequest, ChangeSet, DocumentVersion
+from approvals.models import ApprovalPolicy, ChangeSet, DocumentVersion
 from approvals.previews import Item, Preview
 from audit import access
 
@@ -123,11 +123,17 @@ def withdraw(change_id: UUID, *, actor: Actor, reason: str) -> ChangeSet:
             raise Conflict(f"The change set is {change_set.get_status_display()}")
         now = clock.db_now()
         gates.withdraw(change_set.pk, actor, why, now)
-        _settle(change_set, Status.WITHDRAWN, now)
-        trail.record_withdrawn(change_set, actor, why, now)
+        take_back(change_set, actor, why)
         return change_set
 
     return in_transaction(work)
+
+
+def take_back(change_set: ChangeSet, actor: Actor, reason: str) -> None:
+    """Its author withdrew it, or the request for its approval. Inside that transaction, which closes the request."""
+    now = clock.db_now()
+    _settle(change_set, Status.WITHDRAWN, now)
+    trail.record_withdrawn(change_set, actor, reason, now)
 
 
 def apply_approved(change_set: ChangeSet, *, reason: str, cause: str) -> None:
@@ -303,8 +309,3 @@ def _go_stale(change_set: ChangeSet, code: str, faults: list[str], now: datetime
 def _settle(change_set: ChangeSet, status: Status, now: datetime) -> None:
     change_set.status, change_set.settled_at = status, now
     change_set.save(update_fields=["status", "settled_at"])
-
-
-def request_of(change_set: ChangeSet) -> ApprovalRequest | None:
-    """The request that asks about a proposed change set, if one was opened."""
-    return ApprovalRequest.objects.filter(pk=change_set.pk).first()

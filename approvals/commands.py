@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from aegis.core import commands, manifests
-from aegis.core.actors import user_actor
 from aegis.core.canonical import Json
 from aegis.core.commands import Terminal
 from aegis.core.errors import AegisError, Invalid, NotFound
 from aegis.core.kinds import Key, all_kinds, get_kind
 from aegis.core.manifests import Manifest
+from aegis.identity import cli
 from aegis.identity.models import User
-from approvals import changes
+from approvals import changes, schemas
 from approvals.changes import Preview
 from approvals.errors import ChangeInvalid, NothingToChange
 from approvals.models import ChangeSet
@@ -34,13 +35,14 @@ def register() -> None:
     """Called from `AppConfig.ready()`."""
     commands.register("plan", "Say what manifests would change, and what speaks against it.", _plan_arguments, plan)
     commands.register("apply", "Apply manifests, or ask for their approval.", _apply_arguments, apply)
+    commands.register("schema", "Write the JSON Schema of a kind, for editors.", _schema_arguments, schema)
     commands.register("export", "Write configuration as manifests.", _export_arguments, export)
 
 
 def plan(options: dict[str, Any], terminal: Terminal) -> int:
     """Change nothing; 1 if something speaks against the change."""
     found, documents = _documents(options)
-    user = _person(options["as"]) if options["as"] else None
+    user = cli.person_named(options["as"]) if options["as"] else None
     judged = changes.preview(documents, user)
     return _show(judged, found, terminal)
 
@@ -55,7 +57,7 @@ def apply(options: dict[str, Any], terminal: Terminal) -> int:
     elif not options["as"] or not options["reason"]:
         raise Invalid("Say who and why: --as USERNAME --reason TEXT (or --bootstrap for the first configuration)")
     else:
-        user = _person(options["as"])
+        user = cli.person_named(options["as"])
     judged = changes.preview(documents, user)
     code = _show(judged, found, terminal)
     if code or judged.is_empty:
@@ -78,10 +80,10 @@ def apply(options: dict[str, Any], terminal: Terminal) -> int:
 
 
 def export(options: dict[str, Any], terminal: Terminal) -> int:
-    """All documents, those of a kind, or one, in the order in which they are applied."""
+    """All documents that mean the same elsewhere, those of a kind, or one, in the order in which they are applied."""
     wanted = str(options["what"] or "")
     kind_name, _, name = wanted.partition("/")
-    kinds = [get_kind(kind_name)] if kind_name else all_kinds()
+    kinds = [get_kind(kind_name)] if kind_name else [kind for kind in all_kinds() if kind.is_portable]
     names = {kind.name: [name] if name else kind.names() for kind in kinds}
     documents = [kind.dump(one) for kind in kinds for one in names[kind.name]]
     if name and documents == [None]:
@@ -93,7 +95,22 @@ def export(options: dict[str, Any], terminal: Terminal) -> int:
 def _apply(documents: Documents, user: User | None, reason: str) -> ChangeSet:
     if user is None:
         return changes.bootstrap(documents, reason=reason) if reason else changes.bootstrap(documents)
-    return changes.propose(documents, author=user, actor=user_actor(user.pk, auth="cli"), reason=reason)
+    return changes.propose(documents, author=user, actor=cli.actor_for(user), reason=reason)
+
+
+def schema(options: dict[str, Any], terminal: Terminal) -> int:
+    """The schema of one kind, of all kinds into a folder, or of any document."""
+    if options["out"]:
+        folder = Path(options["out"])
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in all_kinds():
+            (folder / f"{kind.name}.schema.json").write_text(schemas.as_text(kind.schema), encoding="utf-8")
+        terminal.note(f"{len(all_kinds())} schemas written to {folder}.")
+    elif options["kind"]:
+        terminal.out.write(schemas.as_text(get_kind(options["kind"]).schema))
+    else:
+        terminal.out.write(schemas.as_text(schemas.of_any_document()))
+    return GOOD
 
 
 def _show(judged: Preview, found: dict[Key, Manifest], terminal: Terminal) -> int:
@@ -148,13 +165,6 @@ def _key(text: str) -> Key:
     return Key(kind, name)
 
 
-def _person(username: str) -> User:
-    person = User.objects.filter(username=username, is_active=True).first()
-    if person is None:
-        raise NotFound(f"There is no active person {username!r}")
-    return person
-
-
 def _plan_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="FILE|DIR")
     parser.add_argument("--remove", action="append", default=[], metavar="KIND/NAME", help="remove a document")
@@ -167,6 +177,11 @@ def _apply_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--as", default="", metavar="USERNAME", help="the person who proposes")
     parser.add_argument("--reason", default="", help="why; recorded")
     parser.add_argument("--bootstrap", action="store_true", help="the first configuration of an installation, by the system")
+
+
+def _schema_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("kind", nargs="?", default="", metavar="KIND", help="such as Workflow; left out: of any document")
+    parser.add_argument("--out", default="", metavar="DIR", help="write one file for every kind instead")
 
 
 def _export_arguments(parser: ArgumentParser) -> None:

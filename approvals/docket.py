@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,8 +17,9 @@ from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError
 from aegis.identity.models import User
+from approvals import timers
 from approvals.errors import NotEligible
-from approvals.models import ApprovalRequest, Decision
+from approvals.models import ApprovalRequest, Decision, Delegation
 from approvals.policies import Policy
 from approvals.questions import Halted, Outcome
 from audit import journal
@@ -29,13 +31,34 @@ Status = ApprovalRequest.Status
 _STATUS: Mapping[Outcome, Status] = {
     "approved": Status.APPROVED,
     "rejected": Status.REJECTED,
+    "changes_requested": Status.CHANGES_REQUESTED,
     "expired": Status.EXPIRED,
     "withdrawn": Status.WITHDRAWN,
 }
+_STAGE_FIELDS = ("stage", "stage_since", "escalated", "next_at")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def open_(request: ApprovalRequest, actor: Actor, evidence: Mapping[str, bytes], bound: Collection[str], *, cause: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a vote is signed with, beside the digest.
+
+    Attributes:
+        name: the person's, as it was then.
+        meaning: what the act means, in one sentence.
+        proved_at: when the person last proved who it is; None if that is not known.
+        seconds_open: how long the page had been open; None if it was not decided on a page.
+    """
+
+    name: str
+    meaning: str
+    proved_at: datetime | None = None
+    seconds_open: int | None = None
+
+
+def open_(
+    request: ApprovalRequest, actor: Actor, evidence: Mapping[str, bytes], bound: Collection[str], policy: Policy, *, cause: str
+) -> None:
     """Insert the row with its first line, `request.opened`."""
     data: dict[str, Json] = {
         "question": request.question,
@@ -48,6 +71,7 @@ def open_(request: ApprovalRequest, actor: Actor, evidence: Mapping[str, bytes],
         "bound": sorted(bound),
     }
     _append(request, request.opened_at, _draft(request, "request.opened", actor, data, evidence, cause=cause))
+    request.next_at = _next_moment(request, policy)
     request.save(force_insert=True)
     bind(request, bound)
 
@@ -78,6 +102,8 @@ def record_vote(
     reason: str,
     now: datetime,
     *,
+    signature: Signature,
+    delegation: Delegation | None = None,
     key: str | None = None,
 ) -> str:
     """Write the vote as a row and as `decision.made`; returns its place, "<stream>/<seq>"."""
@@ -88,7 +114,15 @@ def record_vote(
         "policy": policy.name,
         "digest": request.digest,
     }
-    payloads = {"reason": canonical.dump(reason)} if reason else {}
+    if signature.seconds_open is not None:
+        data["seconds_open"] = signature.seconds_open
+    if signature.proved_at is not None:
+        data["proved_at"] = clock_text.render(signature.proved_at)
+    if delegation is not None:
+        data |= {"seat": str(delegation.delegator_id), "delegation": str(delegation.pk)}
+    payloads = {"signature": canonical.dump({"name": signature.name, "meaning": signature.meaning})}
+    if reason:
+        payloads["reason"] = canonical.dump(reason)
     _append(request, now, _draft(request, "decision.made", actor, data, payloads, outcome=str(verdict.label)))
     request.save(update_fields=["seq", "head"])
     Decision.objects.create(
@@ -100,6 +134,12 @@ def record_vote(
         at=now,
         seq=request.seq,
         idempotency_key=key,
+        delegation=delegation,
+        name=signature.name,
+        meaning=signature.meaning,
+        auth=actor.auth,
+        proved_at=signature.proved_at,
+        seconds_open=signature.seconds_open,
     )
     return f"{request.stream}/{request.seq}"
 
@@ -125,7 +165,7 @@ def refuse(
     request.save(update_fields=["seq", "head"])
 
 
-def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], now: datetime) -> None:
+def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:
     """What was signed moved: void the votes and bind the request to what stands, from its first stage. The deadline stays."""
     votes = list(Decision.objects.filter(request=request, is_void=False).order_by("seq"))
     policy_digest = request.policy.digest
@@ -146,16 +186,17 @@ def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], now: d
     }
     _append(request, now, *voided, _draft(request, "request.rebound", SYSTEM, data))
     Decision.objects.filter(pk__in=[vote.pk for vote in votes]).update(is_void=True)
-    request.digest, request.policy_digest, request.stage = digest, policy_digest, 0
-    request.save(update_fields=["digest", "policy_digest", "stage", "seq", "head"])
+    request.digest, request.policy_digest = digest, policy_digest
+    _begin_stage(request, policy, 0, now)
+    request.save(update_fields=["digest", "policy_digest", *_STAGE_FIELDS, "seq", "head"])
     bind(request, bound)
 
 
 def pass_stage(request: ApprovalRequest, policy: Policy, following: int, cause: str, now: datetime) -> None:
     """Go on with the next stage."""
     _append(request, now, _stage_passed(request, policy, cause))
-    request.stage = following
-    request.save(update_fields=["stage", "seq", "head"])
+    _begin_stage(request, policy, following, now)
+    request.save(update_fields=[*_STAGE_FIELDS, "seq", "head"])
 
 
 def settle(
@@ -185,14 +226,50 @@ def freeze(request: ApprovalRequest, halted: Halted, now: datetime) -> None:
     request.save(update_fields=["status", "frozen_at", "seq", "head"])
 
 
-def thaw(request: ApprovalRequest, now: datetime) -> None:
-    """Open again; the deadline moves on by the time it stood."""
+def thaw(request: ApprovalRequest, policy: Policy, now: datetime) -> None:
+    """Open again; the deadline, and what is due before it, moves on by the time it stood."""
     stood = max(now - request.frozen_at, timedelta(0)) if request.frozen_at else timedelta(0)
     request.deadline += stood
+    request.stage_since += stood
     data: dict[str, Json] = {"seconds": int(stood.total_seconds()), "deadline": clock_text.render(request.deadline)}
     _append(request, now, _draft(request, "request.thawed", SYSTEM, data))
     request.status, request.frozen_at = Status.OPEN, None
-    request.save(update_fields=["status", "frozen_at", "deadline", "seq", "head"])
+    request.next_at = _next_moment(request, policy)
+    request.save(update_fields=["status", "frozen_at", "deadline", "stage_since", "next_at", "seq", "head"])
+
+
+def escalate(request: ApprovalRequest, policy: Policy, now: datetime) -> None:
+    """Put the next escalation of the stage in force. The caller sets the timer."""
+    stage = policy.stages[request.stage]
+    step = stage.escalations[request.escalated]
+    data: dict[str, Json] = {
+        "stage": request.stage + 1,
+        "level": request.escalated + 1,
+        "groups": list(step.groups),
+        "instead": step.instead,
+    }
+    _append(request, now, _draft(request, "request.escalated", SYSTEM, data))
+    request.escalated += 1
+    request.save(update_fields=["escalated", "seq", "head"])
+
+
+def remind(request: ApprovalRequest, policy: Policy, reminders: int, now: datetime) -> None:
+    """Remind those who may decide now; `reminders` are then done. The caller sets the timer."""
+    data: dict[str, Json] = {
+        "reminder": reminders,
+        "of": len(policy.reminders),
+        "groups": list(policy.stages[request.stage].asked(request.escalated)),
+        "seconds_left": int((request.deadline - now).total_seconds()),
+    }
+    _append(request, now, _draft(request, "request.reminded", SYSTEM, data))
+    request.reminded = reminders
+    request.save(update_fields=["reminded", "seq", "head"])
+
+
+def set_timer(request: ApprovalRequest, policy: Policy) -> None:
+    """When the sweep looks at it next."""
+    request.next_at = _next_moment(request, policy)
+    request.save(update_fields=["next_at"])
 
 
 def withdraw(request: ApprovalRequest, actor: Actor, reason: str, now: datetime) -> None:
@@ -200,6 +277,39 @@ def withdraw(request: ApprovalRequest, actor: Actor, reason: str, now: datetime)
     data: dict[str, Json] = {"policy": request.policy.name, "digest": request.digest}
     payloads = {"reason": canonical.dump(reason)} if reason else {}
     _close(request, "withdrawn", [_draft(request, "request.withdrawn", actor, data, payloads, outcome="withdrawn")], now)
+
+
+def claim(request: ApprovalRequest, person: User | None, actor: Actor, reason: str, now: datetime) -> None:
+    """Say who is at it; None: nobody any more."""
+    before = str(request.claimed_by_id) if request.claimed_by_id else ""
+    event = "request.released" if person is None else "request.claimed" if str(person.pk) == actor.ref else "request.reassigned"
+    data: dict[str, Json] = {"before": before, "by": str(person.pk) if person else ""}
+    payloads = {"reason": canonical.dump(reason)} if reason else {}
+    _append(request, now, _draft(request, event, actor, data, payloads))
+    request.claimed_by, request.claimed_at = person, now if person else None
+    request.save(update_fields=["claimed_by", "claimed_at", "seq", "head"])
+
+
+def comment(request: ApprovalRequest, actor: Actor, text: str, now: datetime) -> None:
+    _append(request, now, _draft(request, "request.commented", actor, {}, {"comment": canonical.dump(text)}))
+    request.save(update_fields=["seq", "head"])
+
+
+def _begin_stage(request: ApprovalRequest, policy: Policy, stage: int, now: datetime) -> None:
+    """Ask `stage` from now on. The caller saves `_STAGE_FIELDS`."""
+    request.stage, request.stage_since, request.escalated = stage, now, 0
+    request.next_at = _next_moment(request, policy)
+
+
+def _next_moment(request: ApprovalRequest, policy: Policy) -> datetime | None:
+    return timers.next_moment(
+        policy,
+        stage=request.stage,
+        since=request.stage_since,
+        escalated=request.escalated,
+        deadline=request.deadline,
+        reminded=request.reminded,
+    )
 
 
 def _close(request: ApprovalRequest, outcome: Outcome, drafts: Sequence[Draft], now: datetime) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from aegis.identity.models import User
-from approvals.models import ApprovalRequest, Decision
-from approvals.policies import Policy, listed
-from approvals.tally import Vote
+from approvals.models import ApprovalRequest, Decision, Delegation
+from approvals.policies import Policy, at_level
+from approvals.policy_words import listed
+from approvals.tally import Tally, Vote, tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,21 @@ class Eligibility:
     Attributes:
         refusal: "" or the machine's word for why not: settled, expired, inactive, bound, voted, group.
         groups: the groups that may decide in the stage now voting.
+        delegation: under which the person would decide in another's place; None for himself.
     """
 
     may: bool
     sentence: str
     groups: tuple[str, ...]
     refusal: str = ""
+    delegation: Delegation | None = None
 
 
 def judge(
     policy: Policy,
     stage: int,
     *,
+    level: int = 0,
     person: str,
     groups: Collection[str],
     bound: Collection[str],
@@ -41,13 +45,14 @@ def judge(
     """May a live, active person vote in `stage`? Pure. Superusers are people like all others.
 
     Args:
+        level: how many escalations of the stage are in force.
         groups: the person's groups now.
         bound: ids bound by separation of duties.
         because: id -> how ("started the run").
     """
     if not 0 <= stage < len(policy.stages):
         return Eligibility(False, "You cannot decide this: its policy no longer has this stage.", (), "group")
-    named = policy.stages[stage].groups
+    named = policy.stages[stage].asked(level)
     if person in bound:
         how = (because or {}).get(person) or "are bound to it (you asked for it, edited it, or own the agent that proposed it)"
         return Eligibility(False, f"You cannot decide this: you {how}. This binds superusers too.", named, "bound")
@@ -79,19 +84,59 @@ def groups_of(people: Iterable[UUID | str]) -> dict[str, frozenset[str]]:
     return {person: frozenset(groups) for person, groups in found.items()}
 
 
-def standing_votes(request: ApprovalRequest, bound: Collection[str]) -> list[Vote]:
-    """The votes of a request that are not void, each with what its person may do *now*.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Who is active now, and in which groups."""
 
-    Who has since left the group, been disabled or become bound has no groups here, so that such a vote no longer counts.
+    active: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+
+
+def known(decisions: Iterable[Decision]) -> Known:
+    """What counting these votes needs to know of their people and delegators. Two queries, or none."""
+    people = {str(who) for decision in decisions for who in spoken_by(decision)}
+    if not people:
+        return Known(frozenset(), {})
+    active = User.objects.filter(pk__in=people, is_active=True).values_list("pk", flat=True)
+    return Known(frozenset(str(pk) for pk in active), groups_of(people))
+
+
+def spoken_by(decision: Decision) -> tuple[str, ...]:
+    """Who has spoken by it: the person, and whoever he decided for."""
+    seat = (str(decision.delegation.delegator_id),) if decision.delegation else ()
+    return (str(decision.person_id), *seat)
+
+
+def as_vote(decision: Decision, people: Known, bound: Collection[str]) -> Vote:
+    """A decision as it counts now.
+
+    Who has since left the group, been disabled or become bound has no groups here, so that such a vote no longer counts; nor
+    does one for a person of whom that is so, or whose delegation was taken back.
     """
-    decisions = list(Decision.objects.filter(request=request, is_void=False).order_by("seq"))
-    groups = groups_of(decision.person_id for decision in decisions)
-    return [
-        Vote(
-            person=str(decision.person_id),
-            groups=frozenset() if str(decision.person_id) in bound else groups.get(str(decision.person_id), frozenset()),
-            verdict="approve" if decision.verdict == Decision.Verdict.APPROVE else "reject",
-            stage=decision.stage,
-        )
-        for decision in decisions
-    ]
+    spoken = spoken_by(decision)
+    seat = spoken[-1]
+    stands = people.active.issuperset(spoken) and not set(spoken) & set(bound)
+    stands = stands and not (decision.delegation and decision.delegation.ended_at)
+    return Vote(
+        person=spoken[0],
+        groups=people.groups.get(seat, frozenset()) if stands else frozenset(),
+        verdict="approve" if decision.verdict == Decision.Verdict.APPROVE else "reject",
+        stage=decision.stage,
+        seat=seat if decision.delegation else "",
+    )
+
+
+def standing_decisions(request: ApprovalRequest) -> list[Decision]:
+    """The decisions of a request that are not void, in order."""
+    return list(Decision.objects.filter(request=request, is_void=False).select_related("delegation").order_by("seq"))
+
+
+def count(request: ApprovalRequest, policy: Policy, bound: Collection[str]) -> Tally:
+    """The votes of a request counted now, with the people who could give one where a stage asks everybody."""
+    counted = at_level(policy, request.stage, request.escalated)
+    decisions = standing_decisions(request)
+    people = known(decisions)
+    votes = [as_vote(decision, people, bound) for decision in decisions]
+    if not any(stage.is_all for stage in policy.stages[request.stage : request.stage + 1]):
+        return tally(counted, votes, request.stage)
+    return tally(counted, votes, request.stage, active_people(counted.stages[request.stage].groups, without=bound))

@@ -48,6 +48,36 @@ class NotEligible(Forbidden):
         self.refusal = refusal
 
 
+class StepUpNeeded(Forbidden):
+    """The policy asks whoever approves this to have signed in a moment ago. Sign in again and send the same decision."""
+
+    code, title = "step_up_needed", "Sign in again to approve this"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, right="a recent sign-in")
+
+
+class Claimed(Conflict):
+    """Somebody is at it. Says who and since when.
+
+    Attributes:
+        claimed_by: display name. claimed_at: aware UTC.
+    """
+
+    code, title = "request_claimed", "Somebody has taken this request"
+
+    def __init__(self, detail: str = "", *, claimed_by: str = "", claimed_at: datetime | None = None) -> None:
+        super().__init__(detail)
+        self.claimed_by = claimed_by
+        self.claimed_at = claimed_at
+
+
+class ChangesNotTaken(Conflict):
+    """Nobody would do it again: no agent made it, or the workflow lets it be tried no more often."""
+
+    code, title = "changes_not_taken", "No changes can be asked for here"
+
+
 class NobodyEligible(Conflict):
     """A gate that nobody could open is refused when it is set."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from audit.catalogue import EventType
 
 #: Names of what may be shown with a request, frozen when it opens: payloads of its first line.
-EVIDENCE = ("proposal", "record", "evidence", "documents", "diff", "reason")
+EVIDENCE = ("proposal", "record", "evidence", "documents", "diff", "reason", "provenance")
 
 _DOCUMENT = ("change", "kind", "name", "action", "base?", "digest?")
 
@@ -23,8 +23,9 @@ TYPES = (
         "decision.made",
         "{actor} {outcome} (stage {data.stage} of {data.stages} of {data.policy})",
         "gates",
-        fields=("verdict", "stage", "stages", "policy", "digest"),
-        payloads={"reason": "personal"},
+        # seat, delegation: in whose stead; proved_at: the last sign-in; seconds_open: how long the page had been open
+        fields=("verdict", "stage", "stages", "policy", "digest", "seconds_open?", "proved_at?", "seat?", "delegation?"),
+        payloads={"reason": "personal", "signature": "personal"},
         tone="violet",
     ),
     EventType(
@@ -78,11 +79,70 @@ TYPES = (
         tone="violet",
     ),
     EventType(
+        "request.reminded",
+        "Those who may decide were reminded ({data.reminder} of {data.of})",
+        "gates",
+        fields=("reminder", "of", "groups", "seconds_left"),
+        tone="amber",
+    ),
+    EventType(
+        "request.escalated",
+        "Stage {data.stage} was escalated (step {data.level})",
+        "gates",
+        fields=("stage", "level", "groups", "instead"),  # instead: those asked before are asked no more
+        tone="amber",
+    ),
+    EventType(
         "request.withdrawn",
         "{actor} withdrew the request",
         "gates",
         fields=("policy", "digest"),
         payloads={"reason": "personal"},
+    ),
+    EventType(
+        "request.claimed",
+        "{actor} took the request",
+        "gates",
+        fields=("before", "by"),  # ids of people, "" for nobody
+        payloads={"reason": "personal"},
+        tone="violet",
+    ),
+    EventType(
+        "request.reassigned",
+        "{actor} gave the request to {data.by}",
+        "gates",
+        fields=("before", "by"),
+        payloads={"reason": "personal"},
+        tone="violet",
+    ),
+    EventType(
+        "request.released",
+        "{actor} let the request go",
+        "gates",
+        fields=("before", "by"),
+        payloads={"reason": "personal"},
+    ),
+    EventType(
+        "request.commented",
+        "{actor} commented on the request",
+        "gates",
+        payloads={"comment": "personal"},
+    ),
+    EventType(
+        "delegation.given",
+        "{actor} let {data.delegate} decide in his or her place",
+        "access",
+        fields=("delegation", "delegate", "policy", "capability", "starts", "ends"),  # policy, capability: "" for all
+        payloads={"reason": "personal"},
+        tone="violet",
+    ),
+    EventType(
+        "delegation.ended",
+        "{actor} ended the delegation to {data.delegate}",
+        "access",
+        fields=("delegation", "delegate", "policy", "capability", "starts", "ends"),
+        payloads={"reason": "personal"},
+        tone="violet",
     ),
     EventType(
         "config.proposed",

@@ -17,16 +17,18 @@ from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid, NotAuthenticated, NotFound, Stale
 from aegis.core.faults import crash_point
 from aegis.core.idempotency import check_key
-from aegis.identity.authority import hold_shared, raise_epoch
+from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
-from approvals import docket, electors, policies, questions, tally
+from approvals import docket, electors, holding, policies, policy_words, questions, signing, tally
 from approvals.docket import evidence_of
 from approvals.electors import Eligibility
-from approvals.errors import NobodyEligible, NotEligible, ReasonMissing, RequestExpired, RequestFrozen, RequestSettled
+from approvals.errors import ChangesNotTaken, NobodyEligible, NotEligible, ReasonMissing
+from approvals.holding import lock_request as _lock_request
+from approvals.judging import judge as _judge
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from approvals.policies import Policy
-from approvals.questions import Live, Question
+from approvals.questions import Live
 
 __all__ = [
     "Eligibility",
@@ -44,6 +46,18 @@ __all__ = [
 
 Status = ApprovalRequest.Status
 Verdict = Decision.Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Ballot:
+    """What a person sends in; the fields are those of `decide`."""
+
+    verdict: Verdict
+    reason: str
+    seen_digest: str
+    key: str | None
+    proved_at: datetime | None
+    seconds_open: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +125,35 @@ def open_request(
         agent=agent,
         requester_id=requester_id,
         opened_at=at,
+        stage_since=at,
         deadline=at + rules.deadline,
     )
-    docket.open_(request, actor, evidence, tied, cause=cause)
+    docket.open_(request, actor, evidence, tied, rules, cause=cause)
     return request
 
 
 def decide(
-    request_id: UUID, *, person: User, auth: str, verdict: str, reason: str, seen_digest: str, key: str | None = None
+    request_id: UUID,
+    *,
+    person: User,
+    auth: str,
+    verdict: str,
+    reason: str,
+    seen_digest: str,
+    key: str | None = None,
+    proved_at: datetime | None = None,
+    seconds_open: int | None = None,
 ) -> ApprovalRequest:
     """One person's vote. Call it outside a transaction.
 
     Args:
         auth: how the person proved themselves ("session", "api_key:<prefix>").
-        verdict: "approve" or "reject".
+        verdict: "approve", "reject" or "request_changes".
         seen_digest: the digest of what was shown (`Live.digest`); what the vote signs.
         key: idempotency key. The same vote of the same person again under it gives the request as it stands by now, whatever
             happened since, and leaves no record.
+        proved_at: when the person last proved who it is (password); None if that is not known.
+        seconds_open: how long the page had been open.
 
     Raises:
         IdempotencyMismatch: the person voted under this key, and differently.
@@ -136,15 +162,17 @@ def decide(
         RequestSettled, RequestFrozen, RequestExpired: too late; says who was faster and when.
         NotEligible: not in a group of this stage, bound by separation of duties, or voted already.
         Stale: not what stands now. Votes for what stood before are void, and the request is bound to what stands.
+        StepUpNeeded: the policy asks for a more recent sign-in. ChangesNotTaken: nobody would do it again.
         ReasonMissing, Invalid: the input; these alone leave no record.
     """
     actor = user_actor(person.pk, auth=auth)
     if verdict not in Verdict.values:
-        raise Invalid("A decision is approve or reject", faults=[Fault("/verdict", "is neither approve nor reject")])
+        raise Invalid("There is no such decision", faults=[Fault("/verdict", f"is none of {', '.join(Verdict.values)}")])
     text = _checked_reason(reason)
     if key is not None:
         check_key(key)
-    result = in_transaction(lambda: _decide(request_id, actor, Verdict(verdict), text, seen_digest, key))
+    ballot = _Ballot(Verdict(verdict), text, seen_digest, key, proved_at, seconds_open)
+    result = in_transaction(lambda: _decide(request_id, actor, ballot))
     if isinstance(result, _Refused):
         raise result.error
     return result
@@ -181,11 +209,11 @@ def freeze(request_id: UUID) -> bool:
     """Stop the clock of an open request over which a halt stands. False if none does, or it is not open any more."""
 
     def work() -> bool:
-        question, subject = _question_of(request_id)
+        question, subject = holding.question_of(request_id)
         hold_shared()
         question.lock(subject)
         request = _lock_request(request_id)
-        return request.status == Status.OPEN and _freeze(request, question, clock.db_now())
+        return request.status == Status.OPEN and holding.freeze_if_halted(request, question, clock.db_now())
 
     return in_transaction(work)
 
@@ -194,13 +222,13 @@ def thaw(request_id: UUID) -> bool:
     """Let a frozen request's clock run again, if no halt stands over it any more. False if one does, or it is not frozen."""
 
     def work() -> bool:
-        question, subject = _question_of(request_id)
+        question, subject = holding.question_of(request_id)
         hold_shared()  # nobody halts meanwhile
         question.lock(subject)
         request = _lock_request(request_id)
         if request.status != Status.FROZEN or question.halted(request) is not None:
             return False
-        docket.thaw(request, clock.db_now())
+        docket.thaw(request, policies.load_text(request.policy.document), clock.db_now())
         return True
 
     return in_transaction(work)
@@ -212,7 +240,7 @@ def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = Non
     Args:
         live: the question as already read by the caller.
     """
-    if error := _refused_by_state(request, clock.db_now()):
+    if error := holding.refused_by_state(request, clock.db_now()):
         return Eligibility(False, f"{error.detail}.", (), error.code)
     if not user.is_active:
         return Eligibility(False, "You cannot decide this: your account is not active.", (), "inactive")
@@ -220,17 +248,15 @@ def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = Non
     return _judge(request, policies.load_text(request.policy.document), user, live)
 
 
-def _decide(
-    request_id: UUID, actor: Actor, verdict: Verdict, reason: str, seen_digest: str, key: str | None
-) -> ApprovalRequest | _Refused:
-    question, subject = _question_of(request_id)
-    _hold_authority(question)
+def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest | _Refused:
+    question, subject = holding.question_of(request_id)
+    holding.hold_authority(question)
     question.lock(subject)
     request = _lock_request(request_id)
     now = clock.db_now()
 
     def refused(error: AegisError) -> _Refused:
-        docket.refuse(request, actor, verdict, seen_digest, error, now)
+        docket.refuse(request, actor, ballot.verdict, ballot.seen_digest, error, now)
         return _Refused(error)
 
     try:
@@ -239,29 +265,57 @@ def _decide(
         return refused(ended)
     if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
         return refused(NotFound())
-    if key is not None and _is_recorded(request, person, verdict, reason, seen_digest, key):
+    if ballot.key is not None and _is_recorded(request, person, ballot, ballot.key):
         return request
     if request.status == Status.OPEN:
-        _freeze(request, question, now)  # halted a moment ago: the sweep has not come to this one yet
-    if error := _refused_by_state(request, now):
+        holding.freeze_if_halted(request, question, now)  # halted a moment ago: the sweep has not come to this one yet
+    if error := holding.refused_by_state(request, now):
         return refused(error)
     policy = policies.load_text(request.policy.document)
     live = question.live(subject)
     may = _judge(request, policy, person, live)
     if not may.may:
-        return refused(NotEligible(may.sentence, refusal=may.refusal, granted_by=policies.listed(may.groups, "or")))
+        return refused(NotEligible(may.sentence, refusal=may.refusal, granted_by=policy_words.listed(may.groups, "or")))
     if live.digest != request.digest or policy.digest != request.policy_digest:
         refusal = refused(Stale("It changed since it was asked. Earlier votes are void; read it again, then decide"))
-        docket.rebind(request, live.digest, _bound(request, live), now)
+        docket.rebind(request, live.digest, holding.bound_by(request, live), policy, now)
         return refusal
-    if seen_digest != request.digest:
+    if ballot.seen_digest != request.digest:
         return refused(Stale("You decided on something else than what stands now; read it again, then decide"))
-    if not live.is_current and verdict == Verdict.APPROVE:
+    if not live.is_current and ballot.verdict != Verdict.REJECT:
         return refused(Stale("What it would change is no longer there in that form; it can only be rejected"))
-    if not reason and (policy.reason == "always" or verdict == Verdict.REJECT):
+    if ballot.verdict == Verdict.APPROVE and (missing := signing.step_up(request, policy, ballot.proved_at, now)):
+        return refused(missing)
+    if ballot.verdict == Verdict.REQUEST_CHANGES and not question.takes_changes(request):
+        return refused(ChangesNotTaken("Nobody would do it again: approve it, or reject it"))
+    if not ballot.reason and (ballot.verdict != Verdict.APPROVE or policies.needs_reason(policy, request.risk)):
         raise ReasonMissing("Say why", faults=[Fault("/reason", "is empty")])
-    cause = docket.record_vote(request, policy, actor, person, verdict, reason, now, key=key)
-    result = tally.tally(policy, electors.standing_votes(request, _bound(request, live)), request.stage)
+    cause = docket.record_vote(
+        request,
+        policy,
+        actor,
+        person,
+        ballot.verdict,
+        ballot.reason,
+        now,
+        signature=signing.signature(
+            ballot.verdict,
+            person,
+            may,
+            live.title,
+            request,
+            policy,
+            proved_at=ballot.proved_at,
+            seconds_open=ballot.seconds_open,
+        ),
+        delegation=may.delegation,
+        key=ballot.key,
+    )
+    if ballot.verdict == Verdict.REQUEST_CHANGES:
+        docket.settle(request, None, "changes_requested", actor, now, cause=cause)
+        question.settled(request, "changes_requested", actor, ballot.reason)
+        return request
+    result = electors.count(request, policy, holding.bound_by(request, live))
     match result.status:
         case "approved" | "rejected":
             docket.settle(request, policy if result.status == "approved" else None, result.status, actor, now, cause=cause)
@@ -274,7 +328,7 @@ def _decide(
     return request
 
 
-def _is_recorded(request: ApprovalRequest, person: User, verdict: Verdict, reason: str, seen_digest: str, key: str) -> bool:
+def _is_recorded(request: ApprovalRequest, person: User, ballot: _Ballot, key: str) -> bool:
     """Did this vote come before, and its answer was lost?
 
     Raises:
@@ -283,21 +337,21 @@ def _is_recorded(request: ApprovalRequest, person: User, verdict: Verdict, reaso
     vote = Decision.objects.filter(request=request, person=person, idempotency_key=key, is_void=False).first()
     if vote is None:
         return False
-    if not docket.is_repeat(vote, verdict, reason, seen_digest):
+    if not docket.is_repeat(vote, ballot.verdict, ballot.reason, ballot.seen_digest):
         raise IdempotencyMismatch(f"You {vote.get_verdict_display()} this under the Idempotency-Key {key!r}")
     return True
 
 
 def _expire(request_id: UUID) -> bool:
-    question, subject = _question_of(request_id)
-    _hold_authority(question)
+    question, subject = holding.question_of(request_id)
+    holding.hold_authority(question)
     question.lock(subject)
     request = _lock_request(request_id)
     now = clock.db_now()
     # Read again under the lock: a decision may have come between the list and here.
     if request.status != Status.OPEN or request.deadline > now:
         return False
-    if _freeze(request, question, now):
+    if holding.freeze_if_halted(request, question, now):
         return False
     docket.settle(request, None, "expired", SYSTEM, now)
     question.settled(request, "expired", SYSTEM)
@@ -305,85 +359,9 @@ def _expire(request_id: UUID) -> bool:
     return True
 
 
-def _freeze(request: ApprovalRequest, question: Question, now: datetime) -> bool:
-    """Freeze an open request that a halt stands over, unless its deadline had passed before. The caller holds the authority
-    lock: a halt is placed before or after, never meanwhile."""
-    halted = question.halted(request)
-    if halted is None or request.deadline <= halted.since:
-        return False
-    docket.freeze(request, halted, now)
-    return True
-
-
-def _lock_request(request_id: UUID) -> ApprovalRequest:
-    """The row, locked until the transaction ends: two deciders of one request pass here one after the other.
-
-    This lock is what gives a gate one outcome; tests take it out and must then fail. SQLite needs none: its transactions are
-    IMMEDIATE, so there is one writer.
-    """
-    return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("policy").get(pk=request_id)
-
-
-def _question_of(request_id: UUID) -> tuple[Question, str]:
-    """What a request asks. Never changes after opening, so it is read without a lock."""
-    found = ApprovalRequest.objects.filter(pk=request_id).values_list("question", "subject").first()
-    if found is None:
-        raise NotFound
-    return questions.get(found[0]), found[1]
-
-
-def _hold_authority(question: Question) -> None:
-    # Two deciders that both hold the lock shared could not both go on to take it exclusively.
-    if question.changes_rights:
-        raise_epoch()
-    else:
-        hold_shared()
-
-
-def _refused_by_state(request: ApprovalRequest, now: datetime) -> AegisError | None:
-    if request.status == Status.FROZEN:
-        return RequestFrozen()
-    if request.status != Status.OPEN:
-        return _settled_error(request)
-    if request.deadline <= now:  # at the deadline itself it is over; the sweep closes it, time never approves
-        return RequestExpired(f"Its deadline passed at {_moment(request.deadline)}")
-    return None
-
-
-def _settled_error(request: ApprovalRequest) -> RequestSettled:
-    how = str(request.get_status_display())
-    last = Decision.objects.filter(request=request, is_void=False).select_related("person").order_by("seq").last()
-    if last is not None and request.status in (Status.APPROVED, Status.REJECTED):
-        who = last.person.display_name
-        detail = f"{who} {how} this at {_moment(last.at)}"
-        return RequestSettled(detail, status=request.status, decided_by=who, decided_at=last.at)
-    when = f" at {_moment(request.settled_at)}" if request.settled_at else ""
-    return RequestSettled(f"This was {how}{when}", status=request.status, decided_at=request.settled_at)
-
-
-def _judge(request: ApprovalRequest, policy: Policy, person: User, live: Live) -> Eligibility:
-    me = str(person.pk)
-    return electors.judge(
-        policy,
-        request.stage,
-        person=me,
-        groups=electors.groups_of([person.pk]).get(me, frozenset()),
-        bound=_bound(request, live),
-        because={str(request.requester_id): "requested it", **live.bound_because},
-        has_voted=Decision.objects.filter(request=request, person=person, is_void=False).exists(),
-    )
-
-
-def _bound(request: ApprovalRequest, live: Live) -> frozenset[str]:
-    """Who cannot decide, whatever the question forgot: the requester, and whoever was bound when it opened (an owner who hands
-    the agent on does not come free by it)."""
-    opened = {str(pk) for pk in request.bound.values_list("pk", flat=True)}
-    return live.bound | opened | ({str(request.requester_id)} if request.requester_id else set())
-
-
 def _require_electors(policy: Policy, bound: frozenset[str]) -> None:
     people = electors.active_people(policy.groups, without=bound)
-    if missing := tally.shortfall(policy.stages, people):
+    if missing := tally.shortfall(policy.stages, people, distinct_groups=policy.distinct_groups):
         raise NobodyEligible(f"Nobody could decide under “{policy.title or policy.name}”: {missing} (who is bound left out)")
 
 
@@ -393,7 +371,3 @@ def _checked_reason(reason: str) -> str:
         raise Invalid("The reason is too long", faults=[Fault("/reason", f"longer than {MAX_REASON_CHARS} characters")])
     canonical.check_value({"reason": text})
     return text
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S} UTC on {moment:%d %B %Y}"

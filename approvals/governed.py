@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.core.kinds import Change, Overlay
 from aegis.core.visibility import Viewer
+from approvals import shapes
 from approvals.models import DocumentVersion, Governed
 
 GovernedT = TypeVar("GovernedT", bound=Governed)
@@ -76,6 +77,7 @@ class DocumentKind:
     area: str
     order: int
     schema: Json
+    is_portable = True
     model: ClassVar[type[Governed]]
 
     def names(self) -> list[str]:
@@ -84,6 +86,12 @@ class DocumentKind:
     def dump(self, name: str) -> Json | None:
         text = self.model._default_manager.filter(name=name).values_list("document", flat=True).first()
         return None if text is None else canonical.parse(text)
+
+    def row(self, name: str) -> Any:
+        return self.model._default_manager.filter(name=name).first()
+
+    def shape_faults(self, document: Json) -> Iterable[Fault]:
+        return shapes.faults_of(self.name, self.schema, document)
 
     def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
         return self.removal_faults(change)

@@ -124,6 +124,12 @@ class ApprovalRequest(models.Model):
     bound = models.ManyToManyField(User, related_name="+")
     status = models.CharField(max_length=20, choices=Status, default=Status.OPEN)
     stage = models.PositiveSmallIntegerField(default=0)  # index of the stage now voting
+    stage_since = models.DateTimeField()  # when that stage began to be asked; moved on by the time it was frozen
+    escalated = models.PositiveSmallIntegerField(default=0)  # how many escalations of the stage are in force
+    reminded = models.PositiveSmallIntegerField(default=0)  # how many reminders of the policy are done
+    next_at = models.DateTimeField(null=True)  # next reminder or escalation (approvals.timers)
+    claimed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    claimed_at = models.DateTimeField(null=True)
     opened_at = models.DateTimeField()
     deadline = models.DateTimeField()  # moved on by the time it was frozen
     frozen_at = models.DateTimeField(null=True)  # a halt stopped its clock; null when it runs
@@ -136,7 +142,8 @@ class ApprovalRequest(models.Model):
     class Meta:
         default_permissions = ()
         indexes: ClassVar = [
-            models.Index(fields=["deadline"], condition=Q(status="open"), name="request_due"),  # approvals.sweep.expire_due
+            models.Index(fields=["deadline"], condition=Q(status="open"), name="request_due"),  # approvals.gates.expire_due
+            models.Index(fields=["next_at"], condition=Q(status="open"), name="request_next"),  # approvals.sweep.keep_due
             models.Index(F("policy"), F("deadline"), condition=Q(status="open"), name="request_open"),  # inbox
             models.Index(fields=["frozen_at"], condition=Q(status="frozen"), name="request_frozen"),  # sweep: halts that ended
             models.Index(fields=["run_id"], name="request_run"),  # run page; cancel withdraws them
@@ -152,16 +159,39 @@ class ApprovalRequest(models.Model):
         return f"request:{self.id}"
 
 
+class Delegation(models.Model):
+    """One person lets another vote in his place for some days. It adds nothing: both are bound by all that binds either."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    delegator = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    delegate = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    policy = models.CharField(max_length=80, blank=True)  # name; "": every policy
+    capability = models.CharField(max_length=120, blank=True)  # name; "": every capability
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)  # taken back before its end: votes given under it no longer count
+    created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes: ClassVar = [
+            models.Index(fields=["delegate", "ends_at"], name="delegation_of_delegate"),  # approvals.delegations.standing_for
+            models.Index(fields=["delegator"], name="delegation_of_delegator"),  # page: what I have delegated
+        ]
+
+
 class Decision(models.Model):
     """One person's vote. The reason is the payload `reason` of event `seq` in the request's stream."""
 
     class Verdict(models.TextChoices):
         APPROVE = "approve", "approved"
         REJECT = "reject", "rejected"
+        REQUEST_CHANGES = "request_changes", "requested changes"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="decisions")
     person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    delegation = models.ForeignKey("Delegation", null=True, on_delete=models.PROTECT, related_name="decisions")
     verdict = models.CharField(max_length=16, choices=Verdict)
     stage = models.PositiveSmallIntegerField()
     digest = models.CharField(max_length=64)  # what the person saw and signed
@@ -169,6 +199,12 @@ class Decision(models.Model):
     seq = models.PositiveIntegerField()
     idempotency_key = models.CharField(max_length=120, null=True)  # under which the person may send the same vote again
     is_void = models.BooleanField(default=False)  # what was signed moved
+    # The signature: the name the person had then, what the act meant, how and when the person had proved who it is.
+    name = models.CharField(max_length=150, blank=True)
+    meaning = models.CharField(max_length=300, blank=True)
+    auth = models.CharField(max_length=40, blank=True)
+    proved_at = models.DateTimeField(null=True)
+    seconds_open = models.PositiveIntegerField(null=True)  # how long the page had been open; null: not decided on a page
 
     class Meta:
         default_permissions = ()

@@ -13,7 +13,7 @@ from aegis.core.errors import Fault, Invalid
 from aegis.core.expressions import ExpressionInvalid
 from aegis.core.kinds import Change, Key, Overlay
 from aegis.identity import people
-from approvals import electors, policies, tally
+from approvals import electors, policies, policy_schema, policy_words, strictness, tally
 from approvals.changes import CONFIG_POLICY, LEAST_APPROVERS
 from approvals.governed import DocumentKind
 from approvals.models import ApprovalPolicy
@@ -25,7 +25,7 @@ class ApprovalPolicyKind(DocumentKind):
     title = "Approval policies"
     area = "approvals"
     order = 15
-    schema = policies.SCHEMA
+    schema = policy_schema.SCHEMA
     model = ApprovalPolicy
 
     def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
@@ -44,6 +44,8 @@ class ApprovalPolicyKind(DocumentKind):
                     faults.append(Fault(f"/spec/stages/{index}/groups/{place}", what))
         if not faults and known.issuperset(policy.groups):
             faults += _shortfall(policy)
+        if policy.fallback_queue and overlay.get("ReviewQueue", policy.fallback_queue) is None:
+            faults.append(Fault("/spec/fallback/queue", f"there is no review queue {policy.fallback_queue!r}"))
         if policy.name == CONFIG_POLICY and tally.people_needed(policy) < LEAST_APPROVERS:
             faults.append(Fault("/spec/stages", "guarded changes need at least two people other than the one who proposes"))
         return faults
@@ -64,7 +66,7 @@ class ApprovalPolicyKind(DocumentKind):
             return [f"“{CONFIG_POLICY}” says who approves guarded changes; nobody changes it alone."]
         if change.old is None or change.new is None:  # nothing that stands can name it yet, or any more: lint sees to that
             return []
-        why = policies.weakened(policies.load(change.old), policies.load(change.new))
+        why = strictness.weakened(policies.load(change.old), policies.load(change.new))
         return [f"Approval policy “{change.key.name}” {why}; nobody lowers alone what others must say yes to."] if why else []
 
     def apply(self, change: Change, *, actor: Actor, change_id: UUID) -> None:
@@ -92,7 +94,7 @@ def _fast_path_faults(policy: Policy) -> list[Fault]:
 def _shortfall(policy: Policy) -> list[Fault]:
     """Could the stages ever be passed? Asked once all groups exist; a group that comes with the set has nobody in it yet, and
     then opening a request is refused as long as it stays empty."""
-    missing = tally.shortfall(policy.stages, electors.active_people(policy.groups))
+    missing = tally.shortfall(policy.stages, electors.active_people(policy.groups), distinct_groups=policy.distinct_groups)
     return [Fault("/spec/stages", missing)] if missing else []
 
 
@@ -102,4 +104,4 @@ def _is_role_of_people(name: str, overlay: Overlay) -> bool:
 
 
 def _said(document: Json | None) -> list[str]:
-    return policies.describe(policies.load(document)) if document is not None else []
+    return policy_words.describe(policies.load(document)) if document is not None else []

@@ -7,15 +7,14 @@ elsewhere is a fault of the set.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
-
-import jsonschema_rs
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from aegis.core import canonical
 from aegis.core.canonical import MAX_PAYLOAD_BYTES, Json
-from aegis.core.errors import Fault, Invalid
+from aegis.core.errors import Fault, Invalid, coded
 from aegis.core.kinds import Change, Key, Kind, Overlay, all_kinds, get_kind
 from aegis.core.visibility import groups_with
 from aegis.identity.models import Area, User
@@ -24,8 +23,6 @@ from approvals.governed import describe
 Action = Literal["add", "change", "remove"]
 
 MAX_DOCUMENTS = 1_000
-MAX_FAULTS = 20  # of one document's schema
-_MAX_FAULT_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class Preview:
     @property
     def faults(self) -> list[Fault]:
         """All faults, `where` as "Kind/name/pointer"."""
-        own = [Fault(f"{item.key}{fault.where}", fault.what, fault.remedy) for item in self.items for fault in item.faults]
+        own = [_named(item.key, fault) for item in self.items for fault in item.faults]
         return [*own, *self.elsewhere]
 
     @property
@@ -159,13 +156,18 @@ def _item(change: Change, overlay: Overlay, user: User | None, broken: Sequence[
 def _asked(kind: Kind, change: Change, overlay: Overlay) -> tuple[tuple[Fault, ...], tuple[str, ...], tuple[str, ...]]:
     """Lint, guards and diff. A kind that refuses by raising is heard as well."""
     try:
-        faults = tuple(kind.lint(change, overlay))
+        found = tuple(kind.lint(change, overlay))
     except Invalid as error:
-        faults = error.faults or (Fault("", error.detail),)
-    if faults:
+        found = error.faults or (Fault("", error.detail),)
+    if faults := tuple(coded(code_of(kind), found)):
         return faults, (), tuple(describe(change))
     guards = [*_dual_control(change), *kind.guards(change, overlay)]
     return (), tuple(dict.fromkeys(guards)), tuple(kind.diff(change) or describe(change))
+
+
+def code_of(kind: Kind) -> str:
+    """What a finding is called that has no code of its own: "RoutingTable" as routing_table."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.name).lower()
 
 
 def _dual_control(change: Change) -> list[str]:
@@ -186,8 +188,12 @@ def _broken_elsewhere(overlay: Overlay) -> tuple[Fault, ...]:
             as_it_stands = Change(key, document, document)
             after = kind.lint(as_it_stands, overlay)
             before = set(kind.lint(as_it_stands, Overlay())) if after else set()
-            faults += [Fault(f"{key}{fault.where}", fault.what, fault.remedy) for fault in after if fault not in before]
+            faults += [_named(key, fault) for fault in after if fault not in before]
     return tuple(faults)
+
+
+def _named(key: Key, fault: Fault) -> Fault:
+    return replace(fault, where=f"{key}{fault.where}")
 
 
 def _shape_faults(change: Change) -> tuple[Fault, ...]:
@@ -201,40 +207,17 @@ def _shape_faults(change: Change) -> tuple[Fault, ...]:
     size = len(canonical.dump(change.new))
     if size > MAX_PAYLOAD_BYTES:
         return (Fault("", f"{size:,} bytes; at most {MAX_PAYLOAD_BYTES:,} are accepted"),)
-    found = _validator(get_kind(change.key.kind)).iter_errors(change.new)
-    faults = [
-        Fault(_pointer(error.instance_path), _short(error.message)) for error, _ in zip(found, range(MAX_FAULTS), strict=False)
-    ]
+    faults = list(get_kind(change.key.kind).shape_faults(change.new))
     if not faults and Key(change.new["kind"], change.new["metadata"]["name"]) != change.key:
         faults = [Fault("/metadata/name", f"does not say {change.key}")]
     return tuple(faults)
-
-
-_validators: dict[str, tuple[Json, Any]] = {}
-
-
-def _validator(kind: Kind) -> Any:
-    """The compiled schema of a kind, kept while the kind keeps that schema."""
-    known = _validators.get(kind.name)
-    if known is None or known[0] is not kind.schema:
-        known = (kind.schema, jsonschema_rs.validator_for(kind.schema, validate_formats=True, offline=True))
-        _validators[kind.name] = known
-    return known[1]
-
-
-def _pointer(path: Sequence[str | int]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_FAULT_CHARS else text[: _MAX_FAULT_CHARS - 1] + "…"
 
 
 def _missing_right(kind: Kind, key: Key, user: User) -> tuple[str, str]:
     """ "" if `user` may edit the document (or its area), else the sentence and the groups that hold the right."""
     if Area.objects.visible_to(user, "edit").filter(name=kind.area).exists():
         return "", ""
-    row = _row(kind, key)
+    row = kind.row(key.name)
     if row is not None and type(row)._default_manager.visible_to(user, "edit").filter(pk=row.pk).exists():
         return "", ""
     holders = {name for area in Area.objects.filter(name=kind.area) for name in groups_with(area, "edit")}
@@ -246,10 +229,5 @@ def _missing_right(kind: Kind, key: Key, user: User) -> tuple[str, str]:
 def _may_view(kind: Kind, key: Key, user: User) -> bool:
     if Area.objects.visible_to(user, "view").filter(name=kind.area).exists():
         return True
-    row = _row(kind, key)
+    row = kind.row(key.name)
     return row is not None and type(row)._default_manager.visible_to(user, "view").filter(pk=row.pk).exists()
-
-
-def _row(kind: Kind, key: Key) -> Any:
-    model = getattr(kind, "model", None)
-    return None if model is None else model._default_manager.filter(name=key.name).first()

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import Group
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
+from aegis.core import clock
 from aegis.core.visibility import GrantedQuerySet, Viewer, VisibleQuerySet, remembered
 from audit.scopes import scope_filter
 
@@ -30,28 +31,33 @@ class GovernedQuerySet(GrantedQuerySet[Any]):
 
 
 class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):
-    """Visible: who may see the scope it belongs to, who is in a group of its policy, and who asked."""
+    """Visible: who may see the scope it belongs to, who is in a group of its policy or decides for somebody who is, and who
+    asked."""
 
     def visible_to(self, user: Viewer, action: str = "view") -> Self:
         if not (user.is_authenticated and user.is_active):
             return self.none()
         groups = Group.objects.filter(user=user.pk)
-        return self.filter(scope_filter(user) | Q(policy__in=self._policies_of(groups)) | Q(requester=user.pk))
+        mine = Q(policy__in=self._policies_of(groups)) | Q(requester=user.pk)
+        return self.filter(scope_filter(user) | mine | Exists(_delegations(user, clock.now())))
 
     def awaiting(self, user: Viewer, now: datetime) -> Self:
         """Open requests whose stage now voting `user` may decide: the inbox and the count on the navigation.
 
-        In a group of that stage, not bound when it opened, no vote yet, not past its deadline. `gates.decide` asks all of it
-        again. Three queries beside the list; policies are few.
+        In a group of that stage, not bound when it opened, no vote yet, not past its deadline; or the same of a person for whom
+        he decides. `gates.decide` asks all of it again. Two queries beside the list, and one for each such person; policies
+        are few.
         """
-        from approvals.models import Decision
-
         if not (user.is_authenticated and user.is_active):
             return self.none()
-        stages = remembered(("stages", user.pk), lambda: _stages_of(user))
-        voted = Decision.objects.filter(person=user.pk, is_void=False).values("request_id")
-        rows = self.filter(stages, status="open", deadline__gt=now).exclude(pk__in=voted)
-        return rows.exclude(bound=user.pk).exclude(requester=user.pk)
+        seats = remembered(("stages", user.pk), lambda: _stages_of(user.pk)) | Q(pk__in=[])
+        for delegation in remembered(("delegations", user.pk), lambda: _delegations_of(user, now)):
+            other = delegation.delegator_id
+            scope = Q(policy__name=delegation.policy) if delegation.policy else Q()
+            scope &= Q(capability=delegation.capability) if delegation.capability else Q()
+            stages = remembered(("stages", other), lambda other=other: _stages_of(other))  # type: ignore[misc]  # bound now
+            seats |= Q(stages & scope) & ~Q(pk__in=_tied(other))
+        return self.filter(seats, status="open", deadline__gt=now).exclude(pk__in=_tied(user.pk))
 
     def _policies_of(self, groups: Any) -> Any:
         from approvals.models import ApprovalPolicy
@@ -59,17 +65,57 @@ class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):
         return ApprovalPolicy.groups.through.objects.filter(group__in=groups).values("approvalpolicy_id")
 
 
-def _stages_of(user: Viewer) -> Q:
-    """The (policy, stage) pairs in which one of the user's groups votes. Two queries."""
+def _delegations(user: Viewer, now: datetime) -> Any:
+    """The delegations to `user` that reach a request of the query around, with a delegator in a group of its policy."""
+    from approvals.models import ApprovalPolicy, Delegation
+
+    asked = ApprovalPolicy.groups.through.objects.filter(approvalpolicy_id=OuterRef(OuterRef("policy_id"))).values("group_id")
+    return Delegation.objects.filter(
+        Q(policy="") | Q(policy=OuterRef("policy__name")),
+        Q(capability="") | Q(capability=OuterRef("capability")),
+        delegate=user.pk,
+        delegator__is_active=True,
+        delegator__groups__in=asked,
+        ended_at__isnull=True,
+        starts_at__lte=now,
+        ends_at__gt=now,
+    )
+
+
+def _delegations_of(user: Viewer, now: datetime) -> list[Any]:
+    from approvals.models import Delegation
+
+    standing = Delegation.objects.filter(delegate=user.pk, ended_at__isnull=True, starts_at__lte=now, ends_at__gt=now)
+    return list(standing.filter(delegator__is_active=True))
+
+
+def _tied(person: Any) -> Any:
+    """Requests that a person cannot decide, for himself or for anybody: bound, asked for, or spoken about already."""
+    from approvals.models import ApprovalRequest, Decision
+
+    spoken = Decision.objects.filter(Q(person=person) | Q(delegation__delegator=person), is_void=False).values("request_id")
+    bound = ApprovalRequest.bound.through.objects.filter(user_id=person).values("approvalrequest_id")
+    asked = ApprovalRequest.objects.filter(requester=person, status="open").values("pk")
+    return ApprovalRequest.objects.filter(Q(pk__in=spoken) | Q(pk__in=bound) | Q(pk__in=asked), status="open").values("pk")
+
+
+def _stages_of(person: Any) -> Q:
+    """The (policy, stage) pairs in which one of the person's groups votes. One query."""
     from approvals import policies
     from approvals.models import ApprovalPolicy
 
-    mine = set(Group.objects.filter(user=user.pk).values_list("name", flat=True))
+    documents: dict[Any, str] = {}
+    mine: set[str] = set()
+    rows = ApprovalPolicy.objects.filter(groups__user=person).values_list("pk", "document", "groups__name")
+    for policy_id, text, group in rows:
+        documents[policy_id] = text
+        mine.add(group)
     stages = Q(pk__in=[])
-    for policy_id, text in ApprovalPolicy.objects.filter(groups__name__in=mine).distinct().values_list("pk", "document"):
+    for policy_id, text in documents.items():
         for index, stage in enumerate(policies.load_text(text).stages):
-            if mine.intersection(stage.groups):
-                stages |= Q(policy=policy_id, stage=index)
+            levels = [level for level in range(len(stage.escalations) + 1) if mine.intersection(stage.asked(level))]
+            if levels:
+                stages |= Q(policy=policy_id, stage=index, escalated__in=levels)
     return stages
 
 

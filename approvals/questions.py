@@ -19,7 +19,7 @@ from aegis.core.canonical import Json
 if TYPE_CHECKING:
     from approvals.models import ApprovalRequest
 
-Outcome = Literal["approved", "rejected", "expired", "withdrawn"]
+Outcome = Literal["approved", "rejected", "changes_requested", "expired", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,21 @@ class Question(ABC):
         """The halt that stands over it now. Called inside the deciding transaction, which holds the authority lock."""
         return None
 
+    def takes_changes(self, request: ApprovalRequest) -> bool:
+        """May people ask for changes instead of rejecting: is there somebody who would do it again?"""
+        return False
+
+    def is_locked(self, request: ApprovalRequest) -> bool:
+        """Does a floor lock stand over what is asked? Such a request is never decided together with others."""
+        return False
+
     @abstractmethod
-    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
-        """Called once, inside the deciding transaction, when the request has its outcome. Writes what the owner must learn."""
+    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor, reason: str = "") -> None:
+        """Called once, inside the deciding transaction, when the request has its outcome. Writes what the owner must learn.
+
+        Args:
+            reason: with `changes_requested`: what people want otherwise.
+        """
 
 
 _questions: dict[str, Question] = {}

@@ -61,8 +61,7 @@ def scope_of(key: Key) -> Scope:
     """The audit scope of a document's events, and its row's id where the scope goes by row."""
     kind = get_kind(key.kind)
     scope = _SCOPES.get(kind.area, "system")
-    model = getattr(kind, "model", None)
-    row = model._default_manager.filter(name=key.name).first() if model is not None and scope in _BY_ROW else None
+    row = kind.row(key.name) if scope in _BY_ROW else None
     return scope, str(row.pk) if row is not None else ""
 
 

@@ -55,7 +55,7 @@ class EventType:
         tone: colour of its tag when the event has no outcome of its own.
         searchable: payloads whose text the audit search reads; None = all of them.
         version: raised when the meaning changes.
-        unless: (field, value, sentence): the sentence instead when `data.<field>` is exactly that value.
+        unless: (field, value, sentence): the sentence instead when `data.<field>` is exactly that value; None = has none.
     """
 
     name: str
@@ -66,7 +66,7 @@ class EventType:
     tone: Tone = "grey"
     searchable: tuple[str, ...] | None = None
     version: int = 1
-    unless: tuple[str, str, str] | None = None
+    unless: tuple[str, str | None, str] | None = None
     allowed: frozenset[str] = field(init=False, repr=False, compare=False)
     required: frozenset[str] = field(init=False, repr=False, compare=False)
     erasure: Mapping[str, Erasure] = field(init=False, repr=False, compare=False)
@@ -82,7 +82,7 @@ class EventType:
         object.__setattr__(self, "erasure", rules)
         if self.unless is not None and self.unless[0] not in self.allowed:
             raise ValueError(f"event type {self.name!r}: {self.unless[0]!r} is no field of it")
-        for sentence in (self.sentence, *(self.unless[2:] if self.unless else ())):
+        for sentence in (self.sentence, *([self.unless[2]] if self.unless else ())):
             for place in _PLACE.findall(sentence):
                 if place not in NAMES and place.removeprefix("data.") not in self.allowed:
                     raise ValueError(f"event type {self.name!r}: its sentence uses {{{place}}}, which is no field of it")
@@ -91,10 +91,6 @@ class EventType:
 
     def sentence_for(self, data: Mapping[str, Json]) -> str:
         return self.unless[2] if self.unless and data.get(self.unless[0]) == self.unless[1] else self.sentence
-
-    @property
-    def searchable_payloads(self) -> tuple[str, ...]:
-        return tuple(self.erasure) if self.searchable is None else self.searchable
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
-from audit import triggers
+from audit import masking, triggers
 from audit.scopes import missing_scopes
 
 
@@ -23,6 +23,13 @@ def scopes_have_owners(**_: Any) -> list[CheckMessage]:
         )
         for name in missing_scopes()
     ]
+
+
+@register()
+def payloads_have_a_masker(**_: Any) -> list[CheckMessage]:
+    """aegis.E042: without it no page could show a payload."""
+    hint = "The app that knows the contracts calls audit.masking.register in its AppConfig.ready."
+    return [] if masking.is_registered() else [Error("Nobody registered what masks payloads", hint=hint, id="aegis.E042")]
 
 
 @register(Tags.database)

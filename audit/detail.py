@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from aegis.core.visibility import Viewer
-from audit import chain, names, telling
+from audit import chain, masking, names, telling
 from audit.models import Event, Payload
 from audit.telling import Told
 
@@ -62,7 +62,7 @@ class Detail:
 
 def show(event: Event, user: Viewer) -> Detail:
     """A constant number of queries, plus one per step of its causes (at most six)."""
-    (told,) = telling.tell([event])
+    (told,) = telling.tell([event], user)
     neighbours = Event.objects.visible_to(user).filter(
         Q(stream=event.stream, seq=event.seq - 1) | Q(stream=event.stream, seq=event.seq + 1)
     )
@@ -70,7 +70,7 @@ def show(event: Event, user: Viewer) -> Detail:
     here = reverse("audit:list")
     return Detail(
         told=told,
-        payloads=_payloads(told),
+        payloads=_payloads(told, user),
         causes=(*_causes(told, user), Link(told.sentence, told.place, told.mark.icon, is_here=True)),
         before=url_of(event.stream, event.seq - 1) if event.seq - 1 in seqs else "",
         after=url_of(event.stream, event.seq + 1) if event.seq + 1 in seqs else "",
@@ -88,19 +88,19 @@ def url_of(stream: str, seq: int) -> str:
     return reverse("audit:event", args=[stream, seq])
 
 
-def _payloads(told: Told) -> tuple[Shown, ...]:
+def _payloads(told: Told, user: Viewer) -> tuple[Shown, ...]:
     committed = {entry["name"]: entry["c"] for entry in told.content["payload"]}
     if not committed:
         return ()
     rows = Payload.objects.filter(stream=told.event.stream, seq=told.event.seq)
-    return tuple(_shown(row, committed.get(row.name, "")) for row in rows.order_by("name"))
+    return tuple(_shown(row, body, committed.get(row.name, "")) for row, body in masking.bodies(user, rows.order_by("name")))
 
 
-def _shown(row: Payload, commitment: str) -> Shown:
+def _shown(row: Payload, body: str, commitment: str) -> Shown:
     if row.erased_at is not None:
         return Shown(row.name, commitment, 0, None, False, row.erased_at)
-    text = telling.as_text(row.body)
-    return Shown(row.name, commitment, len(row.body.encode()), text[:SHOWN_CHARS], len(text) > SHOWN_CHARS, None)
+    text = telling.as_text(body)
+    return Shown(row.name, commitment, len(body.encode()), text[:SHOWN_CHARS], len(text) > SHOWN_CHARS, None)
 
 
 def _causes(told: Told, user: Viewer) -> list[Link]:
@@ -116,7 +116,7 @@ def _causes(told: Told, user: Viewer) -> list[Link]:
         if event is None:
             links.append(Link("An event you may not see", names.stream_label(stream), "lock"))
             break
-        (earlier,) = telling.tell([event])
+        (earlier,) = telling.tell([event], user)
         links.append(Link(earlier.sentence, earlier.place, earlier.mark.icon, url_of(stream, event.seq)))
         cause = chain.read_line(event.line)["cause"]
     return links[::-1]

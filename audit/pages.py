@@ -27,7 +27,7 @@ def list_page(request: HttpRequest) -> HttpResponse:
         "title": "Audit",
         "asked": asked,
         "rail": rail.draw(asked, request.GET, seen),
-        "rows": [rail.Row(told, rail.with_event(request.GET, told.event)) for told in telling.tell(found.events)],
+        "rows": [rail.Row(told, rail.with_event(request.GET, told.event)) for told in telling.tell(found.events, request.user)],
         "older": rail.older(request.GET, found.older),
         "newest": rail.newest(request.GET) if asked.before is not None else "",
         "detail": detail.show(opened, request.user) if opened else None,

@@ -23,7 +23,7 @@ from aegis.core.clock_text import parse as parse_moment
 from aegis.core.db import in_transaction
 from aegis.core.errors import Fault, Invalid
 from aegis.core.visibility import Viewer
-from audit import catalogue, chain, journal, names
+from audit import catalogue, chain, journal, masking, names
 from audit.access import stream_of
 from audit.drafts import Context, Draft
 from audit.models import Event, Payload
@@ -123,7 +123,7 @@ def find(
     Args:
         seen: what `user` may see, if the caller has asked already.
     """
-    rows = Event.objects.within(seen or reach(user)).filter(_condition(search, text_index or _scan))
+    rows = Event.objects.within(seen or reach(user)).filter(_condition(search, text_index or _scan, user))
     if search.before is not None:
         rows = rows.filter(pk__lt=search.before)
     events = list(rows.order_by("-id")[: limit + 1])
@@ -161,7 +161,7 @@ def _is_recorded(ref: str, digest: str, at: datetime) -> bool:
     return any(chain.read_line(line)["data"]["digest"] == digest for line in lines)
 
 
-def _condition(search: Search, text_index: TextIndex) -> Q:
+def _condition(search: Search, text_index: TextIndex, user: Viewer) -> Q:
     condition = _times(search) & _actor(search.actor)
     types = {*search.type, *(name for lane in search.lane for name in catalogue.in_lane(lane))}
     if search.type or search.lane:
@@ -177,8 +177,11 @@ def _condition(search: Search, text_index: TextIndex) -> Q:
             condition &= Q(**{f"{column}__icontains": value})
     if search.stream:
         condition &= Q(stream=search.stream)
-    for word in search.text.split()[:MAX_WORDS]:
-        condition &= _shown(word) | text_index(word)
+    words = search.text.split()[:MAX_WORDS]
+    # Masked fields are searched only with the right to see them: else the hits of a guess would tell what is masked.
+    closed = masking.masker().unsearchable(user) if words else None
+    for word in words:
+        condition &= _shown(word) | (text_index(word) if closed is None else text_index(word) & ~closed)
     return condition
 
 

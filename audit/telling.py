@@ -11,7 +11,8 @@ import orjson
 from django.db.models import Q
 
 from aegis.core.canonical import Json
-from audit import catalogue, chain, names
+from aegis.core.visibility import Viewer
+from audit import catalogue, chain, masking, names
 from audit.catalogue import EventType, Part
 from audit.models import Event, Payload
 from audit.names import Names
@@ -52,7 +53,7 @@ class Told:
         return "".join(part.text for part in self.parts)
 
 
-def tell(events: Sequence[Event]) -> list[Told]:
+def tell(events: Sequence[Event], viewer: Viewer) -> list[Told]:
     """At most one query for people, one for each kind of scope, one for runs and one for reasons, however many events."""
     contents = [chain.read_line(event.line) for event in events]
     known = names.load(
@@ -64,7 +65,7 @@ def tell(events: Sequence[Event]) -> list[Told]:
         # Seeing the events of a policy is not seeing the run: its key is shown under the run's own scope only.
         {event.run_id for event in events if event.run_id is not None and event.scope == "workflow"},
     )
-    reasons = _reasons(events, contents)
+    reasons = _reasons(events, contents, viewer)
     return [
         _told(event, content, known, reasons.get((event.stream, event.seq), ""))
         for event, content in zip(events, contents, strict=True)
@@ -156,7 +157,7 @@ def _rule(content: Mapping[str, Json]) -> str:
     return ", ".join(found)
 
 
-def _reasons(events: Sequence[Event], contents: Sequence[Mapping[str, Json]]) -> dict[tuple[str, int], str]:
+def _reasons(events: Sequence[Event], contents: Sequence[Mapping[str, Json]], viewer: Viewer) -> dict[tuple[str, int], str]:
     places = [
         Q(stream=event.stream, seq=event.seq)
         for event, content in zip(events, contents, strict=True)
@@ -165,7 +166,8 @@ def _reasons(events: Sequence[Event], contents: Sequence[Mapping[str, Json]]) ->
     if not places:
         return {}
     rows = Payload.objects.filter(reduce(or_, places), name__in=_WHY, erased_at__isnull=True).order_by("-name")
-    found = {(row.stream, row.seq): _quote(row.body) for row in rows.only("stream", "seq", "name", "body")}
+    masked = masking.shown(viewer, rows.values_list("stream", "seq", "name", "body"))
+    found = {(row.stream, row.seq): _quote(row.body) for row in masked}
     return {place: text for place, text in found.items() if text}
 
 

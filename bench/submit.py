@@ -17,34 +17,12 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 SIZES = (1, 100, 1_000)
 TABLES = ("orchestration_run", "audit_event", "audit_payload")
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@contextmanager
-def own_database(folder: str) -> Iterator[str]:
-    """URL of an empty database of the configured sort."""
-    url = os.environ.get("AEGIS_DATABASE_URL", "")
-    if not url.startswith("postgres"):
-        yield f"sqlite:///{folder}/bench.sqlite3"
-        return
-    import psycopg
-
-    name = f"aegis_bench_{uuid.uuid4().hex[:8]}"
-    admin = urlunsplit(urlsplit(url)._replace(path="/postgres"))
-    with psycopg.connect(admin, autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-        finally:
-            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def found() -> tuple[Any, Any]:
@@ -81,6 +59,8 @@ def taken(runs: int) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
     """The rows of the newest runs, under new ids, as INSERT and values by table: made outside the clock."""
     from django.db import connection
 
+    from aegis.core.bulk import as_stored
+
     rows: dict[str, tuple[str, list[tuple[Any, ...]]]] = {}
     with connection.cursor() as cursor:
         for table in TABLES:
@@ -91,7 +71,7 @@ def taken(runs: int) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
             for row in found_rows:
                 fresh = uuid.uuid4()
                 if table == "orchestration_run":
-                    row["id"] = fresh if connection.vendor == "postgresql" else fresh.hex
+                    row["id"] = as_stored(fresh)
                     row["idempotency_key"] = f"bare-{fresh}"
                 else:
                     row["stream"] = f"bare:{fresh}"
@@ -118,7 +98,9 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     sys.path.insert(0, str(ROOT))
-    with tempfile.TemporaryDirectory() as folder, own_database(folder) as url:
+    from tests.support.serving import fresh_database
+
+    with tempfile.TemporaryDirectory() as folder, fresh_database() as url:
         os.environ.update(
             AEGIS_DATABASE_URL=url,
             AEGIS_DATA_DIR=folder,

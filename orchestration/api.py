@@ -15,18 +15,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aegis.core import bodies, canonical, clock_text
-from aegis.core.api import BatchJSONParser, actor_of, problem
+from aegis.core.api import MAX_FAULTS, BatchJSONParser, actor_of, body_of, field_faults, problem
 from aegis.core.bodies import MAX_BATCH_BYTES, MAX_BODY_BYTES
 from aegis.core.errors import Fault, Invalid
+from aegis.core.visibility import Viewer
 from aegis.identity.authentication import person_of
-from audit import chain
+from audit import chain, masking
 from audit.models import Event, Payload
-from orchestration.engine import verbs
+from orchestration.engine import success, verbs, waiting
 from orchestration.engine.models import Run
 
 PAGE = 100
 MAX_PAGE = 500
-MAX_FAULTS = 100
 MODES = ("all", "each")
 
 _ID = OpenApiParameter("run_id", UUID, OpenApiParameter.PATH)
@@ -43,7 +43,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         model = Run
         fields = (
             "id", "label", "workflow", "version", "business_key", "status", "step", "priority", "outcome",
-            "submitted_at", "ended_at",
+            "submitted_at", "ended_at", "parent", "parent_step", "ordinal",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -95,12 +95,17 @@ class RunsView(APIView):
             OpenApiParameter("workflow", str),
             OpenApiParameter("status", str),
             OpenApiParameter("business_key", str),
+            OpenApiParameter("parent", str, description="the runs that this one forked; empty: those of every kind"),
             OpenApiParameter("before", str, description="`next` of the page before"),
         ],
         responses=inline_serializer("RunPage", {"runs": RunSerializer(many=True), "next": serializers.CharField()}),
     )
     def get(self, request: Request) -> Response:
         rows = Run.objects.visible_to(request.user).select_related("workflow", "release").order_by("-submitted_at", "-id")
+        if "parent" not in request.query_params:
+            rows = rows.filter(parent__isnull=True)  # children are named by the run that forked them
+        elif parent := request.query_params["parent"]:
+            rows = rows.filter(parent=_run_id(parent))
         for name, lookup in (("workflow", "workflow__name"), ("status", "status"), ("business_key", "business_key")):
             if value := request.query_params.get(name):
                 canonical.check_value(value)
@@ -122,12 +127,13 @@ class RunsView(APIView):
     def post(self, request: Request) -> Response:
         person, actor = person_of(request), actor_of(request)
         with bodies.admitted(request, actor.ref, at_most=MAX_BODY_BYTES):
-            workflow, payload = _submission(request.data)
-            submission = verbs.Submission(payload, request.headers.get("Idempotency-Key"))
-            done = verbs.submit(workflow, submission, person=person, actor=actor)
+            body = body_of(request, required={"workflow": "text", "input": "any"})
+            submission = verbs.Submission(body["input"], request.headers.get("Idempotency-Key"))
+            done = verbs.submit(body["workflow"], submission, person=person, actor=actor)
         run = Run.objects.select_related("workflow", "release").get(pk=done.run.pk)
-        body = RunSerializer(run).data
-        return Response(body, status=201 if done.is_new else 200, headers={"Location": f"/api/v1/runs/{run.pk}"})
+        return Response(
+            RunSerializer(run).data, status=201 if done.is_new else 200, headers={"Location": f"/api/v1/runs/{run.pk}"}
+        )
 
 
 class RunsBatchView(APIView):
@@ -155,7 +161,7 @@ class RunsBatchView(APIView):
     def post(self, request: Request) -> Response:
         person, actor = person_of(request), actor_of(request)
         with bodies.admitted(request, actor.ref, at_most=MAX_BATCH_BYTES):
-            workflow, items, mode = _batch(request.data)
+            workflow, items, mode = _batch(request)
             key = request.headers.get("Idempotency-Key")
             if mode == "each":
                 answers = verbs.submit_each(workflow, items, person=person, actor=actor, batch_key=key)
@@ -167,11 +173,53 @@ class RunsBatchView(APIView):
         return Response({**counts, "results": results}, status=201 if any(is_new) else 200)
 
 
+class _RunReadSerializer(RunSerializer):
+    """One run, with what it waits for and what its success criterion came to."""
+
+    success = serializers.CharField(read_only=True, help_text='"yes", "no", "unknown"; "" without a criterion')
+    waits_for = serializers.DictField(
+        read_only=True, allow_null=True, help_text="kind (message, resource, time), name, key, holder, until; null if nothing"
+    )
+
+    children = serializers.ListField(
+        child=serializers.DictField(), read_only=True, help_text="runs its blocks forked: id, step, visit, ordinal, status"
+    )
+
+    class Meta(RunSerializer.Meta):
+        fields = (*RunSerializer.Meta.fields, "success", "waits_for", "children")  # type: ignore[assignment]  # longer than the base's
+        read_only_fields = fields  # type: ignore[assignment]
+
+
 class RunView(APIView):
-    @extend_schema(operation_id="runs_read", parameters=[_ID], responses=RunSerializer)
+    @extend_schema(operation_id="runs_read", parameters=[_ID], responses=_RunReadSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
-        rows = Run.objects.select_related("workflow", "release")
-        return Response(RunSerializer(rows.get_visible(request.user, pk=run_id)).data)
+        run = Run.objects.select_related("workflow", "release").get_visible(request.user, pk=run_id)
+        found = waiting.of_run(run, Run.objects.visible_to(request.user))
+        known = success.of_runs([run.pk]).get(run.pk, "")
+        children = Run.objects.visible_to(request.user).filter(parent=run).order_by("submitted_at", "ordinal")
+        family = [
+            {"id": str(pk), "step": step, "visit": visit, "ordinal": ordinal, "status": status}
+            for pk, step, visit, ordinal, status in children.values_list(
+                "pk", "parent_step", "parent_visit", "ordinal", "status"
+            )
+        ]
+        return Response({**RunSerializer(run).data, "success": known, "waits_for": found, "children": family})
+
+
+class RunRollbackView(APIView):
+    """Ask to undo what a completed run did. Others decide about it, under the policy its workflow names."""
+
+    @extend_schema(
+        operation_id="runs_rollback",
+        parameters=[_ID],
+        request=inline_serializer("Rollback", {"reason": serializers.CharField()}),
+        responses={202: RunSerializer},
+    )
+    def post(self, request: Request, run_id: UUID) -> Response:
+        body = body_of(request, required={"reason": "text"})
+        verbs.rollback_run(run_id, person=person_of(request), actor=actor_of(request), reason=body["reason"])
+        run = Run.objects.select_related("workflow", "release").get(pk=run_id)
+        return Response(RunSerializer(run).data, status=202)
 
 
 class RunEventsView(APIView):
@@ -189,7 +237,7 @@ class RunEventsView(APIView):
             Event.objects.visible_to(request.user).filter(stream=run.stream, seq__gt=after).order_by("seq")[: MAX_PAGE + 1]
         )
         page = events[:MAX_PAGE]
-        payloads = _payloads(run.stream, [event.seq for event in page])
+        payloads = _payloads(request.user, run.stream, [event.seq for event in page])
         return Response(
             {
                 "events": [
@@ -208,49 +256,24 @@ class RunEventsView(APIView):
         )
 
 
-def _submission(data: Any) -> tuple[str, Any]:
-    if not isinstance(data, dict):
-        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
-    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {"workflow", "input"})]
-    if not isinstance(data.get("workflow"), str):
-        faults.append(Fault("/workflow", "must be the name of a workflow"))
-    if "input" not in data:
-        faults.append(Fault("/input", "is missing"))
-    if faults:
-        raise Invalid("The submission is not complete", faults=faults)
-    return data["workflow"], data["input"]
-
-
-def _batch(data: Any) -> tuple[str, list[verbs.Submission], str]:
-    if not isinstance(data, dict):
-        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
-    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {"workflow", "items", "mode"})]
-    if not isinstance(data.get("workflow"), str):
-        faults.append(Fault("/workflow", "must be the name of a workflow"))
-    if data.get("mode", "all") not in MODES:
+def _batch(request: Request) -> tuple[str, list[verbs.Submission], str]:
+    data = body_of(request, required={"workflow": "text", "items": "list"}, optional={"mode": "text"})
+    items, mode, faults = data["items"], data.get("mode", "all"), []
+    if mode not in MODES:
         faults.append(Fault("/mode", "must be all or each"))
-    items = data.get("items")
-    if not isinstance(items, list) or not items:
+    if not items:
         faults.append(Fault("/items", "must be a list of at least one item"))
     elif len(items) > verbs.MAX_BATCH:
         faults.append(Fault("/items", f"holds {len(items):,} items; at most {verbs.MAX_BATCH:,} are taken at once"))
     else:
-        faults += [fault for index, item in enumerate(items) for fault in _item_faults(f"/items/{index}", item)]
+        found = (
+            field_faults(item, f"/items/{index}", required={"input": "any"}, optional={"idempotency_key": "text"})
+            for index, item in enumerate(items)
+        )
+        faults += [fault for of_item in found for fault in of_item]
     if faults:
         raise Invalid("The batch is not complete", faults=faults[:MAX_FAULTS])
-    found = [verbs.Submission(item["input"], item.get("idempotency_key")) for item in data["items"]]
-    return data["workflow"], found, data.get("mode", "all")
-
-
-def _item_faults(where: str, item: Any) -> list[Fault]:
-    if not isinstance(item, dict):
-        return [Fault(where, "must be an object")]
-    faults = [Fault(f"{where}/{name}", "is unknown") for name in sorted(set(item) - {"input", "idempotency_key"})]
-    if "input" not in item:
-        faults.append(Fault(f"{where}/input", "is missing"))
-    if not isinstance(item.get("idempotency_key", ""), str):
-        faults.append(Fault(f"{where}/idempotency_key", "must be text"))
-    return faults
+    return data["workflow"], [verbs.Submission(item["input"], item.get("idempotency_key")) for item in items], mode
 
 
 def _in_batch(index: int, where: str | None) -> str:
@@ -273,6 +296,13 @@ def _place(before: str) -> tuple[datetime, UUID]:
         raise Invalid("`before` is no page", faults=[Fault("before", "use `next` of the page before")]) from None
 
 
+def _run_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid("`parent` is no run", faults=[Fault("parent", "name the id of a run, or leave it empty")]) from None
+
+
 def _number(request: Request, name: str) -> int:
     text = request.query_params.get(name, "0")
     if not (text.isascii() and text.isdigit() and len(text) < 10):
@@ -280,10 +310,13 @@ def _number(request: Request, name: str) -> int:
     return int(text)
 
 
-def _payloads(stream: str, seqs: list[int]) -> dict[int, dict[str, Any]]:
+def _payloads(user: Viewer, stream: str, seqs: list[int]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
-    for row in Payload.objects.filter(stream=stream, seq__in=seqs):
-        found.setdefault(row.seq, {})[row.name] = canonical.parse(row.body) if row.body else None
+    rows = Payload.objects.filter(stream=stream, seq__in=seqs)
+    for seq, name in rows.filter(body="").values_list("seq", "name"):
+        found.setdefault(seq, {})[name] = None
+    for row in masking.shown(user, rows.exclude(body="").values_list("stream", "seq", "name", "body")):
+        found.setdefault(row.seq, {})[row.name] = canonical.parse(row.body)
     return found
 
 
@@ -291,5 +324,6 @@ urlpatterns = [
     path("runs", RunsView.as_view(), name="api-runs"),
     path("runs/batch", RunsBatchView.as_view(), name="api-runs-batch"),
     path("runs/<uuid:run_id>", RunView.as_view(), name="api-run"),
+    path("runs/<uuid:run_id>/rollback", RunRollbackView.as_view(), name="api-run-rollback"),
     path("runs/<uuid:run_id>/events", RunEventsView.as_view(), name="api-run-events"),
 ]

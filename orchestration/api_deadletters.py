@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aegis.core import canonical, durations
-from aegis.core.api import actor_of
+from aegis.core.api import actor_of, body_of
 from aegis.core.errors import Fault, Invalid
 from aegis.identity.authentication import person_of
 from orchestration.engine import deadletters, settlements
@@ -32,6 +32,9 @@ _LETTER = inline_serializer(
         "since": serializers.DateTimeField(),
         "queue": serializers.CharField(help_text="empty for a run that failed"),
         "needs_statement": serializers.BooleanField(help_text="it may have happened; it is not sent on until a person says"),
+        "behind": serializers.ListField(
+            child=serializers.CharField(), help_text="of branch_failed: the codes of the runs it had forked that were not well"
+        ),
     },
 )
 _RESULT = inline_serializer(
@@ -86,12 +89,9 @@ class RedriveManyView(APIView):
         responses=inline_serializer("RedriveResults", {"results": serializers.ListField(child=_RESULT)}),
     )
     def post(self, request: Request) -> Response:
-        data = _fields(request.data, {"ids", "reason"}, required={"ids", "reason"})
-        ids = data["ids"]
-        if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-            raise Invalid("The re-drive is not complete", faults=[Fault("/ids", "must be a list of texts")])
-        person = person_of(request)
-        results = deadletters.redrive_many(ids, person=person, actor=actor_of(request), reason=_text(data, "reason"))
+        data = body_of(request, required={"ids": "texts", "reason": "text"})
+        person, actor = person_of(request), actor_of(request)
+        results = deadletters.redrive_many(data["ids"], person=person, actor=actor, reason=data["reason"])
         return Response(
             {
                 "results": [
@@ -112,8 +112,8 @@ class RedriveView(APIView):
 
     @extend_schema(operation_id="dead_letters_redrive", parameters=[_ID], request=_REASON, responses={202: None})
     def post(self, request: Request, letter_id: str) -> Response:
-        data = _fields(request.data, {"reason"}, required={"reason"})
-        deadletters.redrive(letter_id, person=person_of(request), actor=actor_of(request), reason=_text(data, "reason"))
+        data = body_of(request, required={"reason": "text"})
+        deadletters.redrive(letter_id, person=person_of(request), actor=actor_of(request), reason=data["reason"])
         return Response(status=202)
 
 
@@ -135,9 +135,9 @@ class StatementView(APIView):
         responses={202: None},
     )
     def post(self, request: Request, item_id: UUID) -> Response:
-        data = _fields(request.data, {"outcome", "reason", "reference", "result"}, required={"outcome", "reason"})
+        data = body_of(request, required={"outcome": "text", "reason": "text"}, optional={"reference": "text", "result": "any"})
         person, actor = person_of(request), actor_of(request)
-        reason, reference = _text(data, "reason"), _text(data, "reference")
+        reason, reference = data["reason"], data.get("reference", "")
         match data["outcome"]:
             case "happened":
                 result = data.get("result")
@@ -162,6 +162,7 @@ def _told(letter: DeadLetter) -> dict[str, Any]:
         "since": letter.since,
         "queue": letter.item.queue.name if letter.item else "",
         "needs_statement": letter.needs_statement,
+        "behind": list(letter.behind),
     }
 
 
@@ -170,23 +171,6 @@ def _age(text: str) -> timedelta | None:
         return durations.parse(text) if text else None
     except durations.DurationInvalid as error:
         raise Invalid("`older_than` is no duration", faults=[Fault("older_than", error.detail)]) from None
-
-
-def _fields(data: Any, known: set[str], *, required: set[str]) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
-    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - known)]
-    faults += [Fault(f"/{name}", "is missing") for name in sorted(required - set(data))]
-    if faults:
-        raise Invalid("The body is not complete", faults=faults)
-    return data
-
-
-def _text(data: dict[str, Any], name: str) -> str:
-    value = data.get(name, "")
-    if not isinstance(value, str):
-        raise Invalid("The body cannot be read", faults=[Fault(f"/{name}", "must be text")])
-    return value
 
 
 urlpatterns = [

@@ -12,9 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aegis.core import canonical
-from aegis.core.api import actor_of
-from aegis.core.errors import Fault, Invalid, NotFound
+from aegis.core.api import actor_of, body_of
+from aegis.core.errors import NotFound
 from orchestration.engine.guards import verbs
 from orchestration.engine.guards.models import Breaker, Halt
 from orchestration.engine.guards.standing import Standing, standing, visible_halts
@@ -108,7 +107,7 @@ class HaltsView(APIView):
         responses={201: HaltSerializer, 200: HaltSerializer},
     )
     def post(self, request: Request) -> Response:
-        body = _body(request, texts={"what": True, "name": False, "reason": True})
+        body = body_of(request, required={"what": "text", "reason": "text"}, optional={"name": "text"})
         placed = verbs.halt(body["what"], body.get("name", ""), actor=actor_of(request), reason=body["reason"])
         return Response(HaltSerializer(placed.halt).data, status=201 if placed.is_new else 200)
 
@@ -129,7 +128,7 @@ class ResumeView(APIView):
         responses={200: HaltSerializer},
     )
     def post(self, request: Request, halt_id: UUID) -> Response:
-        body = _body(request, texts={"reason": True}, numbers=("pace",))
+        body = body_of(request, required={"reason": "text"}, optional={"pace": "number"})
         if not any(halt.pk == halt_id for halt in visible_halts(request.user)):
             raise NotFound
         pace = body.get("pace", verbs.DEFAULT_PACE)
@@ -142,7 +141,7 @@ class OpenBreakerView(APIView):
 
     @extend_schema(operation_id="breakers_open", parameters=[_KIND, _NAME], request=_REASON, responses={200: BreakerSerializer})
     def post(self, request: Request, kind: str, name: str) -> Response:
-        body = _body(request, texts={"reason": True})
+        body = body_of(request, required={"reason": "text"})
         return _switched(verbs.open_breaker(kind, name, actor=actor_of(request), reason=body["reason"]))
 
 
@@ -153,7 +152,7 @@ class CloseBreakerView(APIView):
         operation_id="breakers_close", parameters=[_KIND, _NAME], request=_REASON, responses={200: BreakerSerializer}
     )
     def post(self, request: Request, kind: str, name: str) -> Response:
-        body = _body(request, texts={"reason": True})
+        body = body_of(request, required={"reason": "text"})
         return _switched(verbs.close_breaker(kind, name, actor=actor_of(request), reason=body["reason"]))
 
 
@@ -178,28 +177,6 @@ def _standing(found: Standing) -> dict[str, Any]:
         ],
         "limits": [{"key": item.key, "code": item.code, "held": item.held, "since": item.since} for item in found.limits],
     }
-
-
-def _body(request: Request, *, texts: dict[str, bool], numbers: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The body's fields: text name -> is it required; whole numbers, never required.
-
-    Raises:
-        Invalid: with a fault per field.
-    """
-    data = request.data
-    if not isinstance(data, dict):
-        raise Invalid("The body must be an object", faults=[Fault("/", "must be an object")])
-    faults = [Fault(f"/{name}", "is unknown") for name in sorted(set(data) - {*texts, *numbers})]
-    for name, is_required in texts.items():
-        if (is_required or name in data) and not isinstance(data.get(name), str):
-            faults.append(Fault(f"/{name}", "must be text"))
-    for name in numbers:
-        if name in data and (isinstance(data[name], bool) or not isinstance(data[name], int)):
-            faults.append(Fault(f"/{name}", "must be a whole number"))
-    if faults:
-        raise Invalid("The request is not complete", faults=faults)
-    canonical.check_value(data)
-    return data
 
 
 urlpatterns = [

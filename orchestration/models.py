@@ -3,8 +3,10 @@
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
 from orchestration.contracts.models import Contract
-from orchestration.engine.guards.models import Breaker, Counter, Halt, HeldRun, Slot
+from orchestration.engine.guards.models import Breaker, Counter, Halt, HeldRun, LimitUse, Slot
+from orchestration.engine.messages.models import MessageWait, SentMessage
 from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue, Run, SubmittedBatch
+from orchestration.engine.resources.models import Resource, ResourceWait
 from orchestration.records.models import Record, RecordVersion
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows.models import Workflow, WorkflowRelease
@@ -19,14 +21,19 @@ __all__ = [
     "Halt",
     "HeldRun",
     "InboxItem",
+    "LimitUse",
     "MatrixVersion",
+    "MessageWait",
     "Record",
     "RecordVersion",
+    "Resource",
+    "ResourceWait",
     "ReviewItem",
     "ReviewQueue",
     "Role",
     "RoutingTable",
     "Run",
+    "SentMessage",
     "Slot",
     "SubmittedBatch",
     "Workflow",

@@ -1,8 +1,8 @@
-"""Addresses of runs and review queues. Filters and lanes live in the query string, so that a link reproduces the view."""
+"""Addresses of runs, review queues, guards. Filters and lanes live in the query string, so that a link reproduces the view."""
 
 from django.urls import include, path
 
-from orchestration.pages import deadletters, guards, review, runs
+from orchestration.pages import agents, deadletters, guards, retiring, review, runs
 
 _runs = [
     path("", runs.list_page, name="list"),
@@ -10,6 +10,7 @@ _runs = [
     path("<uuid:run_id>/events/<int:seq>/", runs.event_page, name="event"),
     path("<uuid:run_id>/cancel/", runs.cancel, name="cancel"),
     path("<uuid:run_id>/retry/", runs.retry, name="retry"),
+    path("<uuid:run_id>/rollback/", runs.rollback, name="rollback"),
 ]
 
 _review = [
@@ -39,7 +40,16 @@ _guards = [
     path("breakers/<str:kind>/<str:name>/close/", guards.switch, {"way": "close"}, name="close"),
 ]
 
+_agents = [
+    path("<str:name>/disable/", agents.switch, {"way": "disable"}, name="disable"),
+    path("<str:name>/enable/", agents.switch, {"way": "enable"}, name="enable"),
+]
+
+_workflows = [path("<str:name>/retire/", retiring.retire, name="retire")]
+
 urlpatterns = [
+    path("agents/", include((_agents, "agents"))),
+    path("workflows/", include((_workflows, "workflows"))),
     path("guards/", include((_guards, "guards"))),
     path("runs/", include((_runs, "runs"))),
     path("review/", include((_review, "review"))),

@@ -17,9 +17,8 @@ from django.test import Client
 from hypothesis import HealthCheck, settings
 
 from aegis.core.actors import SYSTEM, Actor, user_actor
-from aegis.identity.areas import AREAS
 from aegis.identity.models import Area, User
-from tests.support import journal_guard
+from tests.support import emptying
 
 # A busy machine is no fault of the code: properties are judged by what they find, never by how long inputs took.
 settings.register_profile("aegis", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,13 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def area_rows(db: None) -> None:
-    """A flush after a transactional test takes the rows of the migrations along; put them back."""
-    if Area.objects.count() != len(AREAS):
-        from importlib import import_module
-
-        from django.apps import apps
-
-        import_module("aegis.identity.migrations.0002_area_rows").add_areas(apps, None)
+    """The database with its areas: the rows that migrations made stand in every test."""
 
 
 @pytest.fixture
@@ -151,7 +144,7 @@ def _test_settings(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> N
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _flush_goes_around_the_guards() -> Iterator[None]:
-    with journal_guard.flush_goes_around():
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock(), emptying.instead_of_flush():
         yield

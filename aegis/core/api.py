@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, Any, Final, Literal, assert_never
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
@@ -32,7 +32,18 @@ from aegis.core.errors import (
     Unavailable,
 )
 
+Field = Literal["text", "number", "list", "texts", "any"]  # what a field of a body must be
+
 PROBLEM = "application/problem+json"
+MAX_FAULTS = 100  # told of one body: a small body of many wrong names must not have a large answer
+MAX_NAME_CHARS = 80
+_MUST_BE: Final[Mapping[Field, str]] = {
+    "text": "must be text",
+    "number": "must be a whole number",
+    "list": "must be a list",
+    "texts": "must be a list of texts",
+    "any": "",
+}
 CHALLENGE = 'Bearer realm="aegis"'
 
 log = structlog.get_logger(__name__)
@@ -79,6 +90,52 @@ def actor_of(request: Request) -> Actor:
     return user_actor(request.user.pk, auth=request.auth if isinstance(request.auth, str) else "session")
 
 
+def body_of(request: Request, *, required: Mapping[str, Field], optional: Mapping[str, Field] | None = None) -> dict[str, Any]:
+    """The fields of a JSON body.
+
+    Raises:
+        Invalid: with a fault per field, as `field_faults`.
+    """
+    if faults := field_faults(request.data, required=required, optional=optional):
+        raise Invalid("The body cannot be used", faults=faults)
+    return dict(request.data)
+
+
+def field_faults(
+    data: Any, where: str = "", *, required: Mapping[str, Field], optional: Mapping[str, Field] | None = None
+) -> list[Fault]:
+    """What is missing, unknown or of another type in an object of a body; at most `MAX_FAULTS`.
+
+    Args:
+        where: JSON pointer to the object.
+    """
+    if not isinstance(data, dict):
+        return [Fault(where or "/", "must be an object")]
+    known = {**required, **(optional or {})}
+    faults = [Fault(f"{where}/{name}", "is missing") for name in required if name not in data]
+    faults += [
+        Fault(f"{where}/{name}", _MUST_BE[known[name]]) for name in known if name in data and not _is(known[name], data[name])
+    ]
+    faults += [Fault(f"{where}/{name[:MAX_NAME_CHARS]}", "is unknown") for name in sorted(set(data) - set(known))]
+    return faults[:MAX_FAULTS]
+
+
+def _is(field: Field, value: Any) -> bool:
+    match field:
+        case "text":
+            return isinstance(value, str)
+        case "number":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "list":
+            return isinstance(value, list)
+        case "texts":
+            return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        case "any":
+            return True
+        case _:
+            assert_never(field)
+
+
 def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler. Every refusal, ours or the framework's, becomes one problem document; so does a fault of ours,
     without its text, which goes to the log."""
@@ -103,11 +160,16 @@ def problem(error: AegisError) -> dict[str, canonical.Json]:
         "code": error.code,
     }
     if error.faults:
-        document["faults"] = [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in error.faults]
+        document["faults"] = [_told(fault) for fault in error.faults]
     if isinstance(error, Forbidden):
         document["right"] = error.right
         document["granted_by"] = error.granted_by
     return document
+
+
+def _told(fault: Fault) -> dict[str, canonical.Json]:
+    told: dict[str, canonical.Json] = {"where": fault.where, "what": fault.what, "remedy": fault.remedy}
+    return {**told, "code": fault.code} if fault.code else told
 
 
 class FrameworkRefusal(AegisError):

@@ -20,7 +20,9 @@ _RETRIED_SQLSTATES = {"40001", "40P01", "55P03"}  # serialisation failure, deadl
 # Classes of what passes by itself: connection lost, lock and transaction conflicts, resources short, restart by an operator.
 _PASSING_CLASSES = {"08", "40", "53", "55", "57"}
 _DISK_FULL = "53100"
-_SQLITE_PASSING = re.compile(r"locked|busy|disk I/O error|unable to open database file")
+_SQLITE_BUSY = re.compile(r"locked|busy")
+_SQLITE_BROKEN = re.compile(r"disk I/O error|unable to open database file")
+_NO_ANSWER = "The database does not answer. If you sent a command, send it again under the same Idempotency-Key"
 
 
 def in_transaction(work: Callable[[], Result]) -> Result:
@@ -67,11 +69,10 @@ def as_unavailable(error: BaseException | None) -> Unavailable | None:
     if state == _DISK_FULL or (connection.vendor == "sqlite" and "disk is full" in str(error)):
         return StorageFull("There is no space left on the disk of the database; nothing was changed")
     if connection.vendor == "sqlite":
-        # A disk that cannot be read or written is told alike: for who asks it is the same, and the log names it.
-        return Unavailable("The database is busy; nothing was changed") if _SQLITE_PASSING.search(str(error)) else None
-    if state is None or state[:2] in _PASSING_CLASSES:
-        return Unavailable("The database does not answer. If you sent a command, send it again under the same Idempotency-Key")
-    return None
+        if _SQLITE_BUSY.search(str(error)):
+            return Unavailable("The database is busy; nothing was changed")
+        return Unavailable(_NO_ANSWER) if _SQLITE_BROKEN.search(str(error)) else None
+    return Unavailable(_NO_ANSWER) if state is None or state[:2] in _PASSING_CLASSES else None
 
 
 def advisory_lock(key: int, *, shared: bool) -> None:

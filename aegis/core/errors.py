@@ -5,22 +5,33 @@ Caught at three edges only: admin pages, API, worker. Everything else lets them 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a document: where (JSON pointer, "line:column", or both), what, and the remedy if known."""
+    """One thing wrong with a document: where (JSON pointer, "line:column", or both), what, and the remedy if known.
+
+    Attributes:
+        code: which rule found it, as a stable word; "" where nobody tells findings apart. Two faults that differ in it alone
+            are the same finding.
+    """
 
     where: str
     what: str
     remedy: str = ""
+    code: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text} ({self.remedy})" if self.remedy else text
+
+
+def coded(code: str, faults: Iterable[Fault]) -> Iterator[Fault]:
+    """The same faults, with `code` where they have none of their own."""
+    return (fault if fault.code else replace(fault, code=code) for fault in faults)
 
 
 class AegisError(Exception):

@@ -21,6 +21,7 @@ from aegis.core.errors import Fault, Invalid, Malformed
 VariableType = Literal["string", "int", "number", "bool", "list", "map", "any"]
 
 MAX_SOURCE_CHARS = 2_000
+MAX_GROWTH = 1_000  # how many times as large as what it reads a value may become through `map`
 
 _TYPES: dict[str, Any] = {
     "string": cel.Type.STRING,
@@ -33,6 +34,15 @@ _TYPES: dict[str, Any] = {
 }
 _PATH = re.compile(r"[a-zA-Z_]\w*(\.[a-zA-Z_]\w*)*", re.ASCII)
 _OPEN = object()
+_QUOTED = re.compile(
+    r"""
+    \b[bB]?[rR](?:\"{3}.*?\"{3}|'{3}.*?'{3}|"[^"\n]*"|'[^'\n]*')  # raw: a backslash is one
+  | \"{3}(?:[^\\]|\\.)*?\"{3} | '{3}(?:[^\\]|\\.)*?'{3} | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*'
+  | //[^\n]*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_MAP = re.compile(r"\.\s*map\s*\(\s*([A-Za-z_]\w*)\s*,", re.ASCII)
 _PLACE = re.compile(r"<input>:(\d+):(\d+): ?(.*)")
 
 
@@ -110,8 +120,11 @@ def _environment(variables: tuple[tuple[str, str], ...]) -> Any:
 def _compile(source: str, variables: tuple[tuple[str, str], ...]) -> Expression:
     if len(source) > MAX_SOURCE_CHARS:
         raise ExpressionInvalid(f"expression longer than {MAX_SOURCE_CHARS} characters")
-    if "\x00" in source:
-        raise ExpressionInvalid("expression holds a NUL character")
+    try:
+        canonical.check_value(source)
+    except Malformed as error:
+        raise ExpressionInvalid(f"expression: {error.faults[0].what}", faults=[Fault("", error.faults[0].what)]) from None
+    _refuse_growth(source)
     env = _environment(variables)
     try:
         compiled = env.compile(source)
@@ -121,6 +134,34 @@ def _compile(source: str, variables: tuple[tuple[str, str], ...]) -> Expression:
         raise ExpressionInvalid(f"{source!r} at {where}: {what}", faults=[Fault(where, what)]) from None
     path = tuple(source.split(".")) if _PATH.fullmatch(source) else ()
     return Expression(source, compiled, env, path if path and dict(variables).get(path[0]) == "map" else ())
+
+
+def _refuse_growth(source: str) -> None:
+    """Refuse what doubles and doubles: `['a'].map(x, x + x).map(x, x + x)...` fills the memory with few iterations.
+
+    The library bounds iterations, not sizes. `map` alone makes new values, as often as its body mentions what it goes through;
+    the mentions of all of them, multiplied, bound how much larger a value can become.
+    """
+    text = _QUOTED.sub(lambda found: " " * len(found[0]), source)
+    growth = 1
+    for found in _MAP.finditer(text):
+        mentions = re.findall(rf"\b{found[1]}\b", text[found.end() : _closing(text, found.end())])
+        growth *= max(1, len(mentions))
+        if growth > MAX_GROWTH:
+            line = text.count("\n", 0, found.start()) + 1
+            where = f"{line}:{found.start() - text.rfind(chr(10), 0, found.start())}"
+            what = f"with this map a value could become more than {MAX_GROWTH:,} times as large"
+            raise ExpressionInvalid(f"{source!r} at {where}: {what}", faults=[Fault(where, what, "map in fewer steps")])
+
+
+def _closing(text: str, start: int) -> int:
+    """Index of the bracket that closes the one before `start`; the end of the text if none does."""
+    depth = 1
+    for index in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        if depth == 0:
+            return index
+    return len(text)
 
 
 def compile_value(source: str, variables: Mapping[str, VariableType]) -> Expression:
@@ -142,7 +183,10 @@ def compile_condition(source: str, variables: Mapping[str, VariableType]) -> Exp
         ExpressionInvalid: also when its type can never be a truth value.
     """
     expression = compile_value(source, variables)
-    kind = expression._compiled.return_type()
+    try:
+        kind = expression._compiled.return_type()
+    except RuntimeError as error:  # `{string: 1}`: it compiles, and has no type that the library could name
+        raise ExpressionInvalid(f"{source!r}: {error}", faults=[Fault("1:1", str(error))]) from None
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
         what = f"a condition must be true or false, this is {kind.name()}"
         raise ExpressionInvalid(f"{source!r}: {what}", faults=[Fault("1:1", what)])

@@ -68,12 +68,19 @@ class Kind(Protocol):
     area: str  # which area's `edit` right a new document of this kind needs ("workflows")
     order: int  # kinds with a lower number are applied first (what others refer to)
     schema: Json  # JSON Schema 2020-12 of the whole document; exported for editors
+    is_portable: bool  # its documents mean the same in another installation; others are exported only by kind or name
 
     def names(self) -> list[str]:
         """Names of all documents that stand."""
 
     def dump(self, name: str) -> Json | None:
         """The document as it stands, exactly as last applied."""
+
+    def row(self, name: str) -> Any:
+        """The row whose rights and scope govern the document; None if there is none (yet)."""
+
+    def shape_faults(self, document: Json) -> Iterable[Fault]:
+        """Everything that breaks the schema, each with a remedy; nothing else is asked of a document that has some."""
 
     def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
         """Everything that speaks against the new document; `where` is a JSON pointer into it. Schema faults come before."""

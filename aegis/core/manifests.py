@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ SUFFIXES = (".yaml", ".yml", ".json")
 Place = tuple[int, int]  # line and column, from 1
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser does not recurse and is 20 times as fast
+_BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
+_INDENT = re.compile(r"^( *)[^ \n]", re.MULTILINE)
+_INNER = re.compile(r"([0-9]{1,6}):([0-9]{1,6})")
 _INT = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _OCTAL = re.compile(r"0o[0-7]+")  # a number to YAML 1.2, text to YAML 1.1
@@ -45,25 +48,40 @@ class Manifest:
     Attributes:
         source: file name, as given.
         places: JSON pointer -> line and column of the value.
+        insides: JSON pointer -> line and column of the first character of a text, where its lines stand in the file as they
+            are read (unquoted or quoted on one line, or a literal block).
     """
 
     key: Key
     document: Json
     source: str
     places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    insides: Mapping[str, Place] = field(default_factory=dict, repr=False)
+
+    def place(self, pointer: str) -> Place:
+        """Line and column of a value, or of the nearest one above it. "/spec/when 1:5" is the place inside that text, if its
+        characters stand in the file as they are read; else where the text begins."""
+        path, _, inner = pointer.partition(" ")
+        while path not in self.places and path:
+            path, inner = path.rpartition("/")[0], ""
+        start = self.places.get(path, (1, 1))
+        found = _INNER.fullmatch(inner)
+        if not found or path not in self.insides:
+            return start
+        (line, column), row, character = self.insides[path], int(found[1]), int(found[2])
+        if row > 1 and line == start[0]:  # an escaped line break in a quoted text
+            return start
+        return line + row - 1, column + character - 1
 
     def at(self, pointer: str) -> str:
-        """ "file:line:column" of a value, or of the nearest one above it. "/spec/when 1:5" is taken as "/spec/when"."""
-        path = pointer.split(" ", 1)[0]
-        while path not in self.places and path:
-            path = path.rpartition("/")[0]
-        line, column = self.places.get(path, (1, 1))
+        """ "file:line:column" of a place, see `place`."""
+        line, column = self.place(pointer)
         return f"{self.source}:{line}:{column}"
 
     def locate(self, fault: Fault) -> Fault:
         """The same fault with its place in the file before its pointer."""
         where = f"{self.at(fault.where)}: {fault.where}" if fault.where else self.at("")
-        return Fault(where, fault.what, fault.remedy)
+        return replace(fault, where=where)
 
 
 def read(raw: bytes | str, source: str) -> list[Manifest]:
@@ -114,6 +132,23 @@ def dump(documents: Iterable[Json]) -> str:
     )
 
 
+def read_value(raw: bytes | str, source: str) -> Json:
+    """One value as YAML (or JSON, which is YAML), without an envelope; None for an empty text.
+
+    Raises:
+        TooLarge, Malformed: cannot be read, or holds more than one document.
+    """
+    found = [document.value for document in _documents(_text(raw, source), source)]
+    if len(found) > 1:
+        raise _malformed(source, (1, 1), f"{len(found)} documents; one value is expected")
+    return found[0] if found else None
+
+
+def dump_value(value: Json) -> str:
+    """Any value as YAML; `read_value` gives it back equal."""
+    return yaml.dump(_ordered(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110).removesuffix("...\n")
+
+
 def _text(raw: bytes | str, source: str) -> str:
     data = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
     if len(data) > MAX_FILE_BYTES:
@@ -152,11 +187,21 @@ class _Document:
     source: str
     value: Json
     places: dict[str, Place]
+    insides: dict[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The text itself, and where each of its lines ends."""
+
+    text: str
+    line_ends: list[int]
 
 
 def _documents(text: str, source: str) -> Iterator[_Document]:
     """Build values from the parser's events: no node graph, no constructors, nothing a document could call."""
     events = _events(text, source)
+    written = _Written(text, [found.end() for found in _BREAK.finditer(text)])
     count = 0
     for event in events:
         if not isinstance(event, yaml.DocumentStartEvent):
@@ -165,9 +210,10 @@ def _documents(text: str, source: str) -> Iterator[_Document]:
         if count > MAX_DOCUMENTS:
             raise _malformed(source, _mark(event), f"more than {MAX_DOCUMENTS:,} documents in one file")
         if event.version or event.tags:
-            raise _malformed(source, _mark(event), "directives are not accepted")
-        places: dict[str, Place] = {}
-        yield _Document(source, _build(next(events), events, source, "", places, 0), places)
+            raise _malformed(source, _mark(event), "directives are not accepted", "leave it out")
+        document = _Document(source, None, {}, {})
+        document.value = _build(next(events), events, written, document, "", 0)
+        yield document
 
 
 def _events(text: str, source: str) -> Iterator[Any]:
@@ -183,31 +229,46 @@ def _events(text: str, source: str) -> Iterator[Any]:
         ) from None
 
 
-def _build(event: Any, events: Iterator[Any], source: str, pointer: str, places: dict[str, Place], depth: int) -> Json:
+def _build(event: Any, events: Iterator[Any], written: _Written, into: _Document, pointer: str, depth: int) -> Json:
+    """The value that begins with `event`, its places noted in `into`."""
+    source = into.source
     if depth > canonical.MAX_DEPTH:
         raise _malformed(source, _mark(event), f"nested deeper than {canonical.MAX_DEPTH} levels")
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
         raise _malformed(source, _mark(event), "anchors and aliases are not accepted; write it out")
     if getattr(event, "tag", None) is not None:
-        raise _malformed(source, _mark(event), f"tags are not accepted ({event.tag})")
-    places[pointer] = _mark(event)
+        raise _malformed(source, _mark(event), f"tags are not accepted ({event.tag})", "write the value alone")
+    into.places[pointer] = _mark(event)
     if isinstance(event, yaml.ScalarEvent):
+        if (inside := _inside(event, written)) is not None:
+            into.insides[pointer] = inside
         return _scalar(event, source)
     if isinstance(event, yaml.SequenceStartEvent):
         items: list[Json] = []
         while not isinstance(item := next(events), yaml.SequenceEndEvent):
-            items.append(_build(item, events, source, f"{pointer}/{len(items)}", places, depth + 1))
+            items.append(_build(item, events, written, into, f"{pointer}/{len(items)}", depth + 1))
         return items
     result: dict[str, Json] = {}
     while not isinstance(key_event := next(events), yaml.MappingEndEvent):
-        key = _build(key_event, events, source, pointer, {}, depth + 1)
+        key = _build(key_event, events, written, _Document(source, None, {}, {}), pointer, depth + 1)
         if not isinstance(key, str):
             raise _malformed(source, _mark(key_event), "a key must be text; put it in quotes")
         if key in result:
-            raise _malformed(source, _mark(key_event), f"the key {key[:60]!r} appears twice")
+            raise _malformed(source, _mark(key_event), f"the key {key[:60]!r} appears twice", "keep one of them")
         below = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
-        result[key] = _build(next(events), events, source, below, places, depth + 1)
+        result[key] = _build(next(events), events, written, into, below, depth + 1)
     return result
+
+
+def _inside(event: Any, written: _Written) -> Place | None:
+    """Where the first character of a text stands; None where what is read is not what is written (folded over lines)."""
+    (line, column), style = _mark(event), event.style or ""
+    if style == "|":
+        block = _INDENT.search(written.text, written.line_ends[line - 1]) if line <= len(written.line_ends) else None
+        return (line + 1, len(block[1]) + 1) if block else None
+    if event.end_mark.line != event.start_mark.line or style == ">":
+        return None
+    return line, column + len(style)
 
 
 def _scalar(event: Any, source: str) -> Json:
@@ -252,7 +313,7 @@ def _manifest(document: _Document) -> Manifest:
         Invalid: it has no envelope.
     """
     value = document.value
-    manifest = Manifest(Key("", ""), value, document.source, document.places)
+    manifest = Manifest(Key("", ""), value, document.source, document.places, document.insides)
     if not isinstance(value, dict):
         raise _invalid(manifest, "", f"a document is an object with apiVersion {API_VERSION}, kind, metadata and spec")
     if value.get("apiVersion") != API_VERSION:
@@ -265,7 +326,7 @@ def _manifest(document: _Document) -> Manifest:
     name = metadata.get("name")
     if not isinstance(name, str) or not name:
         raise _invalid(manifest, "/metadata/name", "metadata.name must be text")
-    return Manifest(Key(kind, name), value, document.source, document.places)
+    return Manifest(Key(kind, name), value, document.source, document.places, document.insides)
 
 
 def _files(paths: Iterable[Path | str]) -> Iterator[Path]:
@@ -339,8 +400,8 @@ def _place_of_byte(text: str, position: int) -> Place:
     return _place_of(text, position)
 
 
-def _malformed(source: str, place: Place, what: str) -> Malformed:
-    fault = Fault(f"{source}:{place[0]}:{place[1]}", what)
+def _malformed(source: str, place: Place, what: str, remedy: str = "") -> Malformed:
+    fault = Fault(f"{source}:{place[0]}:{place[1]}", what, remedy)
     return Malformed(str(fault), faults=[fault])
 
 

@@ -7,11 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from aegis.core import clock
-from aegis.core.actors import user_actor
 from aegis.core.commands import Terminal
-from aegis.core.errors import NotFound
-from aegis.identity import api_keys
-from aegis.identity.models import User
+from aegis.identity import api_keys, cli
 
 HELP = "make or end an API key of a person"
 DAYS = 90
@@ -34,10 +31,8 @@ def handle(options: dict[str, Any], terminal: Terminal) -> int:
     Raises:
         NotFound: no such active person, or no such key.
     """
-    person = User.objects.filter(username=options["username"], is_active=True).first()
-    if person is None:
-        raise NotFound(f"There is no active person {options['username']!r}")
-    actor = user_actor(person.pk, auth="cli")
+    person = cli.person_named(options["username"])
+    actor = cli.actor_for(person)
     if options["verb"] == "revoke":
         api_keys.revoke(options["prefix"], actor=actor, reason=options["reason"])
         terminal.line(f"{options['prefix']} is revoked.")

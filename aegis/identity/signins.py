@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.http import HttpRequest
 
-from aegis.core import clock
+from aegis.core import clock, clock_text
 from aegis.core.actors import SYSTEM, user_actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
@@ -15,6 +16,7 @@ from aegis.identity.models import User
 from aegis.identity.recorder import Entry, Principal, recorder
 
 MAX_CLIENT_CHARS = 200
+PROVED_AT: Final = "proved_at"  # session key
 
 
 def connect() -> None:
@@ -26,7 +28,20 @@ def connect() -> None:
 def _signed_in(request: HttpRequest | None, user: object, **_: Any) -> None:
     if isinstance(user, User):
         ref = str(user.pk)
+        remember_proof(request)
         _record("access.signed_in", user_actor(ref, auth="password"), ref, {"method": "password"}, _client(request))
+
+
+def remember_proof(request: HttpRequest | None) -> None:
+    """Keep in the session that its person has just proved who it is."""
+    if request is not None and hasattr(request, "session") and request.session.session_key:
+        request.session[PROVED_AT] = clock_text.render(clock.now())
+
+
+def proved_at(request: HttpRequest) -> datetime | None:
+    """When the person of this session last gave the password; None if that is not known."""
+    text = request.session.get(PROVED_AT) if hasattr(request, "session") else None
+    return clock_text.parse(text) if isinstance(text, str) else None
 
 
 def _signed_out(request: HttpRequest | None, user: object, **_: Any) -> None:

@@ -23,7 +23,13 @@ urlpatterns = [
     path("", include("orchestration.api")),
     path("", include("orchestration.api_deadletters")),
     path("", include("orchestration.api_guards")),
+    path("", include("orchestration.api_agents")),
+    path("", include("orchestration.api_contracts")),
+    path("", include("orchestration.api_routing")),
+    path("", include("orchestration.api_messages")),
+    path("", include("orchestration.api_workflows")),
     path("", include("approvals.api")),
+    path("", include("approvals.api_handling")),
     path("openapi", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

@@ -26,6 +26,7 @@ KINDS = frozenset(
         "Capability",
         "Contract",
         "FloorLock",
+        "RetiredVersion",
         "ReviewQueue",
         "Role",
         "RoutingTable",

@@ -1,4 +1,4 @@
-"""The demo's four people, with passwords made for this installation alone.
+"""The demo's people, with passwords made for this installation alone.
 
 The passwords lie in `demo_logins.json` of the data folder (mode 0600), so that a second start can print them again. A deploy
 check refuses such people, and `serve` binds to loopback while there are any.
@@ -43,6 +43,14 @@ PERSONAS = (
     Persona("sam", "Sam Lindqvist", "Support leads", "second approver: decides what needs a lead"),
     Persona("ada", "Ada Moreau", "Admins", "administers: agents, matrix, tables, policies, workflows"),
     Persona("quinn", "Quinn Tanaka", "Auditors", "audits: sees everything that happened, changes nothing"),
+    Persona("mina", "Mina Castell", "Content editors", "edits: revises articles and signs them off (content-pipeline)"),
+    Persona("ines", "Ines Novak", "Content editors", "edits as well: nobody signs off what she revised herself"),
+    Persona("hugo", "Hugo Baptiste", "Health reviewers", "second approver of articles with health claims (content-pipeline)"),
+    Persona("rosa", "Rosa Demir", "Release managers", "releases: decides about builds that carry a risk (qa-release)"),
+    Persona("nils", "Nils Aalto", "Site reliability", "on call: decides about fixes of services in production (ops-incident)"),
+    Persona("paul", "Paul Iversen", "Operations desk", "answers what agents could not: builds, incidents, invoices"),
+    Persona("felix", "Felix Brandt", "Finance controllers", "first approver of changed invoices (invoice-change)"),
+    Persona("tara", "Tara Owusu", "Treasury", "second approver of large changes (invoice-change)"),
 )
 
 

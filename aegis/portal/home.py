@@ -25,13 +25,13 @@ from approvals.pages.standing import standings
 from audit import telling
 from audit.models import Event
 from orchestration.engine.models import ReviewItem, Run
-from orchestration.pages import guardboard, marks
+from orchestration.pages import guardboard, marks, runlist
 
-DAY = timedelta(hours=24)
+_LISTED = Q(parent__isnull=True) | Q(status__in=runlist.PARTS_COME_UP)  # what the list of runs shows behind a figure
 SOON = timedelta(hours=1)
 SHOWN = 6
 EVENTS = 6
-_ENDED = ("completed", "failed", "cancelled")
+_RARE = ("waiting_time", "waiting_message", "waiting_resource", "waiting_children", "rolled_back")
 _WAITING = ("waiting_decision", "waiting_review")
 
 
@@ -103,16 +103,16 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "home": _gather(user, counts.counts_of(request)),
         "badge": integrity.badge(),
         "guards": guardboard.board(user),
-        "events": telling.tell(list(Event.objects.visible_to(user).order_by("-id")[:EVENTS])),
+        "events": telling.tell(list(Event.objects.visible_to(user).order_by("-id")[:EVENTS]), user),
     }
 
 
 def _gather(user: User, counted: dict[str, int]) -> Home:
     decisions = list(counts.my_decisions(user).select_related("policy").order_by("deadline", "opened_at")[:SHOWN])
     items = list(counts.my_review_items(user).select_related("queue", "run").order_by("due_at")[:SHOWN])
-    since = clock.now() - DAY
+    since = clock.now() - runlist.DAY
     return Home(
-        decisions=_due_decisions(decisions),
+        decisions=_due_decisions(user, decisions),
         decisions_count=counted["approvals"],
         items=[_due_item(item) for item in items],
         items_count=counted["queues"],
@@ -121,8 +121,8 @@ def _gather(user: User, counted: dict[str, int]) -> Home:
     )
 
 
-def _due_decisions(requests: list[ApprovalRequest]) -> list[Due]:
-    titles, stands = titles_of(requests), standings(requests)
+def _due_decisions(user: User, requests: list[ApprovalRequest]) -> list[Due]:
+    titles, stands = titles_of(user, requests), standings(requests)
     return [
         Due(
             title=titles[request.pk],
@@ -145,13 +145,18 @@ def _due_item(item: ReviewItem) -> Due:
 
 
 def _figures(user: User, since: datetime) -> list[Figure]:
-    """Runs by status: those still open whenever they began, those that ended in the last day. One query."""
-    rows = Run.objects.visible_to(user).filter(Q(ended_at__isnull=True) | Q(ended_at__gte=since))
+    """Runs by status: those still open whenever they began, those that ended in the last day. One query.
+
+    What is rare stands there only while there is some of it: a row of zeros hides the figure that matters.
+    """
+    rows = Run.objects.visible_to(user).filter(_LISTED, Q(ended_at__isnull=True) | Q(ended_at__gte=since))
     found = dict(rows.order_by().values_list("status").annotate(n=Count("pk")))
     figures = []
     for status, mark in marks.RUN_STATUSES.items():
-        label = f"{mark.word} in the last 24 h" if status in _ENDED else mark.word
-        figures.append(Figure(found.get(status, 0), label, _runs(status=status), mark.tone, mark.icon))
+        if status in _RARE and status not in found:
+            continue
+        day = {"day": "ended"} if status in Run.TERMINAL else {}
+        figures.append(Figure(found.get(status, 0), mark.word, _runs(status=status, **day), mark.tone, mark.icon))
     return figures
 
 
@@ -162,8 +167,8 @@ def _workflows(user: User, since: datetime) -> list[WorkflowDay]:
         rows.order_by()
         .values("workflow__name", "workflow__title")
         .annotate(
-            started=Count("pk", filter=Q(submitted_at__gte=since)),
-            completed=Count("pk", filter=Q(status="completed", ended_at__gte=since)),
+            started=Count("pk", filter=Q(submitted_at__gte=since, parent__isnull=True)),
+            completed=Count("pk", filter=Q(status="completed", ended_at__gte=since, parent__isnull=True)),
             failed=Count("pk", filter=Q(status="failed", ended_at__gte=since)),
             waiting=Count("pk", filter=Q(status__in=_WAITING)),
         )
@@ -175,9 +180,9 @@ def _workflows(user: User, since: datetime) -> list[WorkflowDay]:
 def _workflow_day(row: Mapping[str, Any]) -> WorkflowDay:
     name = row["workflow__name"]
     figures = (
-        Figure(row["started"], "Started", _runs(workflow=name)),
-        Figure(row["completed"], "Completed", _runs(workflow=name, status="completed")),
-        Figure(row["failed"], "Failed", _runs(workflow=name, status="failed")),
+        Figure(row["started"], "Started", _runs(workflow=name, day="started")),
+        Figure(row["completed"], "Completed", _runs(workflow=name, status="completed", day="ended")),
+        Figure(row["failed"], "Failed", _runs(workflow=name, status="failed", day="ended")),
         Figure(row["waiting"], "Waiting for a person", _runs(workflow=name, status="open")),
     )
     return WorkflowDay(row["workflow__title"] or name, figures, _judged(row["completed"], row["failed"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from django.contrib import admin
@@ -19,7 +18,6 @@ from orchestration.engine.models import ReviewItem, Run
 
 MAX_CHARS = 100
 PER_GROUP = 6
-_SHORT_ID = re.compile("[0-9a-f]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)

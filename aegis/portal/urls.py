@@ -4,6 +4,8 @@ from django.urls import path
 
 from aegis.portal import account, health, home, search
 from aegis.portal.governed import pages
+from aegis.portal.matrix import editing as matrix_editing
+from aegis.portal.matrix import export as matrix_export
 from aegis.portal.matrix import views as matrix
 
 app_name = "portal"
@@ -16,5 +18,9 @@ urlpatterns = [
     path("home/part/", home.part, name="home-part"),
     path("matrix/", matrix.matrix_page, name="matrix"),
     path("matrix/why/", matrix.why_page, name="matrix-why"),
+    path("matrix/cell/", matrix_editing.cell_page, name="matrix-cell"),
+    path("matrix/review/", matrix_editing.review_page, name="matrix-review"),
+    path("matrix/export/", matrix_export.export, name="matrix-export"),
+    path("matrix/discard/", matrix_editing.discard, name="matrix-discard"),
     path("account/shortcuts/", account.set_shortcuts, name="shortcuts"),
 ]

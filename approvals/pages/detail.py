@@ -10,11 +10,10 @@ from typing import Any
 import orjson
 from django.db.models import Q
 
-from aegis.core import canonical, clock
+from aegis.core import clock
 from aegis.core.canonical import Json
-from aegis.core.errors import Malformed
 from aegis.identity.models import User
-from approvals import gates, policies, questions
+from approvals import electors, gates, holding, policies, policy_words, questions, seen
 from approvals.electors import Eligibility
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
@@ -24,9 +23,9 @@ from approvals.pages.inbox import places_of
 from approvals.pages.standing import OPEN, Standing, standing
 from approvals.pages.words import Mark
 from approvals.questions import Evidence, Live
-from audit import catalogue, journal
+from audit import catalogue, masking
 from audit.catalogue import Part
-from audit.models import Event
+from audit.models import Event, Payload
 from audit.scopes import reach
 
 #: Thin: fields of a record that say what it is about, shown above the diff where the change leaves them as they are. By name
@@ -59,11 +58,33 @@ class Because:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """From where the value of one parameter is known.
+
+    Attributes:
+        is_named: the requester or a record named it; else nobody inside did.
+    """
+
+    path: str
+    words: str
+    is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
     decision: Decision
     mark: Mark
     reason: str
     stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What somebody said about it; `text` is "" once erased."""
+
+    author: str
+    at: datetime
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +116,7 @@ class Detail:
     diff: Diff | None
     sentences: Sequence[str]
     parameters: str
+    origins: Sequence[Origin]
     because: Because
     evidence: Sequence[EvidenceView]
     policy: Sequence[str]
@@ -103,6 +125,9 @@ class Detail:
     eligibility: Eligibility
     may_approve: bool
     may_reject: bool
+    may_request_changes: bool
+    may_withdraw: bool
+    comments: Sequence[Comment]
     must_type: str
     needs_reason_to_approve: bool
     shown_digest: str
@@ -121,10 +146,12 @@ class Detail:
 def detail(user: User, request: ApprovalRequest) -> Detail:
     """Read the question again, now, and say all about it. The number of queries does not depend on the evidence."""
     now = clock.now()
-    live = questions.get(request.question).live(request.subject)
+    whole = questions.get(request.question).live(request.subject)
+    live = seen.live(user, request, whole)
     stands = standing(request)
-    shown = frozen_documents(request)
-    may = gates.eligibility(request, user, live=live)
+    texts = seen.texts(user, request)
+    shown = {name: value for (seq, name), value in texts.items() if seq == 1}
+    may = gates.eligibility(request, user, live=whole)
     is_open = request.status in OPEN
     is_stale = is_open and (live.digest != request.digest or not live.is_current or _policy_moved(request))
     proposal = shown.get("proposal")
@@ -145,14 +172,18 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         diff=_diff(request, live),
         sentences=_sentences(shown),
         parameters=words.pretty(proposal) if proposal is not None else "",
-        because=_because(request, _about(request, events), proposal),
+        origins=_origins(shown),
+        because=_because(request, _about(user, request, events), proposal),
         evidence=[_evidence_view(item, events.get(item.pointer)) for item in live.evidence],
-        policy=policies.describe(stands.policy),
+        policy=policy_words.describe(stands.policy),
         stands=stands,
-        votes=_votes(request, stands),
+        votes=_votes(texts, stands),
         eligibility=may,
         may_approve=may.may and not is_stale,
         may_reject=may.may,
+        may_request_changes=may.may and not is_stale and questions.get(request.question).takes_changes(request),
+        may_withdraw=is_open and request.requester_id == user.pk,
+        comments=_comments(request, texts),
         must_type=typed_subject(request, live),
         needs_reason_to_approve=stands.policy.reason == "always",
         shown_digest=live.digest if is_open else request.digest,  # once settled: what was decided on
@@ -165,17 +196,6 @@ def typed_subject(request: ApprovalRequest, live: Live) -> str:
     if request.risk != "high":
         return ""
     return live.record_label.rpartition(", version")[0] or live.record_label or request.label
-
-
-def frozen_documents(request: ApprovalRequest) -> dict[str, Json]:
-    """What was shown when the request opened, parsed; what was erased or cannot be read is left out."""
-    found: dict[str, Json] = {}
-    for name, body in gates.evidence_of(request).items():
-        try:
-            found[name] = canonical.parse(body)
-        except Malformed:
-            continue
-    return found
 
 
 def _policy_moved(request: ApprovalRequest) -> bool:
@@ -196,18 +216,34 @@ def _notice(request: ApprovalRequest, live: Live, stands: Standing, *, is_stale:
     if request.status not in OPEN:
         return _ended(request, stands)
     if not is_stale:
-        return None
+        return _stuck(request, live, stands)
     if not live.is_current:
         return Notice("amber", "refresh", "What it would change is no longer there in that form", "It can only be rejected.")
     what = "The policy changed after this was asked" if _policy_moved(request) else "The record changed after this was proposed"
     return Notice("amber", "refresh", what, "Nobody can approve the old version; earlier votes do not count for the new one.")
 
 
+def _stuck(request: ApprovalRequest, live: Live, stands: Standing) -> Notice | None:
+    """An alarm: the groups asked now have too few people left who could still approve."""
+    needed = stands.tally.needed
+    if stands.tally.status != "open" or needed <= 0:
+        return None
+    spoken = {who for vote in stands.decisions if not vote.is_void for who in electors.spoken_by(vote)}
+    asked = stands.policy.stages[stands.stage].asked(request.escalated)
+    people = electors.active_people(asked, without=holding.bound_by(request, live) | spoken)
+    able = len({person for members in people.values() for person in members})
+    if able >= needed:
+        return None
+    who = f"{stands.groups} must give {words.plural(needed, 'more approval')}, and {able or 'nobody'} there could"
+    text = f"{who}. It expires at its deadline unless people join."
+    return Notice("red", "alert", "Too few people can decide this any more", text)
+
+
 def _ended(request: ApprovalRequest, stands: Standing) -> Notice:
     mark = words.REQUEST_STATUSES[request.status]
     last = next((vote for vote in reversed(stands.decisions) if not vote.is_void), None)
     at = f" at {words.clock(request.settled_at)}" if request.settled_at else ""
-    if last is not None and request.status in ("approved", "rejected"):
+    if last is not None and request.status in ("approved", "rejected", "changes_requested"):
         title = f"{last.person.display_name} {last.get_verdict_display()} this at {words.clock(last.at)}"
         return Notice(mark.tone, mark.icon, title, "One gate has one outcome.")
     if request.status == "expired":
@@ -240,6 +276,19 @@ def _sentences(shown: Mapping[str, Json]) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
+def _origins(shown: Mapping[str, Json]) -> list[Origin]:
+    """From where the values are known, as it was when it was asked; what an agent alone brought up comes first."""
+    told = shown.get("provenance")
+    if not isinstance(told, Mapping):
+        return []
+    found = [
+        Origin(str(path), words.origin(places), is_named="requester" in places or "record" in places)
+        for path, places in sorted(told.items())
+        if isinstance(places, list)
+    ]
+    return sorted(found, key=lambda origin: origin.is_named)
+
+
 def _because(request: ApprovalRequest, about: Mapping[str, Any], proposal: Json) -> Because:
     justification = proposal.get("justification", "") if isinstance(proposal, Mapping) else ""
     confidence = about.get("confidence")
@@ -254,14 +303,15 @@ def _because(request: ApprovalRequest, about: Mapping[str, Any], proposal: Json)
     )
 
 
-def _about(request: ApprovalRequest, events: Mapping[str, Event]) -> Mapping[str, Any]:
+def _about(user: User, request: ApprovalRequest, events: Mapping[str, Event]) -> Mapping[str, Any]:
     """What the proposing agent said beside its output: the newest `about` payload of an event of that agent."""
     own = [event for event in events.values() if request.agent and event.agent == request.agent]
     if not own:
         return {}
     newest = max(own, key=lambda event: event.seq)
-    body = journal.payload(newest.stream, newest.seq, "about")
-    value = orjson.loads(body) if body else None
+    rows = Payload.objects.filter(stream=newest.stream, seq=newest.seq, name="about", erased_at__isnull=True)
+    bodies = [row.body for row in masking.shown(user, rows.values_list("stream", "seq", "name", "body"))]
+    value = orjson.loads(bodies[0]) if bodies else None
     return value if isinstance(value, dict) else {}
 
 
@@ -294,10 +344,10 @@ def _evidence_view(item: Evidence, event: Event | None) -> EvidenceView:
     return EvidenceView(item.title, sentence, Mark(kind.tone, icon, kind.lane), f"e{event.seq}", told, item.digest)
 
 
-def _votes(request: ApprovalRequest, stands: Standing) -> list[Vote]:
+def _votes(texts: Mapping[tuple[int, str], Json], stands: Standing) -> list[Vote]:
     if not stands.decisions:
         return []
-    reasons = {seq: body for (seq, name), body in journal.payloads(request.stream).items() if name == "reason"}
+    reasons = {seq: value for (seq, name), value in texts.items() if name == "reason"}
     stages = stands.policy.stages
     return [
         Vote(
@@ -310,13 +360,20 @@ def _votes(request: ApprovalRequest, stands: Standing) -> list[Vote]:
     ]
 
 
-def _text(body: bytes | None) -> str:
-    if body is None:
-        return ""
-    value = orjson.loads(body)
+def _comments(request: ApprovalRequest, texts: Mapping[tuple[int, str], Json]) -> list[Comment]:
+    """In the order they were made. Two queries if there are any."""
+    said = {seq: value for (seq, name), value in texts.items() if name == "comment"}
+    if not said:
+        return []
+    events = list(Event.objects.filter(stream=request.stream, type="request.commented").order_by("seq"))
+    people = {str(person.pk): person.display_name for person in User.objects.filter(pk__in={one.actor_ref for one in events})}
+    return [Comment(people.get(one.actor_ref, "Somebody"), one.at, _text(said.get(one.seq))) for one in events]
+
+
+def _text(value: Json) -> str:
     if isinstance(value, dict):
         value = value.get("reason", "")
-    return str(value)
+    return str(value or "")
 
 
 def _places(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:

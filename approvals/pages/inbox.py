@@ -12,14 +12,14 @@ from uuid import UUID
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 
 from aegis.core import clock
-from aegis.core.visibility import remembered
+from aegis.core.visibility import Viewer, remembered
 from aegis.identity.models import User
 from approvals import questions
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
 from approvals.pages.standing import OPEN, Standing, standings
 from approvals.pages.words import Mark
-from audit import scopes
+from audit import masking, scopes
 
 Status = ApprovalRequest.Status
 
@@ -152,7 +152,7 @@ def inbox(user: User, filters: Filters, *, keep: Sequence[UUID] = ()) -> Inbox:
     found = list(
         _ordered(rows, filters.tab).select_related("policy", "requester")[: MAX_SEARCHED if filters.q else MAX_ROWS + 1]
     )
-    titles, places = titles_of(found), places_of(found)
+    titles, places = titles_of(user, found), places_of(found)
     if filters.q:  # sentences are made from what is asked, so the text is looked for in what the rows say
         found = [request for request in found if _says(request, titles[request.pk], places, filters.q)]
     shown = found[:MAX_ROWS]
@@ -175,7 +175,15 @@ def next_to_decide(user: User, filters: Filters, after: ApprovalRequest) -> Appr
     return next((request for request in ordered if _place(request) > place), ordered[0] if ordered else None)
 
 
-def titles_of(requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
+def waiting_for(user: User, filters: Filters) -> list[ApprovalRequest]:
+    """What `user` may decide, narrowed and in the order of the list; at most `MAX_ROWS`."""
+    mine = ApprovalRequest.objects.visible_to(user).filter(
+        pk__in=ApprovalRequest.objects.awaiting(user, clock.now()).values("pk")
+    )
+    return list(_ordered(_narrowed(mine, filters), "mine").select_related("policy", "requester", "claimed_by")[:MAX_ROWS])
+
+
+def titles_of(user: Viewer, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
     """The question of each request in one sentence: one call per sort of question."""
     by_kind: dict[str, list[ApprovalRequest]] = {}
     for request in requests:
@@ -183,7 +191,8 @@ def titles_of(requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
     titles: dict[UUID, str] = {}
     for kind, group in by_kind.items():
         titles.update(questions.get(kind).titles(group))
-    return titles
+    shown = masking.masker().values(user, [(request.run_id, titles[request.pk]) for request in requests])
+    return {request.pk: title for request, title in zip(requests, shown, strict=True)}
 
 
 def places_of(requests: Sequence[ApprovalRequest]) -> dict[tuple[str, str], str]:

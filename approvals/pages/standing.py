@@ -11,7 +11,8 @@ from django.db.models import Q
 from approvals import electors, policies
 from approvals.models import ApprovalRequest, Decision, DocumentVersion
 from approvals.policies import Policy
-from approvals.tally import Tally, Vote, progress, tally
+from approvals.policy_words import listed
+from approvals.tally import Electorate, Tally, progress, tally
 
 OPEN = (ApprovalRequest.Status.OPEN, ApprovalRequest.Status.FROZEN)
 
@@ -35,6 +36,7 @@ class Standing:
     tally: Tally
     stages: tuple[StageView, ...]
     decisions: tuple[Decision, ...]
+    level: int
 
     @property
     def stage(self) -> int:
@@ -43,12 +45,12 @@ class Standing:
     @property
     def progress(self) -> str:
         """ "1 of 2" approvals over all stages."""
-        return progress(self.policy, self.stage, self.tally.has)
+        return progress(self.policy, self.stage, self.tally.has, self.tally.needed)
 
     @property
     def groups(self) -> str:
         """Who votes now."""
-        return policies.listed(self.policy.stages[self.stage].groups, "or")
+        return listed(self.policy.stages[self.stage].asked(self.level), "or")
 
 
 def standing(request: ApprovalRequest) -> Standing:
@@ -65,11 +67,16 @@ def standings(requests: Sequence[ApprovalRequest]) -> dict[UUID, Standing]:
     decisions: dict[UUID, list[Decision]] = {}
     moved = [request.pk for request in requests if request.seq > 1]  # event 1 opened it; a decision is a later one
     if moved:
-        for decision in Decision.objects.filter(request__in=moved).select_related("person").order_by("seq"):
+        for decision in (
+            Decision.objects.filter(request__in=moved).select_related("person", "delegation__delegator").order_by("seq")
+        ):
             decisions.setdefault(decision.request_id, []).append(decision)
-    people = {decision.person_id for rows in decisions.values() for decision in rows}
-    groups = electors.groups_of(people) if people else {}
-    return {request.pk: _standing(request, versions[request.pk], decisions.get(request.pk, []), groups) for request in requests}
+    people = electors.known(decision for rows in decisions.values() for decision in rows)
+    electorates = _electorates(requests, versions)
+    return {
+        request.pk: _standing(request, versions[request.pk], decisions.get(request.pk, []), people, electorates.get(request.pk))
+        for request in requests
+    }
 
 
 def bound_policies(requests: Sequence[ApprovalRequest]) -> dict[UUID, Policy]:
@@ -99,24 +106,41 @@ def bound_policies(requests: Sequence[ApprovalRequest]) -> dict[UUID, Policy]:
     return result
 
 
+def _electorates(requests: Sequence[ApprovalRequest], versions: Mapping[UUID, Policy]) -> dict[UUID, Electorate]:
+    """Who could decide, for the open requests whose stage asks everybody. Two queries if there are any."""
+    asking = {
+        request.pk: versions[request.pk].stages[request.stage].groups
+        for request in requests
+        if request.status in OPEN and any(stage.is_all for stage in versions[request.pk].stages[request.stage :][:1])
+    }
+    if not asking:
+        return {}
+    people = electors.active_people({name for names in asking.values() for name in names})
+    tied: dict[UUID, set[str]] = {}
+    for request_id, person in ApprovalRequest.bound.through.objects.filter(approvalrequest_id__in=asking).values_list(
+        "approvalrequest_id", "user_id"
+    ):
+        tied.setdefault(request_id, set()).add(str(person))
+    return {pk: {name: people.get(name, set()) - tied.get(pk, set()) for name in names} for pk, names in asking.items()}
+
+
 def _standing(
-    request: ApprovalRequest, policy: Policy, decisions: Sequence[Decision], groups: Mapping[str, frozenset[str]]
+    request: ApprovalRequest,
+    policy: Policy,
+    decisions: Sequence[Decision],
+    people: electors.Known,
+    electorate: Electorate | None,
 ) -> Standing:
-    votes = [
-        Vote(
-            str(decision.person_id),
-            groups.get(str(decision.person_id), frozenset()),
-            "approve" if decision.verdict == Decision.Verdict.APPROVE else "reject",
-            decision.stage,
-        )
-        for decision in decisions
-        if not decision.is_void
-    ]
-    counted = tally(policy, votes, request.stage)
+    votes = [electors.as_vote(decision, people, ()) for decision in decisions if not decision.is_void]
+    at_level = policies.at_level(policy, request.stage, request.escalated)
+    counted = tally(at_level, votes, request.stage, electorate)
     is_open = request.status in OPEN
     stages = []
     for index, stage in enumerate(policy.stages):
         is_done = index < counted.stage or request.status == ApprovalRequest.Status.APPROVED
         has = stage.quorum if is_done else counted.has if index == counted.stage else 0
-        stages.append(StageView(stage.label, stage.quorum, has, is_open and index == counted.stage, is_done))
-    return Standing(policy, counted, tuple(stages), tuple(decisions))
+        level = request.escalated if index == request.stage else 0
+        label = stage.title or listed(stage.asked(level), "or")
+        needed = max(stage.quorum, has + counted.needed) if index == counted.stage else stage.quorum
+        stages.append(StageView(label, needed, has, is_open and index == counted.stage, is_done))
+    return Standing(policy, counted, tuple(stages), tuple(decisions), request.escalated)

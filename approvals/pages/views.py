@@ -13,18 +13,20 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
-from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotFound, Stale
+from aegis.core.actors import user_actor
+from aegis.core.errors import AegisError, Conflict, Fault, Forbidden, Invalid, NotFound, Stale
 from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
+from aegis.identity import signins
 from aegis.identity.models import User
-from approvals import gates, questions
-from approvals.errors import RequestSettled
+from approvals import gates, handling, questions, signing
 from approvals.models import ApprovalRequest, Decision
+from approvals.pages import proving
 from approvals.pages.detail import Detail, detail, sees_run_of
 from approvals.pages.inbox import MAX_KEPT, Filters, Inbox, inbox, next_to_decide
 from audit import names
 
-_FORMS = ("approve", "reject")
+_FORMS = ("approve", "reject", "request_changes")
 
 
 class SubjectNotTyped(Invalid):
@@ -84,11 +86,13 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
             auth="session",
             verdict=verdict,
             reason=reason,
-            seen_digest=request.POST.get("seen_digest", ""),
+            seen_digest=(seen := request.POST.get("seen_digest", "")),
+            proved_at=proving.proved_at(request, user, request.POST.get("password", "")),
+            seconds_open=proving.seconds_open(request.POST.get("opened", ""), row.pk, seen),
         )
     except NotFound:
         raise
-    except (Invalid, Stale, RequestSettled, Forbidden) as error:
+    except (Invalid, Stale, Conflict, Forbidden) as error:
         return _refused(request, user, request_id, filters, error)
     following = next_to_decide(user, filters, decided)
     word = Decision.Verdict(verdict).label.capitalize()
@@ -101,6 +105,31 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
     if following is None:
         return redirect(f"{reverse('approvals:inbox')}{filters.query()}")
     return redirect(f"{reverse('approvals:request', args=[following.pk])}{filters.query()}")
+
+
+@require_POST
+def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
+    """Claim, release, comment, withdraw. Refused, the page comes back with what was typed."""
+    user = _person(request)
+    row = _visible(user, request_id)
+    actor, text = user_actor(user.pk, auth="session"), request.POST.get("reason", "")
+    try:
+        match verb:
+            case "claim":
+                handling.claim(row.pk, actor=actor, reason=text)
+            case "release":
+                handling.release(row.pk, actor=actor, reason=text)
+            case "comment":
+                handling.comment(row.pk, actor=actor, text=text)
+            case "withdraw":
+                handling.withdraw(row.pk, actor=actor, reason=text)
+            case _:
+                raise NotFound
+    except NotFound:
+        raise
+    except (Invalid, Conflict, Forbidden) as error:
+        return _refused(request, user, request_id, _filters_posted(request), error)
+    return redirect(f"{reverse('approvals:request', args=[row.pk])}{_filters_posted(request).query()}")
 
 
 def _decided_links(user: User, decided: ApprovalRequest) -> str:
@@ -161,6 +190,8 @@ def _pane_context(
         "typed": typed or {},
         "error": error,
         "faults": _by_place(error),
+        "must_prove": signing.step_up(row, shown.stands.policy, signins.proved_at(request), shown.at) is not None,
+        "opened": proving.opened(row, shown.shown_digest),
         "link": request.build_absolute_uri(reverse("approvals:request", args=[row.pk])),
     }
 
@@ -203,7 +234,7 @@ def _filters_posted(request: HttpRequest) -> Filters:
 
 
 def _visible(user: User, request_id: UUID) -> ApprovalRequest:
-    return ApprovalRequest.objects.select_related("policy", "requester").get_visible(user, pk=request_id)
+    return ApprovalRequest.objects.select_related("policy", "requester", "claimed_by").get_visible(user, pk=request_id)
 
 
 def _person(request: HttpRequest) -> User:

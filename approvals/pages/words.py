@@ -6,6 +6,7 @@ A `Mark` is what the shell draws as a tag: tone, icon and word together, because
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,13 @@ class Mark:
     word: str
 
 
+#: Places of provenance, as people read them.
+ORIGINS = {
+    "requester": "named by the requester",
+    "record": "as the record has it",
+    "outside": "from outside",
+    "agent": "brought up by an agent",
+}
 RISKS = {
     "high": Mark("red", "high", "High"),
     "medium": Mark("amber", "medium", "Medium"),
@@ -45,6 +53,7 @@ REQUEST_STATUSES = {
 VERDICTS = {
     "approve": Mark("green", "check-circle", "approved"),
     "reject": Mark("red", "x-circle", "rejected"),
+    "request_changes": Mark("amber", "undo", "requested changes"),
 }
 
 
@@ -87,11 +96,6 @@ def duration(milliseconds: int | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else span(timedelta(milliseconds=milliseconds))
 
 
-def short_digest(digest: str) -> str:
-    """A digest short enough to compare by eye: "a102 c8e6 … 0b70"."""
-    return f"{digest[:4]} {digest[4:8]} … {digest[-4:]}" if len(digest) >= 16 else digest
-
-
 def field_label(path: str) -> str:
     """A field name for people: "ticket_status" -> "Ticket status"; nested names keep their dots."""
     words = path.replace("_", " ").strip()
@@ -125,3 +129,8 @@ def listing(names: list[str], *, last: str = "and") -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def origin(places: Sequence[str]) -> str:
+    """From where a value is known: "named by the requester, and from outside"."""
+    return ", and ".join(ORIGINS[place] for place in places if place in ORIGINS) or "not known"

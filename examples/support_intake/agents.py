@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from examples.common.inputs import require
+from examples.common.personal_data import find_personal_data
 from orchestration.agents.protocol import Abstain, AgentRequest, Done, Reply, python_agent
 
 from .classifier import find_model
 from .entities import find_entities
 from .legal import find_legal_reasons
-from .personal_data import find_personal_data
-from .proposals import open_ticket, reply_to, require
+from .proposals import open_ticket, reply_to
 from .triage import MAX_CHARACTERS, NotUnderstood, triage
 
 DEFAULT_MODEL = "support-intake"

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .personal_data import DATE, MONTH, find_personal_data, mask
+from examples.common.personal_data import DATE, MONTH, find_personal_data, mask
 
 MOST: Final = 50  # as in contracts/classification@1.json
 

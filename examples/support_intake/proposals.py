@@ -8,28 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from aegis.core.errors import Fault, Invalid
+from examples.common.personal_data import redact
 
-from .personal_data import redact
 from .policy import most_urgent
 
 SUBJECT_LENGTH: Final = 120
 REPLIES: Final = Path(__file__).resolve().parent / "replies.json"
 
 _FLAGS: Final = {True: True, False: False, "yes": True, "no": False}
-
-
-def require(container: Any, key: str, kind: type, *, where: str) -> Any:
-    """Return container[key].
-
-    Raises:
-        Invalid: the input mapping of the step does not fit this agent; the fault carries the JSON pointer.
-    """
-    value = container.get(key) if isinstance(container, Mapping) else None
-    if not isinstance(value, kind):
-        pointer = f"{where}/{key}"
-        raise Invalid(f"{pointer} is missing or not a {kind.__name__}", faults=[Fault(pointer, f"must be a {kind.__name__}")])
-    return value
 
 
 def flag(route: Mapping[str, Any], key: str, *, default: bool) -> bool:

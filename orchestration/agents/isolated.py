@@ -59,11 +59,6 @@ def call(agent: AgentVersion, request: AgentRequest, *, fence: int, timeout: tim
         return replies.failed("agent_error", f"no process could be started ({error.strerror or type(error).__name__})")
 
 
-def prepare() -> None:
-    """Start the nursery now, so that the first call need not wait until the agent modules are imported."""
-    _nursery.start()
-
-
 def _read(raw: bytes) -> Reply | CallFailed:
     document = canonical.parse(raw, max_bytes=replies.MAX_REPLY_BYTES)
     if isinstance(document, dict) and document.get("reply") == "failed":
@@ -181,10 +176,6 @@ class _Nursery:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
-    def start(self) -> socket.socket:
-        with self._lock:
-            return self._running()
-
     def bear(self, channel: socket.socket, leash: socket.socket, memory_mb: int, deadline: float) -> None:
         """Have a child made for one call.
 
@@ -192,7 +183,8 @@ class _Nursery:
             TimeoutError, OSError
         """
         for is_last in (False, True):
-            control = self.start()
+            with self._lock:
+                control = self._running()
             try:
                 _send(control, nursery.START.pack(memory_mb), [channel.fileno(), leash.fileno()], deadline)
                 return

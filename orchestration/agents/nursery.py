@@ -29,6 +29,7 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from aegis.core import canonical
+from aegis.core.strangers import described
 from orchestration.agents import replies
 from orchestration.agents.protocol import AgentRequest, CallFailed
 from orchestration.agents.python import ask
@@ -182,7 +183,7 @@ def serve(channel: socket.socket) -> NoReturn:
     try:
         reply = ask(document["callable"], request)
     except BaseException as error:  # KeyboardInterrupt and what an author derived from BaseException
-        reply = replies.failed("agent_error", type(error).__name__)
+        reply = replies.failed("agent_error", described(error))
     if isinstance(reply, CallFailed):
         answer = {"reply": "failed", "code": reply.code, "detail": reply.detail}
     else:

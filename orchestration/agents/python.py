@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aegis.core.errors import Malformed
+from aegis.core.strangers import described
 from orchestration.agents import replies
 from orchestration.agents.protocol import AgentRequest, CallFailed, Reply, registered
-from orchestration.agents.replies import MAX_DETAIL_CHARS as MAX_DETAIL_CHARS
 from orchestration.workflows.definition import AgentVersion
 
 
@@ -27,17 +27,10 @@ def ask(name: str, request: AgentRequest) -> Reply | CallFailed:
     try:
         answer = callable_(request)
     except (Exception, SystemExit) as error:  # SystemExit: an agent must not end the worker that asked it
-        return replies.failed("agent_error", _described(error))
+        return replies.failed("agent_error", described(error))
     try:
         return replies.checked(answer)
     except Malformed as error:
         return replies.failed("contract", str(error))
     except Exception as error:  # hostile objects: a property that raises, a length that lies
         return replies.failed("contract", f"the reply cannot be read ({type(error).__name__})")
-
-
-def _described(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # an exception whose text raises
-        return type(error).__name__

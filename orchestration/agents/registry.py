@@ -45,6 +45,18 @@ def set_enabled(agent_id: UUID, is_enabled: bool, *, actor: Actor, reason: str) 
     return changing_rights(work, actor=actor, what=what)
 
 
+def switch(name: str, is_enabled: bool, *, actor: Actor, reason: str) -> bool:
+    """`set_enabled` by name, as pages, API and command line know agents. An unknown name reads like a hidden one.
+
+    Raises:
+        NotFound, Forbidden, Invalid: as `set_enabled`.
+    """
+    agent_id = Agent.objects.filter(name=name).values_list("pk", flat=True).first()
+    if agent_id is None:
+        raise NotFound
+    return set_enabled(agent_id, is_enabled, actor=actor, reason=reason)
+
+
 def _operable(agent_id: UUID, actor: Actor) -> Agent:
     """The agent's row, locked, if the actor may operate it. SYSTEM may: it is spelled out by whoever has the command line."""
     if actor.kind != "system":

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from aegis.core import canonical
+from aegis.core import canonical, strangers
 from aegis.core.canonical import Json
 from aegis.core.errors import Malformed, TooLarge
 from orchestration.agents.protocol import Abstain, AgentRequest, CallFailed, Done, Reply
@@ -120,10 +120,8 @@ def to_document(reply: Reply) -> Json:
 
 
 def failed(code: str, detail: str, *, retry_after: float = 0.0) -> CallFailed:
-    """A failure whose detail every database keeps: no NUL, no half characters, `MAX_DETAIL_CHARS` long at most."""
-    clean = detail[: 4 * MAX_DETAIL_CHARS].replace("\x00", "").encode("utf-8", "replace").decode()
-    cut = clean if len(clean) <= MAX_DETAIL_CHARS else f"{clean[: MAX_DETAIL_CHARS - 1]}…"
-    return CallFailed(code, cut, retry_after)
+    """A failure whose detail can be kept."""
+    return CallFailed(code, strangers.kept(detail, MAX_DETAIL_CHARS), retry_after)
 
 
 def _text(field: str, value: object, limit: int) -> str:

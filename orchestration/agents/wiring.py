@@ -10,12 +10,14 @@ from orchestration.agents import autoload, events
 
 
 def register() -> None:
-    """The kind, event types, the scope `agent`, the callables of the configured modules. Called from `AppConfig.ready()`."""
+    """The kind, event types, the scope `agent`, the command, the configured callables. Called from `AppConfig.ready()`."""
+    from orchestration.agents import command
     from orchestration.agents.kind import AgentKind
 
     catalogue.register(*events.TYPES)
     register_scope("agent", visible_agents)
     register_kind(AgentKind())
+    command.register()
     autoload.load(autoload.configured())
 
 

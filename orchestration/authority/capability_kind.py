@@ -13,7 +13,7 @@ from orchestration.authority import handlers, limits
 from orchestration.authority.lookups import locks_on
 from orchestration.authority.models import Capability
 from orchestration.contracts.checker import schema_faults
-from orchestration.contracts.kind import root_faults
+from orchestration.contracts.kind import mark_faults, root_faults
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
 _HANDLER: Json = {"type": "string", "pattern": "^[a-z][a-z0-9_.-]*$", "maxLength": 80}
@@ -81,7 +81,8 @@ class CapabilityKind(DocumentKind):
         found = [
             Fault(f"/spec/parameters{fault.where}", fault.what, fault.remedy) for fault in schema_faults(spec["parameters"])
         ]
-        return [*faults, *(found or root_faults(spec["parameters"], "/spec/parameters"))]
+        where = "/spec/parameters"
+        return [*faults, *(found or [*root_faults(spec["parameters"], where), *mark_faults(spec["parameters"], where)])]
 
     def diff(self, change: Change) -> list[str]:
         old, new = (document["spec"] if document else None for document in (change.old, change.new))

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Final
 
 from aegis.core.canonical import Json
+from orchestration.authority.grant_documents import words
 from orchestration.authority.matrix import Matrix
-from orchestration.authority.verdicts import Considered, Principal, Resource, Verdict, decide
+from orchestration.authority.verdicts import Bounds, Considered, Principal, Resource, Verdict, decide
 from orchestration.contracts.checker import compile_schema
 
 _EFFECTS = {"allow": "allows it", "gate": "lets it pass with an approval", "deny": "denies it"}
@@ -19,7 +20,15 @@ _ANSWERS = {"allow": "Allowed", "gate": "Needs an approval", "deny": "Denied"}
 _ANY_PARAMETERS: Final = compile_schema({"type": "object"})
 
 
-def ask(matrix: Matrix, principal: Principal, capability: str, resource: Resource, facts: Mapping[str, Json]) -> Verdict:
+def ask(
+    matrix: Matrix,
+    principal: Principal,
+    capability: str,
+    resource: Resource,
+    facts: Mapping[str, Json],
+    *,
+    bounds: Bounds = "all",
+) -> Verdict:
     """What grants and locks answer when no parameters are known yet. For questions of people only, never for an effect.
 
     `verdicts.decide` refuses parameters that break the capability's contract; here there are none to judge, so a copy of the
@@ -28,7 +37,7 @@ def ask(matrix: Matrix, principal: Principal, capability: str, resource: Resourc
     known = matrix.capabilities.get(capability)
     if known is not None:
         matrix = replace(matrix, capabilities={**matrix.capabilities, capability: replace(known, parameters=_ANY_PARAMETERS)})
-    return decide(matrix, principal, capability, resource, {**facts, "parameters": {}})
+    return decide(matrix, principal, capability, resource, {**facts, "parameters": {}}, bounds=bounds)
 
 
 def explain(verdict: Verdict) -> list[str]:
@@ -46,6 +55,13 @@ def explain(verdict: Verdict) -> list[str]:
 
 
 def _sentence(one: Considered) -> str:
+    if not one.grant.limits:
+        return _cell(one)
+    reached = f" Reached: {'; '.join(one.limits.why)}." if one.is_reached else ""
+    return f"{_cell(one)} Its limits: {words(one.grant.limits)}.{reached}"
+
+
+def _cell(one: Considered) -> str:
     grant = one.grant
     whose = "Role" if one.asked == "principal" else "The requester's role"
     effect = _EFFECTS[grant.effect] + (f" under policy {grant.policy}" if grant.policy else "")

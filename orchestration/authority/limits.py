@@ -215,7 +215,8 @@ def _more(new: Rate, old: Rate) -> bool:
 
 
 def _retries_more(new: RetryBudget, old: RetryBudget) -> bool:
-    return new.share > old.share or new.floor > old.floor or new.within < old.within
+    # Another stretch lets more through either way: a shorter one has its floor more often, a longer one more of it at once.
+    return new.share > old.share or new.floor > old.floor or new.within != old.within
 
 
 def _duration(found: Mapping[str, Json], name: str, default: timedelta) -> timedelta:

@@ -28,6 +28,7 @@ from orchestration.authority.limits import declared
 from orchestration.authority.lookups import ended_locks
 from orchestration.authority.matrix import EMPTY, Matrix, load
 from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
+from orchestration.authority.overlays import capability_entry, role_entry
 from orchestration.authority.rules import rules_of
 from orchestration.authority.verdicts import Principal
 
@@ -114,8 +115,10 @@ def compile_document() -> Json:
     ended = ended_locks({name: {"spec": spec} for name, (_, spec) in locks.items()})
     return {
         "v": 1,
-        "capabilities": {row.name: _capability(row) for row in Capability.objects.all()},
-        "roles": {row.name: _role(row) for row in Role.objects.all()},
+        "capabilities": {
+            row.name: capability_entry(canonical.parse(row.document), row.digest) for row in Capability.objects.all()
+        },
+        "roles": {row.name: role_entry(canonical.parse(row.document)) for row in Role.objects.all()},
         "locks": {
             name: {
                 "capability": spec["capability"],
@@ -182,41 +185,6 @@ def _loaded(number: int, digest: str) -> Matrix:
 
 def _read(text: str, number: int) -> Matrix:
     return load(canonical.parse(text, max_bytes=len(text.encode())), number=number)
-
-
-def _capability(row: Capability) -> Json:
-    spec = _spec(row)
-    return {
-        "resource": spec["resource"],
-        "risk": spec["risk"],
-        "safety": spec["safety"],
-        "handler": spec["handler"],
-        "parameters": spec["parameters"],
-        "requester_too": spec.get("requester_too", False),
-        "compensation": spec.get("compensation", ""),
-        "digest": row.digest,
-        **declared(spec),
-    }
-
-
-def _role(row: Role) -> Json:
-    spec = _spec(row)
-    return {
-        "title": row.title,
-        "people": spec.get("people", False),
-        "grants": sorted(
-            (
-                {
-                    "capability": grant["capability"],
-                    "effect": grant["effect"],
-                    "when": grant.get("when", ""),
-                    "policy": grant.get("policy", ""),
-                }
-                for grant in spec["grants"]
-            ),
-            key=lambda grant: str(grant["capability"]),
-        ),
-    }
 
 
 def _spec(row: Governed) -> Json:

@@ -6,10 +6,11 @@ The document is compiled from configuration rows by `orchestration.authority.liv
      "capabilities": {name: {resource, risk, safety, handler, parameters, requester_too, digest, compensation}},
      "roles": {name: {title, people, grants: [{capability, effect, when, policy}]}},
      "locks": {name: {capability, policy, kind, floor: rules of that policy when the lock was set, or null}},
-     "policies": {name: {stages: [{groups, quorum}], reason}},
+     "policies": {name: {stages: [{groups, quorum, ...}], reason, ...}} as `approvals.strictness.dump` makes it,
      "agents": {id: {name, roles, enabled}}}
 
-Capabilities and agents that declare them also carry `limits` and `breaker` (shape: `orchestration.authority.limits`).
+Capabilities and agents that declare them also carry `limits` and `breaker` (shape: `orchestration.authority.limits`), grants
+`limits`, `during` and `beyond` (shape: `orchestration.authority.grant_limits`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from typing import Final, Literal
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, compile_condition
-from approvals.policies import covers
+from approvals import strictness
+from approvals.policies import Policy
+from orchestration.authority import grant_limits
+from orchestration.authority.grant_limits import NO_GRANT_LIMITS, GrantLimits
 from orchestration.authority.limits import DEFAULT_BREAKER, NO_LIMITS, BreakerSettings, Limits, breaker_of, limits_of
 from orchestration.contracts.checker import Checker, compile_schema
 
@@ -37,6 +41,7 @@ CONDITION_VARIABLES: Final[Mapping[str, VariableType]] = {
     "record": "map",  # the current body; empty if there is none
     "requester": "map",  # {id, roles}; empty if nobody asked
     "principal": "map",  # {kind, id, name, roles}
+    "provenance": "map",  # path of a parameter -> where its value is known from (authority.provenance)
 }
 
 
@@ -65,11 +70,18 @@ class Grant:
     when: str = ""
     policy: str = ""
     condition: Expression | Failed | None = None
+    limits: GrantLimits = NO_GRANT_LIMITS
 
     @property
     def label(self) -> str:
         """The word people know the cell by: allow, allow_if, gate or deny."""
         return "allow_if" if self.effect == "allow" and self.when else self.effect
+
+    @property
+    def is_traced(self) -> bool:
+        """Does it look at provenance, or may a person have to?"""
+        asked = (self.when, *(limit.of for limit in self.limits.limits))
+        return self.effect == "gate" or bool(self.limits.beyond) or any("provenance" in text for text in asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +93,15 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRules:
-    """As much of an approval policy as strictness is judged by: ordered stages of (groups, quorum)."""
+    """As much of an approval policy as strictness is judged by."""
 
     name: str
-    stages: tuple[tuple[frozenset[str], int], ...]
-    is_reason_always_asked: bool
+    rules: Policy
 
     @classmethod
     def read(cls, name: str, entry: Json) -> PolicyRules:
-        """From `{"stages": [{"groups", "quorum"}], "reason"}`, as `authority.rules` makes it."""
-        stages = tuple((frozenset(stage["groups"]), int(stage["quorum"])) for stage in entry["stages"])
-        return cls(name, stages, entry["reason"] == "always")
+        """From what `approvals.strictness.dump` made."""
+        return cls(name, strictness.read(name, entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,10 @@ class Matrix:
     locks: Mapping[str, tuple[Lock, ...]]  # by capability, each sorted by name
     policies: Mapping[str, PolicyRules]
     agents: Mapping[str, AgentEntry]  # by id
+    bounded: frozenset[str] = frozenset()  # capabilities that some grant limits
+    zones: frozenset[str] = frozenset()  # that hours of grants are told in
+    traced: frozenset[str] = frozenset()  # capabilities of which a condition, or a person at a gate, asks provenance
+    metered: frozenset[str] = frozenset()  # roles with a budget of tokens or cost
 
 
 EMPTY: Final = Matrix(0, "", {}, {}, {}, {}, {})
@@ -162,11 +176,13 @@ def load(document: Json, *, number: int = 0) -> Matrix:
             PolicyRules.read(entry["policy"], floor) if floor else None,
         )
         locks.setdefault(lock.capability, []).append(lock)
+    roles = {name: _role(name, entry) for name, entry in document["roles"].items()}
+    grants = [grant for role in roles.values() for grant in role.grants.values() if grant.limits]
     return Matrix(
         number=number,
         digest=canonical.digest_of(document),
         capabilities=capabilities,
-        roles={name: _role(name, entry) for name, entry in document["roles"].items()},
+        roles=roles,
         locks={capability: tuple(found) for capability, found in locks.items()},
         policies={name: PolicyRules.read(name, entry) for name, entry in document["policies"].items()},
         agents={
@@ -175,19 +191,21 @@ def load(document: Json, *, number: int = 0) -> Matrix:
             )
             for ref, entry in document["agents"].items()
         },
+        bounded=frozenset(grant.capability for grant in grants),
+        zones=frozenset(grant.limits.hours.zone for grant in grants if grant.limits.hours),
+        traced=frozenset(grant.capability for role in roles.values() for grant in role.grants.values() if grant.is_traced),
+        metered=frozenset(grant.role for grant in grants if grant.limits.is_metered),
     )
 
 
 def at_least_as_strict(candidate: PolicyRules, floor: PolicyRules) -> bool:
-    """Would everything `candidate` lets through also pass `floor`? Its stages cover those of the floor, and its reason rule."""
-    if floor.is_reason_always_asked and not candidate.is_reason_always_asked:
-        return False
-    return covers(candidate.stages, floor.stages)
+    """Would everything `candidate` lets through also pass `floor`?"""
+    return strictness.covers(candidate.rules, floor.rules)
 
 
 def weight(rules: PolicyRules) -> tuple[int, int, str]:
     """A total order among policies that cannot be compared: people needed, then stages, then the name."""
-    return (sum(quorum for _, quorum in rules.stages), len(rules.stages), rules.name)
+    return (sum(stage.quorum for stage in rules.rules.stages), len(rules.rules.stages), rules.name)
 
 
 def _role(name: str, entry: Json) -> Role:
@@ -205,4 +223,5 @@ def _grant(role: str, entry: Json) -> Grant:
             ExpressionInvalid
         ) as error:  # it passed lint once; until mended it is an error whenever asked, which never widens
             condition = Failed(error.detail)
-    return Grant(role, entry["capability"], entry["effect"], when, entry.get("policy", ""), condition)
+    limits = grant_limits.read(entry, CONDITION_VARIABLES)
+    return Grant(role, entry["capability"], entry["effect"], when, entry.get("policy", ""), condition, limits)

@@ -12,6 +12,7 @@ from aegis.core.expressions import ExpressionInvalid, compile_condition
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity import people
 from approvals.governed import DocumentKind
+from orchestration.authority import grant_documents, scope_tests
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
@@ -49,9 +50,17 @@ class RoleKind(DocumentKind):
                             "effect": {"enum": ["allow", "gate", "deny"]},
                             "when": {"type": "string", "minLength": 1, "maxLength": 2000, "description": "CEL; none = always."},
                             "policy": {"type": "string", "minLength": 1, "maxLength": 80, "description": "Who must say yes."},
+                            "reason": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": 500,
+                                "description": "Why this cell says so. Shown beside it; decides nothing.",
+                            },
+                            **grant_documents.SCHEMA,
                         },
                     },
                 },
+                "tests": scope_tests.SCHEMA,
             },
         },
     )  # fmt: skip
@@ -69,26 +78,30 @@ class RoleKind(DocumentKind):
                 faults.append(Fault(f"{where}/capability", f"{grant['capability']} has a cell already; one per capability"))
             seen.add(grant["capability"])
             faults += _grant_faults(grant, where, overlay)
-        return faults
+        return faults or scope_tests.faults(change.new, overlay)
 
     def diff(self, change: Change) -> list[str]:
-        old, new = _cells(change.old), _cells(change.new)
+        old, new = _said(_cells(change.old)), _said(_cells(change.new))
         name = change.key.name
         sentences = [f"{name} {_may(capability, cell)}." for capability, cell in new.items() if capability not in old]
         for capability, cell in old.items():
             if capability not in new:
                 sentences.append(f"{name} no longer has a say on {capability}; it {_may(capability, cell)} until now.")
+            elif new[capability] != cell and _but_limits(new[capability]) == _but_limits(cell) and _has_limits(cell):
+                sentences += grant_documents.changed(name, capability, cell, new[capability])
             elif new[capability] != cell:
                 sentences.append(f"{name} {_may(capability, new[capability])}; until now it {_may(capability, cell)}.")
         if _is_for_people(change.old) != _is_for_people(change.new) and change.new is not None:
             whose = f"people in the group {name}" if _is_for_people(change.new) else "agents"
             sentences.insert(0, f"{name} is a role of {whose}.")
+        sentences += _reasons_changed(name, _cells(change.old), _cells(change.new))
+        sentences += _tests_changed(change)[0]
         if change.new is None:
             return [f"Removes the role {name}.", *sentences]
         return sentences or super().diff(change)
 
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
-        old, new = _cells(change.old), _cells(change.new)
+        old, new = _said(_cells(change.old)), _said(_cells(change.new))
         touched = sorted(capability for capability in old.keys() | new.keys() if old.get(capability) != new.get(capability))
         held = [
             f"Floor lock {lock} holds {capability}, which this role's cell is about."
@@ -99,7 +112,12 @@ class RoleKind(DocumentKind):
             f"{change.key.name} is a role of people, and its cell {capability} would let more through ({why})."
             for capability, why in widened(_cells_of_people(change.old), _cells_of_people(change.new), overlay)
         ]
-        return [*held, *gained]
+        raised = [
+            f"{change.key.name} may {capability} {why}."
+            for capability in touched
+            if (why := _limits_widened(old.get(capability), new.get(capability)))
+        ]
+        return [*held, *gained, *raised, *_tests_changed(change)[1]]
 
     def apply(self, change: Change, *, actor: Actor, change_id: Any) -> None:
         super().apply(change, actor=actor, change_id=change_id)
@@ -123,11 +141,43 @@ def _grant_faults(grant: Json, where: str, overlay: Overlay) -> list[Fault]:
         except ExpressionInvalid as error:
             found = error.faults or (Fault("", error.detail),)
             faults += [Fault(f"{where}/when {fault.where}".rstrip(), fault.what) for fault in found]
-    return faults
+    capability = overlay.get("Capability", grant["capability"])
+    return [*faults, *grant_documents.faults(grant, where, capability, lambda name: policy_exists(overlay, name))]
+
+
+def _limits_widened(old: Json | None, new: Json | None) -> str:
+    """A limit is a guard, also of agents: one person alone raises none."""
+    if old is None or new is None or "deny" in (old["effect"], new["effect"]):
+        return ""
+    return grant_documents.widened(old, new)
+
+
+def _but_limits(cell: Json) -> Json:
+    return {name: value for name, value in cell.items() if name not in grant_documents.SCHEMA}
+
+
+def _has_limits(cell: Json) -> bool:
+    return any(name in cell for name in grant_documents.SCHEMA)
 
 
 def _cells(document: Json | None) -> Mapping[str, Json]:
     return {grant["capability"]: grant for grant in document["spec"]["grants"]} if document else {}
+
+
+def _said(cells: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The cells without their reasons, which decide nothing."""
+    return {name: {part: value for part, value in cell.items() if part != "reason"} for name, cell in cells.items()}
+
+
+def _tests_changed(change: Change) -> tuple[list[str], list[str]]:
+    """As `scope_tests.changed`. A scope test is a guard: one person alone drops none."""
+    old, new = (document["spec"] if document else None for document in (change.old, change.new))
+    return scope_tests.changed(change.key.name, old, new)
+
+
+def _reasons_changed(role: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> list[str]:
+    kept = [name for name in old if name in new and old[name].get("reason") != new[name].get("reason")]
+    return [f"The reason of {role} for {name} is now: {new[name].get('reason', 'none')}." for name in kept]
 
 
 def _is_for_people(document: Json | None) -> bool:
@@ -141,10 +191,12 @@ def _cells_of_people(document: Json | None) -> Mapping[str, Json]:
 
 def _may(capability: str, cell: Json) -> str:
     condition = f" if {cell['when']}" if cell.get("when") else ""
+    limits = grant_documents.words(grant_documents.read(cell))
+    within = f", {limits}" if limits else ""
     match cell["effect"]:
         case "allow":
-            return f"may {capability} without asking{condition}"
+            return f"may {capability} without asking{condition}{within}"
         case "gate":
-            return f"may {capability} with an approval under {cell.get('policy', '?')}{condition}"
+            return f"may {capability} with an approval under {cell.get('policy', '?')}{condition}{within}"
         case _:
             return f"may not {capability}{condition}, whatever other roles say"

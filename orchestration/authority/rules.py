@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from approvals import policies
+from approvals import policies, strictness
 from approvals.models import ApprovalPolicy
 
 
 def rules_of(document: Json) -> Json:
-    """The rules a policy document states, with its defaults spelled out."""
-    policy = policies.load(document)
-    stages = [{"groups": sorted(stage.groups), "quorum": stage.quorum} for stage in policy.stages]
-    return {"stages": stages, "reason": policy.reason}
+    """The rules a policy document states (`strictness.dump`)."""
+    return strictness.dump(policies.load(document))
 
 
 def policy_rules(name: str) -> Json:

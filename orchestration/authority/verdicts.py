@@ -1,18 +1,21 @@
 """May this principal cause this effect? Pure over one matrix version and recorded facts (DESIGN section 6).
 
 Default deny. Deny wins over gate, gate over allow, over all roles of the principal. A condition that ends in error never
-widens: it is no grant under allow, and a match under gate or deny. Floor locks are applied last, whatever the rows say.
+widens: it is no grant under allow, and a match under gate or deny. A limit that is reached makes an allow or gate of its cell a
+deny, or a gate under the policy it names. Floor locks are applied last, whatever the rows say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from aegis.core.canonical import Json
-from aegis.core.errors import Fault
 from aegis.core.expressions import Bound, Failed, bind
+from orchestration.authority import grant_limits
+from orchestration.authority.answers import Answer, Code, Considered, Principal, Resource, Verdict
+from orchestration.authority.grant_limits import Reading, Subject
 from orchestration.authority.matrix import (
     CONDITION_VARIABLES,
     EMPTY,
@@ -31,110 +34,31 @@ from orchestration.authority.matrix import (
 
 __all__ = [
     "EMPTY", "AgentEntry", "Answer", "Capability", "Considered", "Grant", "Lock", "Matrix", "Principal", "Resource", "Role",
-    "Verdict", "decide", "load", "stricter",
-]  # fmt: skip
-
-Answer = Literal["allow", "gate", "deny"]
-Code = Literal[
-    "granted", "gated", "locked", "denied", "no_grant", "unknown_capability", "resource_type", "unknown_principal",
-    "agent_disabled", "parameters", "requester", "policy_missing", "floor_unmet",
+    "Verdict", "decide", "load", "readings", "stricter",
 ]  # fmt: skip
 
 _STRICTNESS: Final[Mapping[str, int]] = {"allow": 0, "gate": 1, "deny": 2}
 
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who wants the effect. An agent's roles come from the matrix; `roles` counts for people only (their live group names)."""
-
-    kind: Literal["user", "agent"]
-    ref: str
-    roles: tuple[str, ...] = ()
+#: Which limits of grants are asked: all, of an effect; the hours alone, of what is no effect; none, in a lint.
+Bounds = Literal["all", "hours", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """What the effect is on: "ticket", "T-1042"."""
-
-    type: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Considered:
-    """One cell that was asked, and what came of it. `holds` is None when its condition could not be judged.
-
-    `asked` says for whom: the principal itself, or the requester it acts for.
-    """
-
-    grant: Grant
-    holds: bool | None
-    error: str = ""
-    asked: Literal["principal", "requester"] = "principal"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The matrix's answer to one proposal.
-
-    Attributes:
-        code: why, as a stable word.
-        policy: name of the approval policy; only with "gate".
-        grants: "role/capability" of the cells that led to the answer.
-        locks: the floor locks on the capability. With any, no fast path is taken, also where no lock had to raise the answer.
-        raised_by: the locks that made it stricter than the grants.
-        matrix: number of the matrix version asked.
-        reason: one sentence made of configuration names alone; safe in an event line.
-        errors: "role/capability: reason" of conditions that could not be judged; may quote facts, so keep it in a payload.
-        faults: what is wrong with the parameters; only with code "parameters".
-    """
-
-    answer: Answer
-    code: Code
-    capability: str
-    principal: str
-    matrix: int
-    reason: str
-    policy: str = ""
-    grants: tuple[str, ...] = ()
-    locks: tuple[str, ...] = ()
-    raised_by: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
-    faults: tuple[Fault, ...] = ()
-    capability_digest: str = ""
-    risk: str = "high"
-    safety: str = "unsafe"
-    handler: str = ""
-    compensation: str = ""
-    considered: tuple[Considered, ...] = field(default=(), compare=False)
-
-    @property
-    def lock(self) -> str:
-        """The locks as one text, for a column; "" if there is none."""
-        return ", ".join(self.locks)
-
-    def line_data(self) -> dict[str, Json]:
-        """What an event line records of it: configuration names, codes and counts only."""
-        return {
-            "answer": self.answer,
-            "code": self.code,
-            "policy": self.policy,
-            "grants": list(self.grants),
-            "locks": list(self.locks),
-            "raised_by": list(self.raised_by),
-            "errors": len(self.errors),
-            "capability_digest": self.capability_digest,
-            "risk": self.risk,
-        }
-
-
-def decide(matrix: Matrix, principal: Principal, capability: str, resource: Resource, facts: Mapping[str, Json]) -> Verdict:
+def decide(
+    matrix: Matrix,
+    principal: Principal,
+    capability: str,
+    resource: Resource,
+    facts: Mapping[str, Json],
+    *,
+    bounds: Bounds = "all",
+) -> Verdict:
     """Answer one proposal. Total: whatever cannot be judged is a deny with its code, never an exception.
 
     Args:
         facts: recorded facts: "parameters", "record" (current body, {} if none), "requester" ({"id", "roles"}, {} if nobody).
             The rest of what conditions see (capability, resource, principal) is taken from the arguments, so no caller, and no
-            agent through one, can say otherwise.
+            agent through one, can say otherwise. Where grants limit the capability also "clock" and
+            "limits" (`readings` says which): without them a limit counts as reached.
     """
     name, roles, refusal = _identity(matrix, principal)
     asked = matrix.capabilities.get(capability)
@@ -154,10 +78,42 @@ def decide(matrix: Matrix, principal: Principal, capability: str, resource: Reso
 
     identity: dict[str, Json] = {"kind": principal.kind, "id": principal.ref, "name": name, "roles": sorted(roles)}
     visible = _visible(asked, resource, facts, identity)
-    verdict = _asked(matrix, blank, asked, roles, visible, principal.kind == "user", "principal")
+    question = _Question(matrix, blank, asked, facts, bounds)
+    verdict = _asked(question, roles, visible, principal.kind == "user", "principal")
     if asked.requester_too:
-        verdict = stricter(matrix, verdict, _asked_for_requester(matrix, blank, asked, resource, facts))
+        verdict = stricter(matrix, verdict, _asked_for_requester(question, resource))
     return _with_floor(matrix, verdict)
+
+
+def readings(
+    matrix: Matrix, principal: Principal, capability: str, resource: Resource, facts: Mapping[str, Json]
+) -> tuple[Reading, ...]:
+    """The counters that `decide` will ask for; most often none."""
+    if capability not in matrix.bounded:
+        return ()
+    requester = _mapping(facts.get("requester"))
+    roles = _identity(matrix, principal)[1]
+    whom = [(principal.kind == "user", roles, _subject(principal.kind, principal.ref, requester, resource))]
+    if matrix.capabilities[capability].requester_too:
+        theirs = frozenset(str(role) for role in requester.get("roles", ()))
+        whom.append((True, theirs, _subject("user", str(requester.get("id", "")), requester, resource)))
+    found: dict[Reading, None] = {}
+    for is_person, names, subject in whom:
+        for role in _roles_that_count(matrix, names, is_person):
+            if grant := role.grants.get(capability):
+                found |= dict.fromkeys(grant_limits.readings(role.name, capability, grant.limits, subject))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What stays the same for everybody who is asked about one proposal."""
+
+    matrix: Matrix
+    blank: Verdict
+    asked: Capability
+    facts: Mapping[str, Json]
+    bounds: Bounds
 
 
 def _identity(matrix: Matrix, principal: Principal) -> tuple[str, frozenset[str], tuple[Code, str] | None]:
@@ -180,34 +136,53 @@ def _visible(asked: Capability, resource: Resource, facts: Mapping[str, Json], i
         "record": _mapping(facts.get("record")),
         "requester": _mapping(facts.get("requester")),
         "principal": identity,
+        "provenance": _mapping(facts.get("provenance")),
     }
 
 
+def _subject(kind: str, ref: str, requester: Mapping[str, Json], resource: Resource) -> Subject:
+    return Subject(f"{kind}:{ref}", str(requester.get("id", "")), f"{resource.type}/{resource.id}")
+
+
+def _roles_that_count(matrix: Matrix, names: Iterable[str], is_person: bool) -> Iterator[Role]:
+    """By name. Roles of agents give people nothing."""
+    for name in sorted(set(names)):
+        role = matrix.roles.get(name)
+        if role is not None and (role.is_for_people or not is_person):
+            yield role
+
+
 def _asked(
-    matrix: Matrix,
-    blank: Verdict,
-    asked: Capability,
+    question: _Question,
     roles: Iterable[str],
     visible: Mapping[str, Json],
     is_person: bool,
     whom: Literal["principal", "requester"],
 ) -> Verdict:
-    """Deny over gate over allow, over the cells of these roles. Roles of agents give people nothing."""
+    """Deny over gate over allow, over the cells of these roles."""
+    matrix, asked = question.matrix, question.asked
     considered: list[Considered] = []
     facts = bind(visible, CONDITION_VARIABLES)
-    for role_name in sorted(set(roles)):
-        role = matrix.roles.get(role_name)
-        if role is None or (is_person and not role.is_for_people):
-            continue
+    for role in _roles_that_count(matrix, roles, is_person):
         if grant := role.grants.get(asked.name):
-            considered.append(_judged(grant, facts, whom))
+            considered.append(_within(_judged(grant, facts, whom), question, visible, facts))
     errors = tuple(f"{_cell(one.grant)}: {one.error}" for one in considered if one.holds is None)
-    verdict = replace(blank, errors=errors, considered=tuple(considered))
+    verdict = replace(question.blank, errors=errors, considered=tuple(considered))
+    if asked.name in matrix.bounded:
+        reached = tuple(f"{_cell(one.grant)}: {name}" for one in considered for name in one.limits.reached)
+        counts = tuple(count for one in considered for count in one.limits.counts)
+        verdict = replace(verdict, reached=reached, counts=counts)
 
     if denies := _matching(considered, "deny"):
         reason = f"{_roles_of(denies)} denies {asked.name}."
         return replace(verdict, code="denied", grants=_cells(denies), reason=reason)
-    if gates := _matching(considered, "gate"):
+    if over := [one for one in considered if one.is_reached and not one.grant.limits.beyond]:
+        reason = f"{_roles_of(over)} grants {asked.name} within limits, and one is reached: {_limits_of(over)}."
+        return replace(verdict, code="limit_reached", grants=_cells(over), reason=reason)
+    if gates := [
+        *_matching(considered, "gate"),
+        *(one for one in considered if one.is_reached and one.grant.effect == "allow"),
+    ]:
         return _gate(matrix, verdict, gates)
     if allows := [one for one in considered if one.grant.effect == "allow" and one.holds]:
         reason = f"{_roles_of(allows)} allows {asked.name}."
@@ -224,6 +199,20 @@ def _judged(grant: Grant, facts: Bound, whom: Literal["principal", "requester"])
     return Considered(grant, outcome, asked=whom)
 
 
+def _within(one: Considered, question: _Question, visible: Mapping[str, Json], facts: Bound) -> Considered:
+    """The cell with what came of its limits. A cell that says nothing reaches none."""
+    grant = one.grant
+    says_nothing = one.holds is False or (grant.effect == "allow" and not one.holds)
+    if not grant.limits or question.bounds == "none" or says_nothing:
+        return one
+    identity, resource = visible["principal"], visible["resource"]
+    requester: Mapping[str, Json] = visible["requester"]
+    subject = _subject(identity["kind"], identity["id"], requester, Resource(resource["type"], resource["id"]))
+    counted = question.bounds == "all"
+    judged = grant_limits.judge(grant.role, grant.capability, grant.limits, subject, facts, question.facts, counted=counted)
+    return replace(one, limits=judged)
+
+
 def _matching(considered: Iterable[Considered], effect: Effect) -> list[Considered]:
     """Cells of a narrowing effect that hold, or whose condition could not be judged: an error never widens."""
     return [one for one in considered if one.grant.effect == effect and one.holds is not False]
@@ -231,12 +220,14 @@ def _matching(considered: Iterable[Considered], effect: Effect) -> list[Consider
 
 def _gate(matrix: Matrix, verdict: Verdict, gates: list[Considered]) -> Verdict:
     """One gate for all that match: a policy as strict as every other one if there is such a policy, else the heaviest."""
-    found = {one.grant.policy: matrix.policies.get(one.grant.policy) for one in gates}
+    found = {policy: matrix.policies.get(policy) for one in gates for policy in one.policies}
     if missing := sorted(name for name, rules in found.items() if rules is None):
         reason = f"{verdict.capability} is gated by policy {missing[0]}, which does not exist."
         return replace(verdict, code="policy_missing", grants=_cells(gates), reason=reason)
     policy = _strictest([rules for rules in found.values() if rules is not None])
-    reason = f"{_roles_of(gates)} lets {verdict.capability} pass only with an approval under policy {policy}."
+    over = [one for one in gates if one.is_reached]
+    since = f", since a limit is reached: {_limits_of(over)}" if over else ""
+    reason = f"{_roles_of(gates)} lets {verdict.capability} pass only with an approval under policy {policy}{since}."
     return replace(verdict, answer="gate", code="gated", policy=policy, grants=_cells(gates), reason=reason)
 
 
@@ -245,16 +236,15 @@ def _strictest(rules: list[PolicyRules]) -> str:
     return max(covering or rules, key=weight).name
 
 
-def _asked_for_requester(
-    matrix: Matrix, blank: Verdict, asked: Capability, resource: Resource, facts: Mapping[str, Json]
-) -> Verdict:
+def _asked_for_requester(question: _Question, resource: Resource) -> Verdict:
+    blank, asked, facts = question.blank, question.asked, question.facts
     requester = _mapping(facts.get("requester"))
     if not requester.get("id"):
         reason = f"{asked.name} must be held by the requester too, and there is none."
         return replace(blank, code="requester", reason=reason)
     roles = [str(role) for role in requester.get("roles", [])]
     identity = {"kind": "user", "id": requester["id"], "name": "", "roles": sorted(roles)}
-    verdict = _asked(matrix, blank, asked, roles, _visible(asked, resource, facts, identity), True, "requester")
+    verdict = _asked(question, roles, _visible(asked, resource, facts, identity), True, "requester")
     if verdict.code == "no_grant":
         return replace(verdict, code="requester", reason=f"The requester does not hold {asked.name}, which it demands too.")
     return verdict
@@ -271,6 +261,8 @@ def stricter(matrix: Matrix, first: Verdict, second: Verdict) -> Verdict:
         harder,
         grants=tuple(dict.fromkeys((*first.grants, *second.grants))) if same else harder.grants,
         errors=(*first.errors, *second.errors),
+        reached=tuple(dict.fromkeys((*first.reached, *second.reached))),
+        counts=tuple(dict.fromkeys((*first.counts, *second.counts))),
         considered=(*first.considered, *second.considered),
     )
 
@@ -332,3 +324,7 @@ def _cells(considered: Iterable[Considered]) -> tuple[str, ...]:
 def _roles_of(considered: list[Considered]) -> str:
     names = sorted({one.grant.role for one in considered})
     return f"Role {names[0]}" if len(names) == 1 else f"Each of the roles {', '.join(names)}"
+
+
+def _limits_of(over: list[Considered]) -> str:
+    return ", ".join(sorted({name for one in over for name in one.limits.reached}))

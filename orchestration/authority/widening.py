@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from aegis.core.canonical import Json
 from aegis.core.kinds import Overlay
-from approvals import policies
+from approvals import policies, strictness
 
 
 def widened(old: Mapping[str, Json], new: Mapping[str, Json], overlay: Overlay) -> Iterator[tuple[str, str]]:
@@ -49,7 +49,7 @@ def _weaker_policy(old: str, new: str, overlay: Overlay) -> str:
     stands, would = Overlay().get("ApprovalPolicy", old), overlay.get("ApprovalPolicy", new)
     if stands is None or would is None:
         return f"an approval under {new} instead of {old}"
-    why = policies.weakened(policies.load(stands), policies.load(would))
+    why = strictness.weakened(policies.load(stands), policies.load(would))
     return f"an approval under {new}, which {why} than {old}" if why else ""
 
 

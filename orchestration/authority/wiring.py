@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aegis.core.kinds import register_kind
 from audit import catalogue, triggers
-from orchestration.authority import events, guards, handlers
+from orchestration.authority import events, guards, handlers, revealing, test_command
 
 
 def register() -> None:
@@ -22,6 +22,8 @@ def register() -> None:
     verify.register_state_check("matrix equals configuration", live.problems)
     triggers.protect(*guards.ALL)
     handlers.accept(HANDLERS.__contains__)
+    handlers.accept(revealing.HANDLER.__eq__)
+    test_command.register()
     register_kind(CapabilityKind())
     register_kind(RoleKind())
     register_kind(FloorLockKind())

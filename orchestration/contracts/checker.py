@@ -6,8 +6,8 @@ recurse, and the expanded size is bounded: so a check costs a bounded number of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
@@ -18,6 +18,7 @@ import orjson
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault, Invalid
+from orchestration.contracts.shape import target_of
 from orchestration.contracts.wording import pointer, sentence_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -52,7 +53,8 @@ class Checker:
     """A compiled contract. Safe to share between threads."""
 
     digest: str
-    _validator: Any
+    schema: Mapping[str, Json] = field(compare=False)
+    _validator: Any = field(compare=False)
 
     def accepts(self, value: Json) -> bool:
         """Does a JSON value (one that `canonical.check_value` lets pass) keep the contract? False for most of what is none."""
@@ -116,21 +118,6 @@ def schema_faults(schema: Json) -> list[Fault]:
     return []
 
 
-def covers(wider: Json, narrower: Json) -> bool:
-    """Is it proven that every message `narrower` takes, `wider` takes too? An open question counts as no.
-
-    Raises:
-        SchemaInvalid: either is no usable schema.
-    """
-    compile_schema(wider)
-    compile_schema(narrower)
-    try:
-        answer = jsonschema_rs.canonicalize(wider).covers(jsonschema_rs.canonicalize(narrower))
-    except Exception:  # what the library cannot normalise it cannot prove
-        return False
-    return str(answer) == "yes"
-
-
 @lru_cache(maxsize=512)
 def _compiled(raw: bytes) -> Checker:
     schema = orjson.loads(raw)
@@ -145,11 +132,11 @@ def _compiled(raw: bytes) -> Checker:
         )
     except jsonschema_rs.ValidationError as error:
         where = pointer(error.instance_path)
-        remedy = "patterns have no look-around and no back-references" if where.endswith("/pattern") else ""
+        remedy = _REMEDIES.get(where.rpartition("/")[2], "see JSON Schema 2020-12")
         raise _invalid(where, _first_line(error.message), remedy) from None
     except Exception as error:
         raise _invalid("", _first_line(str(error))) from None
-    return Checker(digest=canonical.digest(raw), _validator=validator)
+    return Checker(digest=canonical.digest(raw), schema=schema, _validator=validator)
 
 
 def _faults(errors: Iterator[Any]) -> Iterator[Fault]:
@@ -175,7 +162,7 @@ def _expanded(root: Json, node: Json, where: str, sizes: dict[str, int], open_re
         return 1
     total = 1
     for keyword in sorted(_REFUSED_KEYWORDS & node.keys()):
-        raise _invalid(f"{where}/{keyword}", f"{keyword} is not supported; refer by JSON pointer (#/$defs/...)")
+        raise _invalid(f"{where}/{keyword}", f"{keyword} is not supported", "refer by JSON pointer: {$ref: '#/$defs/NAME'}")
     if "$ref" in node:
         total += _referred(root, node["$ref"], where, sizes, open_refs)
     for place, child in _children(node):
@@ -188,13 +175,13 @@ def _expanded(root: Json, node: Json, where: str, sizes: dict[str, int], open_re
 
 def _referred(root: Json, ref: Json, where: str, sizes: dict[str, int], open_refs: tuple[str, ...]) -> int:
     if not (isinstance(ref, str) and ref.startswith("#/")):
-        raise _invalid(f"{where}/$ref", "a reference is a JSON pointer into the same schema (#/$defs/...)")
+        raise _invalid(f"{where}/$ref", "a reference is a JSON pointer into the same schema", "write {$ref: '#/$defs/NAME'}")
     if ref in open_refs:
         raise _invalid(f"{where}/$ref", "is recursive; a message has a depth known from its contract")
     if ref not in sizes:
-        target = _lookup(root, ref)
+        target = target_of(root, ref)
         if target is None:
-            raise _invalid(f"{where}/$ref", "points to nothing in this schema")
+            raise _invalid(f"{where}/$ref", "points to nothing in this schema", "add it under $defs")
         sizes[ref] = _expanded(root, target, ref[1:], sizes, (*open_refs, ref))
     return sizes[ref]
 
@@ -209,22 +196,23 @@ def _children(node: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
             yield from ((f"{keyword}{pointer([name])}", child) for name, child in value.items())
 
 
-def _lookup(root: Json, ref: str) -> Json | None:
-    node: Json = root
-    for part in ref[2:].split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, Mapping) and key in node:
-            node = node[key]
-        elif isinstance(node, Sequence) and not isinstance(node, str) and key.isdigit() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            return None
-    return node if isinstance(node, Mapping | bool) else None
-
-
 def _first_line(text: str) -> str:
     line = text.strip().splitlines()[0] if text.strip() else "is not a valid schema"
     return line if len(line) <= 200 else f"{line[:197]}..."
+
+
+#: Last part of a place in a schema -> what may stand there.
+_REMEDIES: Final[Mapping[str, str]] = {
+    "pattern": "patterns have no look-around and no back-references",
+    "type": "types are array, boolean, integer, null, number, object, string",
+    "enum": "write a list of the values allowed",
+    "required": "write a list of field names",
+    "properties": "write name: schema for each field",
+    "format": "formats are date, date-time, duration, email, hostname, ipv4, ipv6, regex, time, uri, uuid",
+    **dict.fromkeys(
+        ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), "write a whole number, 0 or more"
+    ),
+}
 
 
 def _invalid(where: str, what: str, remedy: str = "") -> SchemaInvalid:

@@ -10,11 +10,12 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from approvals.governed import DocumentKind
-from orchestration.contracts.checker import covers, schema_faults
+from orchestration.contracts import compatibility, marks
+from orchestration.contracts.checker import schema_faults
 from orchestration.contracts.models import Contract
 
 NAME: Final = re.compile(r"([a-z][a-z0-9-]{0,60})@([1-9][0-9]{0,3})")
-COMPATIBILITY: Final = ("none", "backward", "forward", "full")
+Named = tuple[str, Json]  # name and schema
 _NAME_FAULT: Final = Fault("/metadata/name", "a contract is named <message>@<version>, such as classification@1")
 
 
@@ -33,9 +34,10 @@ class ContractKind(DocumentKind):
             "properties": {
                 "schema": {"type": "object", "description": "JSON Schema 2020-12 of the message; its root is an object."},
                 "compatibility": {
-                    "enum": list(COMPATIBILITY),
+                    "enum": list(compatibility.RULES),
                     "default": "none",
-                    "description": "What must hold towards the version before: backward = this one takes every message of it.",
+                    "description": "What must hold towards the version before: backward = this one takes every message of it,"
+                    " forward = it takes every message of this one, full = both.",
                 },
             },
         },
@@ -52,7 +54,12 @@ class ContractKind(DocumentKind):
         schema = change.new["spec"]["schema"]
         if faults := [Fault(f"/spec/schema{fault.where}", fault.what, fault.remedy) for fault in schema_faults(schema)]:
             return faults
-        return [*root_faults(schema, "/spec/schema"), *_compatibility_faults(change.key.name, change.new["spec"], overlay)]
+        if faults := [*root_faults(schema, "/spec/schema"), *mark_faults(schema, "/spec/schema")]:
+            return faults
+        return [
+            *_reveal_faults(change.key.name, schema, overlay),
+            *_compatibility_faults(change.key.name, change.new["spec"], overlay),
+        ]
 
     def diff(self, change: Change) -> list[str]:
         if change.old is None and change.new is not None:
@@ -72,17 +79,54 @@ def root_faults(schema: Json, where: str) -> list[Fault]:
     return faults
 
 
+def mark_faults(schema: Json, where: str) -> list[Fault]:
+    """What is wrong with what a message's schema says about its fields."""
+    return [Fault(f"{where}{fault.where}", fault.what, fault.remedy) for fault in marks.faults(schema)]
+
+
+def _reveal_faults(name: str, schema: Json, overlay: Overlay) -> Iterator[Fault]:
+    """A field that nobody could ever be shown is a mistake: the right to see it is a capability."""
+    for kind in sorted(marks.types_of(marks.Marked(schema, split(name)[0]))):
+        wanted = marks.capability_of(kind)
+        if overlay.get("Capability", wanted) is None:
+            what = f"has sensitive fields, and there is no capability {wanted} that would show them"
+            yield Fault("/spec/schema", what, f"add the capability {wanted}, with the handler portal.reveal")
+
+
 def _compatibility_faults(name: str, spec: Json, overlay: Overlay) -> Iterator[Fault]:
-    """Only what is proven counts; a schema the library cannot compare must say compatibility none."""
-    rule = spec.get("compatibility", "none")
-    before = overlay.get("Contract", _sibling(name, -1)) if rule != "none" else None
-    if before is None:
-        return
-    old, new = before["spec"]["schema"], spec["schema"]
-    if rule in ("backward", "full") and not covers(new, old):
-        yield Fault("/spec/compatibility", f"it is not proven that every message of {_sibling(name, -1)} keeps this version")
-    if rule in ("forward", "full") and not covers(old, new):
-        yield Fault("/spec/compatibility", f"it is not proven that every message of this version keeps {_sibling(name, -1)}")
+    """Towards the newest version before it by its own rule; towards the one after it, if that stands, by that one's."""
+    own = (name, spec["schema"])
+    before, after = _neighbour(name, overlay, step=-1), _neighbour(name, overlay, step=1)
+    if before is not None:
+        yield from _losses(spec.get("compatibility", "none"), before[0], own, "change the schema, or say compatibility none")
+    if after is not None:
+        yield from _losses(after[1], own, after[0], f"change the schema; {after[0][0]} stands and promised it")
+
+
+def _losses(rule: str, old: Named, new: Named, remedy: str) -> Iterator[Fault]:
+    for loss in compatibility.check(rule, old, new):
+        yield Fault("/spec/compatibility", f"it is not {rule}: {loss.sentence}", remedy)
+
+
+def _neighbour(name: str, overlay: Overlay, *, step: int) -> tuple[Named, str] | None:
+    """The nearest other version of the same message, as it would stand, with its rule; None without one that can be compared.
+
+    Args:
+        step: -1 for the one before, 1 for the one after.
+    """
+    message, number = split(name)
+    numbers = [split(other)[1] for other in overlay.names("Contract") if split(other)[0] == message]
+    nearest = min((other for other in numbers if (other - number) * step > 0), key=lambda other: abs(other - number), default=0)
+    document = overlay.get("Contract", f"{message}@{nearest}") if nearest else None
+    if document is None or schema_faults(document["spec"]["schema"]):  # its own faults are told where it stands
+        return None
+    return (f"{message}@{nearest}", document["spec"]["schema"]), document["spec"].get("compatibility", "none")
+
+
+def split(name: str) -> tuple[str, int]:
+    """Message and number of a version: "classification@2" -> ("classification", 2)."""
+    found = NAME.fullmatch(name)
+    return (found[1], int(found[2])) if found else (name, 0)
 
 
 def _sibling(name: str, step: int) -> str:

@@ -16,11 +16,11 @@ MAX_POINTER_CHARS: Final = 200
 MAX_RULE_CHARS: Final = 120
 MAX_UNEXPECTED: Final = 5
 
-_TYPES: Final = {
+TYPES: Final = {
     "array": "a list", "boolean": "true or false", "integer": "a whole number", "null": "null", "number": "a number",
     "object": "an object", "string": "text",
 }  # fmt: skip
-_LIMITS: Final = {
+LIMITS: Final = {
     "exclusiveMaximum": "must be below {}",
     "exclusiveMinimum": "must be above {}",
     "maximum": "must be at most {}",
@@ -70,18 +70,23 @@ def sentence_of(error: Any) -> Iterator[Fault]:
 def _rule(keyword: str, kind: Any) -> str:
     match keyword:
         case "type":
-            return f"must be {' or '.join(sorted(_TYPES.get(name, name) for name in kind.types))}"
+            return f"must be {' or '.join(sorted(TYPES.get(name, name) for name in kind.types))}"
         case "enum":
-            return f"must be one of {_short(', '.join(_literal(option) for option in kind.options))}"
+            return f"must be one of {literals(kind.options)}"
         case "const":
             return f"must be {_short(_literal(kind.expected_value))}"
         case "pattern":
             return f"must match the pattern {_short(kind.pattern)}"
         case "format":
             return f"must be a valid {kind.format}"
-    if keyword in _LIMITS:
-        return _LIMITS[keyword].format(next(iter(kind.as_dict().values()), kind.value))
+    if keyword in LIMITS:
+        return LIMITS[keyword].format(next(iter(kind.as_dict().values()), kind.value))
     return _PLAIN.get(keyword, f"breaks the rule “{keyword}”")
+
+
+def literals(values: Sequence[Any]) -> str:
+    """Values of a contract, cut at a length for a sentence."""
+    return _short(", ".join(_literal(value) for value in values))
 
 
 def _literal(value: Any) -> str:

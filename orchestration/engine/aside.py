@@ -1,4 +1,4 @@
-"""Setting a run before people instead of giving it its turn: quarantine, an erased payload, a fault. Pure.
+"""Setting a run before people instead of giving it its turn: quarantine, a fault. Pure.
 
 Its messages are read all the same. A commit raises `seen` over them, so one that is not consumed here would be lost; one that
 is left unread would make the run runnable again at once, for another worker to be killed by.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from orchestration.engine.planner import Cancel, Message, News, next_move
+from orchestration.engine.planner import Cancel, Join, Message, News, Recall, next_move
 from orchestration.engine.scene import Scene
-from orchestration.engine.steps import act, people
+from orchestration.engine.steps import act, blocks, people, resources, stopping
 
 
 def quarantine(scene: Scene, news: Sequence[News], *, claims: int) -> None:
@@ -21,11 +21,6 @@ def quarantine(scene: Scene, news: Sequence[News], *, claims: int) -> None:
         scene.review("quarantined", scene.run.release.definition.fallback_queue)
 
     _aside(scene, news, put)
-
-
-def erased(scene: Scene, news: Sequence[News]) -> None:
-    """A payload it needs is gone."""
-    _aside(scene, news, lambda: scene.review("payload_erased", scene.run.release.definition.fallback_queue))
 
 
 def fault(scene: Scene, news: Sequence[News], detail: str) -> None:
@@ -52,7 +47,12 @@ def _aside(scene: Scene, news: Sequence[News], put: Callable[[], None]) -> None:
     messages = sorted((item for item in news if isinstance(item, Message)), key=lambda message: message.ordinal)
     late = []
     for message in messages:
-        if scene.state.phase != "acting" and isinstance(next_move(scene.state, (message,), scene.world.now)[0], Cancel):
+        move = next_move(scene.state, (message,), scene.world.now)[0]
+        if isinstance(move, Join):  # a child ends once: nobody would tell again
+            blocks.join(scene, message)
+        elif isinstance(move, Recall):  # and its parent waits for the word that it is done
+            blocks.recalled(scene, message)
+        elif scene.state.phase != "acting" and isinstance(move, Cancel):
             people.cancel(scene, message)
         else:
             late.append(message)
@@ -60,3 +60,5 @@ def _aside(scene: Scene, news: Sequence[News], put: Callable[[], None]) -> None:
         put()
     for message in late:
         people.ignore(scene, message)
+    resources.let_go(scene)
+    stopping.orphans(scene)

@@ -18,9 +18,10 @@ from typing import Final
 import structlog
 from django.db import connections
 
-from aegis.core import canonical, clock
+from aegis.core import canonical, clock, strangers
 from aegis.core.faults import crash_point
 from orchestration.agents import calls as agents
+from orchestration.agents import replies
 from orchestration.engine import effects
 from orchestration.engine.planner import CallFailed, EffectAnswered, Replied
 from orchestration.engine.scene import AgentCall, EffectCall
@@ -81,9 +82,12 @@ class Pool:
                         self._threads -= 1
                         return
                 continue
-            work()
-            for connection in connections.all(initialized_only=True):
-                connection.close()
+            try:
+                work()
+                for connection in connections.all(initialized_only=True):
+                    connection.close()
+            except BaseException:  # a thread that ended of it would be missing from the pool for good
+                log.exception("call_broke")
             with self._lock:
                 # One of the stuck ones may be this one; which does not matter, the sums do.
                 if self._busy > 0:
@@ -99,7 +103,10 @@ def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], N
     match call:
         case AgentCall():
             crash_point("call_starting")
-            reply = agents.call(call.agent, call.request, fence=fence, timeout=call.timeout)
+            try:
+                reply = agents.call(call.agent, call.request, fence=fence, timeout=call.timeout)
+            except BaseException as failure:  # nobody interrupts this thread from outside: an inline agent raised it
+                reply = replies.failed("agent_error", strangers.described(failure))
             crash_point("call_answered")
             news = Replied(call.step, call.visit, call.attempt, reply, _milliseconds(started))
         case EffectCall():
@@ -128,11 +135,6 @@ def is_inside(call: Call) -> bool:
             return True
 
 
-def kept(detail: str) -> str:
-    """What another system said, in a form that every database keeps."""
-    return detail.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_DETAIL_CHARS]
-
-
 def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
     handler = effects.registered(call.handler)
     result, error, detail, retry_after = None, "", "", 0.0
@@ -149,10 +151,10 @@ def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
         error, detail, retry_after = "unavailable", str(away), away.retry_after
     except effects.EffectUnknown as unknown:
         error, detail = "unknown", str(unknown)
-    except (Exception, SystemExit) as failure:  # a handler that breaks may have acted before it broke
-        error, detail = "unknown", f"{type(failure).__name__}: {failure}"
+    except BaseException as failure:  # SystemExit and its kind too; a handler that breaks may have acted before it broke
+        error, detail = "unknown", strangers.described(failure)
     if error:
-        result, detail = None, kept(detail)
+        result, detail = None, strangers.kept(detail, MAX_DETAIL_CHARS)
     duration_ms = _milliseconds(started)
     return EffectAnswered(call.step, call.visit, call.key, call.attempt, result, error, detail, duration_ms, retry_after)
 

@@ -7,7 +7,8 @@ Sharing a commit is an optimisation (docs/adr/0013): `commit([a, b])` equals `co
 whose lease is lost is left out of the shared transaction. If another one loses or breaks, nothing of the batch stands and each
 is committed alone.
 
-Lock order: authority, runs, requests and items, records, counters. A run's stream needs no lock: its head is on the run row.
+Lock order: authority, runs (with those of their families that are told something, `children.rows.lock`), requests and items,
+resources, records, counters. A run's stream needs no lock: its head is on the run row.
 """
 
 from __future__ import annotations
@@ -26,18 +27,24 @@ from aegis.core.bulk import Rows, Type, read_uuid
 from aegis.core.db import in_transaction
 from aegis.core.errors import Unavailable
 from aegis.core.faults import crash_point
+from aegis.core.logs import kind_of
 from aegis.identity import authority
 from approvals.errors import NobodyEligible
 from audit import chain, journal
 from audit.chain import Line
 from audit.drafts import Context, Draft, Head
+from audit.models import Event
 from orchestration.engine import state as states
 from orchestration.engine import waits
+from orchestration.engine.children import rows as children
+from orchestration.engine.children.rows import Kin
 from orchestration.engine.guards import counting as guards
 from orchestration.engine.guards.asking import Mark, Take
+from orchestration.engine.messages import delivery as messages
 from orchestration.engine.models import InboxItem
-from orchestration.engine.scene import ItemOpening, Opening, Patch
-from orchestration.engine.state import State
+from orchestration.engine.resources import rows as resources
+from orchestration.engine.scene import ItemOpening, Listening, Opening, Patch, Queueing
+from orchestration.engine.state import ENDINGS, State
 from orchestration.records import store
 
 log = structlog.get_logger(__name__)
@@ -54,6 +61,7 @@ class Transition:
         seen: inbox ordinal up to which everything is consumed.
         has_read: messages were consumed; what people typed in them is now in the events' payloads.
         keeps_lease: a call was intended, its answer belongs to this worker.
+        is_by_time: something is given up because time passed; what reached the run before it comes first.
         epoch: authority epoch the verdicts and intents were computed under; None if there are none.
     """
 
@@ -78,6 +86,13 @@ class Transition:
     closes_waits: bool = False
     takes: Sequence[Take] = ()
     marks: Sequence[Mark] = ()
+    is_by_time: bool = False
+    listening: Listening | None = None
+    stops_listening: bool = False
+    claims: str = ""
+    queueing: Queueing | None = None
+    lets_go: bool = False
+    kin: Kin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +126,18 @@ class NobodyToAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class NewsFirst:
+    """Something had reached the run before its time was up: that is to be read first. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """Writing it failed in a way that no rule foresaw, alone too. Nothing was written; the run is to be set before people."""
 
     detail: str
 
 
-Outcome = Committed | LeaseLost | EpochMoved | RecordMoved | NobodyToAsk | Broken
+Outcome = Committed | LeaseLost | EpochMoved | RecordMoved | NobodyToAsk | NewsFirst | Broken
 
 
 class _Drop(Exception):
@@ -151,7 +171,7 @@ def commit(batch: Sequence[Transition]) -> list[Outcome]:
         except DATABASE_GONE:
             raise
         except Exception as error:
-            log.warning("batch_broken", runs=len(batch), error=repr(error))
+            log.warning("batch_broken", runs=len(batch), error=kind_of(error))
     return [_alone(transition) for transition in batch]
 
 
@@ -163,6 +183,7 @@ def _alone(transition: Transition) -> Outcome:
     except DATABASE_GONE:
         raise
     except Exception:
+        log.exception("transition_broken", run=str(transition.run_id))
         return Broken(traceback.format_exc(limit=8))
 
 
@@ -180,9 +201,14 @@ def _in_transaction(batch: Sequence[_Sealed]) -> list[Outcome]:
 
 def _write(batch: Sequence[_Sealed]) -> list[Outcome]:
     stale = _stale(batch)
+    family = [sealed.transition.kin for sealed in batch if sealed.transition.kin is not None]
+    children.lock((sealed.transition.run_id for sealed in batch), family)
     wakes = _move_runs([sealed for sealed in batch if sealed.transition.run_id not in stale])
     crash_point("runs_moved")
     held = [sealed for sealed in batch if sealed.transition.run_id in wakes]
+    if any(sealed.transition.is_by_time and wakes[sealed.transition.run_id] > sealed.transition.seen for sealed in held):
+        raise _Drop(NewsFirst())  # the run's row is locked now, so nothing else can come before
+    children.write([sealed.transition.kin for sealed in held if sealed.transition.kin is not None])
     _write_waits([sealed.transition for sealed in held])
     crash_point("waits_written")
     journal.write([line for sealed in held for line in sealed.lines])
@@ -218,6 +244,11 @@ def _write_waits(transitions: Sequence[Transition]) -> None:
             _open_request(transition, opening)
         if transition.items:
             waits.open_items(transition.run_id, transition.items, at=transition.at)
+    try:
+        resources.write(transitions)
+    except resources.Taken:
+        raise _Drop(EpochMoved()) from None
+    messages.write(transitions)
     _change_records(transitions)
     try:
         guards.write(*transitions)
@@ -270,8 +301,21 @@ def _row(sealed: _Sealed) -> tuple[Any, ...]:
         sealed.head.leaf,
         transition.seen,
         transition.due_at,
-        transition.at if state.is_ended else None,
+        _ended_at(transition),
     )
+
+
+def _ended_at(transition: Transition) -> datetime | None:
+    """When the run ended: now, or, where this turn leaves it ended as it was, when its stream says.
+
+    A message that is ignored and a rollback that is refused move nothing.
+    """
+    if not transition.state.is_ended:
+        return None
+    if any(draft.type in ENDINGS for draft in transition.drafts):
+        return transition.at
+    found = Event.objects.filter(stream=transition.context.stream, type__in=ENDINGS).order_by("-seq")
+    return found.values_list("at", flat=True).first() or transition.at
 
 
 def _forget_reasons(transition: Transition) -> None:

@@ -9,9 +9,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from aegis.core import commands, durations
-from aegis.core.actors import user_actor
 from aegis.core.commands import Terminal
-from aegis.core.errors import Invalid, NotFound
+from aegis.core.errors import Invalid
+from aegis.identity import cli
 from aegis.identity.models import User
 from orchestration.engine import deadletters
 from orchestration.engine.deadletters import MAX_AT_ONCE, DeadLetter, Filters
@@ -24,9 +24,7 @@ def register() -> None:
 
 def handle(options: dict[str, Any], terminal: Terminal) -> int:
     """What may be seen and sent on is what the person named by --as may: there is no way around the queues' rights here."""
-    person = User.objects.filter(username=options["as"], is_active=True).first()
-    if person is None:
-        raise NotFound(f"There is no active person {options['as']!r}: say who acts with --as USERNAME")
+    person = cli.person_named(options["as"], hint="say who acts with --as USERNAME")
     if options["verb"] == "list":
         return _list(options, person, terminal)
     return _redrive(options, person, terminal)
@@ -49,7 +47,7 @@ def _redrive(options: dict[str, Any], person: User, terminal: Terminal) -> int:
         if not ids:
             terminal.note("Nothing is stuck.")
             return 0
-    actor = user_actor(person.pk, auth="cli")
+    actor = cli.actor_for(person)
     results = deadletters.redrive_many(ids, person=person, actor=actor, reason=options["reason"])
     for result in results:
         terminal.line(f"{result.id} done" if result.is_done else f"{result.id} refused {result.code}: {result.detail}")
@@ -62,7 +60,8 @@ def _line(letter: DeadLetter) -> str:
     where = f"queue {letter.item.queue.name}" if letter.item else "failed"
     says = " needs-statement" if letter.needs_statement else ""
     since = f"{letter.since:%Y-%m-%dT%H:%M:%SZ}"
-    return f"{letter.id} {since} {letter.run.workflow.name}/{letter.step} {letter.code} {letter.run.label} {where}{says}"
+    code = f"{letter.code}({','.join(letter.behind)})" if letter.behind else letter.code
+    return f"{letter.id} {since} {letter.run.workflow.name}/{letter.step} {code} {letter.run.label} {where}{says}"
 
 
 def _filters(options: dict[str, Any]) -> Filters:

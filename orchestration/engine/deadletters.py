@@ -4,6 +4,9 @@ key.
 A dead letter is an open review item with the code of a failure, or a run that failed. It has no row of its own: what is told
 here is always what the items and runs say. Its id names this very failure ("<item>" or "<run>.<position of its last event>"),
 so that a re-drive repeated, by two people or by one whose answer was lost, does nothing a second time.
+
+One cause, one letter, where a person can act. A branch, an item or the run of another workflow that failed is its parent's to
+handle: the parent goes on without it, waits with `branch_failed` in a queue, or fails itself. Only the last two are letters.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from orchestration.engine import inbox, reviews, standing
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, ReviewItem, Run
 from orchestration.engine.standing import NeedsStatement
+from orchestration.engine.state import State
 
 MAX_AT_ONCE = 500
 PAGE_SIZE = 50
@@ -38,9 +42,13 @@ PAGE_SIZE = 50
 CODES = (
     "contract", "agent_error", "timeout", "effect_failed", "effect_unknown", "effect_diverged", "conflict", "denied",
     "nobody_eligible", "expression", "fault", "quarantined", "payload_erased", "max_visits", "requires",
+    "resource_circle", "version_retired", "branch_failed",
 )  # fmt: skip
-#: Codes that only a failed run can have, beside the ones above.
-FAILED_ONLY = ("no_queue", "abstained", "low_confidence", "rejected", "expired", "no_route")
+#: Codes with which only a failed run is a dead letter: in a queue they ask a person to judge, and nothing is broken.
+FAILED_ONLY = (
+    "no_queue", "abstained", "low_confidence", "rejected", "expired", "no_route", "deadline", "run_deadline", "no_message",
+    "resource_wait",
+)  # fmt: skip
 
 _OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
 #: How the state of a run that failed after undoing everything is told apart: it is over, nothing can be driven on.
@@ -77,6 +85,7 @@ class DeadLetter:
         item: the review item it lies in; None for a run that failed.
         since: when it stopped.
         needs_statement: it may have happened: a person must say so first, one by one.
+        behind: of `branch_failed`, the codes of the runs it had forked that were not well, each once.
     """
 
     id: str
@@ -86,6 +95,7 @@ class DeadLetter:
     step: str
     since: datetime
     needs_statement: bool
+    behind: tuple[str, ...] = ()
 
     @property
     def cursor(self) -> str:
@@ -195,6 +205,8 @@ def _redrive_run(run_id: UUID, seq: int, *, person: User, actor: Actor, reason: 
         # The position names the failure that was looked at: one that failed anew since is another, with another cause perhaps.
         if locked.status != Run.Status.FAILED or locked.seq != seq:
             raise MovedOn(f"{locked.label} is not where it was")
+        if locked.parent is not None:  # its parent has counted it, and would count it again
+            raise MovedOn(f"{locked.label} is a part of {locked.parent.label}, which alone begins it again")
         if InboxItem.objects.filter(run=locked, ordinal__gt=locked.seen, kind=InboxItem.Kind.RETRY).exists():
             raise MovedOn(f"{locked.label} is on its way already")
         if states.load(locked.state).is_compensated:
@@ -215,8 +227,8 @@ def _items(user: Viewer, filters: Filters) -> QuerySet[Any]:
 
 
 def _runs(user: Viewer, filters: Filters) -> QuerySet[Any]:
-    rows = Run.objects.visible_to(user).filter(status=Run.Status.FAILED, ended_at__isnull=False).exclude(_COMPENSATED)
-    rows = rows.select_related("workflow")
+    rows = Run.objects.visible_to(user).filter(status=Run.Status.FAILED, ended_at__isnull=False, parent__isnull=True)
+    rows = rows.exclude(_COMPENSATED).select_related("workflow")
     if filters.code:
         known = filters.code if filters.code in (*CODES, *FAILED_ONLY) else "?"
         rows = rows.filter(state__contains=f'"outcome":"{known}"')
@@ -233,12 +245,17 @@ def _common(rows: QuerySet[Any], filters: Filters, *, run: str, run_id: str) -> 
     for column, value in (("agent", filters.agent), ("capability", filters.capability)):
         if value:
             told = Event.objects.filter(run_id=OuterRef(run_id), step=OuterRef("step"), **{column: value})
-            rows = rows.filter(Exists(told))
+            inside = Event.objects.filter(run_id=OuterRef("pk"), step=OuterRef("step"), **{column: value})
+            failed = Run.objects.filter(
+                Exists(inside), parent_id=OuterRef(run_id), parent_step=OuterRef("step"), status=Run.Status.FAILED
+            )
+            rows = rows.filter(Exists(told) | Exists(failed))
     return rows
 
 
 def _of_item(item: ReviewItem, matrix: Any) -> DeadLetter:
-    ways = standing.judge(states.load(item.run.state), item.code, matrix)
+    state = states.load(item.run.state)
+    ways = standing.judge(state, item.code, matrix)
     return DeadLetter(
         id=str(item.pk),
         run=item.run,
@@ -247,6 +264,7 @@ def _of_item(item: ReviewItem, matrix: Any) -> DeadLetter:
         step=item.step,
         since=item.opened_at,
         needs_statement=not ways.may_retry,
+        behind=_behind(state, item.code),
     )
 
 
@@ -261,7 +279,15 @@ def _of_run(run: Run) -> DeadLetter:
         step=run.step,
         since=run.ended_at,
         needs_statement=False,  # beginning again opens an item instead of sending, should that be needed
+        behind=_behind(state, state.outcome),
     )
+
+
+def _behind(state: State, code: str) -> tuple[str, ...]:
+    """Why the runs of the block were not well. One that was cancelled has no code."""
+    if code != "branch_failed" or state.fork is None:
+        return ()
+    return tuple(sorted({failed or "cancelled" for failed in state.fork.failed.values()}))
 
 
 def _uuid(text: str) -> UUID | None:

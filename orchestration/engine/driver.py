@@ -22,7 +22,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 
-from aegis.core import clock
+from aegis.core import clock, strangers
 from aegis.core.faults import crash_point
 from orchestration.engine import aside, calls, hand, inbox, lease, transitions, turn
 from orchestration.engine.calls import Answer, Call
@@ -31,6 +31,7 @@ from orchestration.engine.commit import (
     Broken,
     Committed,
     LeaseLost,
+    NewsFirst,
     NobodyToAsk,
     Outcome,
     RecordMoved,
@@ -61,6 +62,12 @@ class _Turn:
     scene: Scene
     due_at: datetime | None
 
+    @property
+    def has_told(self) -> bool:
+        """Does it make other runs runnable: its children, or its parent?"""
+        is_end = self.held.parent is not None and self.scene.state.is_ended
+        return bool(self.scene.children or self.scene.tells or is_end)
+
 
 @dataclass(slots=True)
 class Driver:
@@ -77,6 +84,7 @@ class Driver:
     watched_at: float = 0.0
     renewed_at: float = field(default_factory=clock.monotonic)
     stopped_at: float = 0.0
+    has_told: bool = False  # since the last look, a commit made other runs runnable: children, or a parent
     committed: int = 0  # transitions, for those who measure
 
     @property
@@ -103,7 +111,7 @@ class Driver:
                 moved = self._advance()
                 self._start_calls()
                 self._renew()
-                if is_drained and not self.held:
+                if is_drained and not (self.held or self.has_told):
                     return
                 if not moved:
                     self._wait()
@@ -133,7 +141,7 @@ class Driver:
         room = 0 if self.stop.is_set() else self._room()
         if room <= 0 or (self.held and moment < self.look_at):
             return None
-        self.look_at = moment + LOOK_SECONDS
+        self.look_at, self.has_told = moment + LOOK_SECONDS, False
         claimed = lease.claim(room, lease=self.lease, among=self.among)
         if claimed:
             crash_point("claimed")
@@ -171,6 +179,7 @@ class Driver:
             except DATABASE_GONE:
                 raise
             except Exception:
+                log.exception("turn_broken", run=str(held.run.id))
                 self._fault(held, traceback.format_exc(limit=8))
                 continue
             if played.scene.drafts:
@@ -190,10 +199,6 @@ class Driver:
         if held.claims > lease.MAX_CLAIMS:
             aside.quarantine(scene, news, claims=held.claims)
             return _Turn(held, scene, None)
-        # A run that is ending reads no outputs: what it undoes it looks up by itself, and asks a person if that is gone.
-        if held.erased and not (scene.state.is_ended or scene.state.ending) and scene.state.phase == "ready":
-            aside.erased(scene, news)
-            return _Turn(held, scene, None)
         return _Turn(held, scene, turn.take(scene, news))
 
     def _after_commit(self, turns: Sequence[_Turn], outcomes: Sequence[Outcome]) -> None:
@@ -204,11 +209,15 @@ class Driver:
                     won.append((played, outcome))
                 case LeaseLost():
                     self._let_go(played.held)
+                case NewsFirst():
+                    self._hear_first(played.held)
                 case Broken(detail=detail):
                     self._fault(played.held, detail)
                 case _:
                     self._again(played.held, outcome)
         self.committed += len(won)
+        if any(played.has_told for played, _ in won):
+            self.look_at, self.has_told = 0.0, True
         unread = inbox.unread(
             {played.held.run.id: (transitions.read_up_to(played.held), outcome.wake) for played, outcome in won}
         )
@@ -229,6 +238,12 @@ class Driver:
             self._let_go(held)  # the commit gave the lease back
             if unread:
                 self.look_at = 0.0  # and the messages make it claimable at once
+
+    def _hear_first(self, held: Held) -> None:
+        """What reached the run while its time was running out is read with the next claim, which may be at once."""
+        lease.lay_down(held.run.id, held.fence)
+        self._let_go(held)
+        self.look_at = 0.0
 
     def _again(self, held: Held, outcome: Outcome) -> None:
         """The world moved under the turn: the next wave computes it anew, a bounded number of times."""
@@ -258,17 +273,17 @@ class Driver:
 
     def _fault(self, held: Held, detail: str) -> None:
         """Something broke that no rule foresaw: the run is set before people, alone; its neighbours go on."""
-        log.error("run_faulted", run=str(held.run.id), detail=detail)
+        log.error("run_faulted", run=str(held.run.id))  # what it said is on record, where it is masked
         try:
             scene = held.scene(LiveWorld(self.wave))
-            aside.fault(scene, held.news or (), calls.kept(detail[-calls.MAX_DETAIL_CHARS :]))
+            aside.fault(scene, held.news or (), strangers.kept(detail[-calls.MAX_DETAIL_CHARS :], calls.MAX_DETAIL_CHARS))
             held.call = None
             if not scene.drafts:
                 self._rest(held, None)
                 return
             outcome = commit([self._transition(_Turn(held, scene, None))])[0]
             if isinstance(outcome, Broken):  # the lease runs out; quarantined after MAX_CLAIMS
-                log.error("fault_not_recorded", run=str(held.run.id), detail=outcome.detail)
+                log.error("fault_not_recorded", run=str(held.run.id))
         except DATABASE_GONE:
             raise
         except Exception:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import structlog
 from django.db import connection
@@ -20,7 +21,7 @@ from orchestration.engine import calls, inbox
 from orchestration.engine import state as states
 from orchestration.engine.commit import DATABASE_GONE
 from orchestration.engine.lease import MAX_CLAIMS, Claimed
-from orchestration.engine.planner import News, Taken
+from orchestration.engine.planner import Message, News, Taken
 from orchestration.engine.scene import AgentCall, EffectCall, RunFacts, Scene, World
 from orchestration.engine.state import State
 from orchestration.workflows import releases
@@ -42,6 +43,9 @@ class Held:
         is_alone: its lease had been lost. It gets its turn alone, and no other run is taken until it commits; nor until the
             call that was lost with its worker is answered: should that kill this one too, who waits would count as lost.
         erased: a payload it needs is gone.
+        parent: run that forked this one.
+        item: of the list that is walked, in a run inside a `map`.
+        parts: outputs of child runs, loaded when the last of them may have ended.
         tries, lost_races, without_voters: of the turn that is being made; commits refused so far, and why.
     """
 
@@ -62,13 +66,17 @@ class Held:
     tries: int = 0
     lost_races: int = 0
     without_voters: frozenset[str] = field(default_factory=frozenset)
+    parent: UUID | None = None
+    item: Json = None
+    parts: Mapping[str, Json] = field(default_factory=dict)
 
     def scene(self, world: World) -> Scene:
         """A fresh working copy from what is committed."""
         scene = Scene(
             run=self.run, state=self.state, seq=self.head.seq, input=self.input, values=dict(self.values), world=world
         )
-        scene.lost_races = self.lost_races
+        scene.lost_races, scene.is_erased = self.lost_races, self.erased
+        scene.item, scene.parts = self.item, dict(self.parts)
         return scene
 
     def _may_kill_again(self, scene: Scene) -> bool:
@@ -96,9 +104,12 @@ def take(claimed: Sequence[Claimed]) -> tuple[list[Held], list[Claimed]]:
     broken: list[Claimed] = []
     for run in claimed:
         with _setting_aside(run, broken):
-            kept.append((run, states.load(run.state), releases.load(run.release_id)))
-    payloads = _payloads(place for run, state, _ in kept if not _is_poison(run) for place in _places(run, state))
+            state = states.load(run.state)
+            kept.append((run, state, releases.load(run.release_id, state.path)))
     messages = inbox.unread({run.id: (run.seen, run.wake) for run, _, _ in kept})
+    payloads = _payloads(
+        place for run, state, _ in kept if not _is_poison(run) for place in _places(run, state, messages.get(run.id, []))
+    )
     for run, state, release in kept:
         facts = RunFacts(
             id=run.id,
@@ -106,6 +117,8 @@ def take(claimed: Sequence[Claimed]) -> tuple[list[Held], list[Claimed]]:
             subject=str(run.subject_ref),
             requester=str(run.requester_id) if run.requester_id else "",
             release=release,
+            is_child=run.parent_id is not None,
+            lineage=tuple(run.lineage.split()),
         )
         with _setting_aside(run, broken):
             held.append(_held(run, facts, state, payloads, messages.get(run.id, [])))
@@ -142,8 +155,10 @@ def put_down(held: Held, *, due_at: datetime | None) -> None:
     in_transaction(work)
 
 
-def _held(run: Claimed, facts: RunFacts, state: State, payloads: Mapping[str, str], messages: Sequence[News]) -> Held:
-    input_body = payloads.get(f"{facts.stream}/1")
+def _held(run: Claimed, facts: RunFacts, state: State, payloads: Mapping[str, str], messages: Sequence[Message]) -> Held:
+    input_body = payloads.get(_input_place(run, state))
+    items_body = payloads.get(state.items) if state.items else "[]"
+    parts = _part_places(state, messages)
     return Held(
         run=facts,
         state=state,
@@ -155,13 +170,30 @@ def _held(run: Claimed, facts: RunFacts, state: State, payloads: Mapping[str, st
         is_alone=run.was_lost or state.losses > 0,
         input=canonical.load(input_body) if input_body else None,
         values={step: canonical.load(payloads[place]) for step, place in state.outputs.items() if payloads.get(place)},
-        erased=not input_body or any(not payloads.get(place) for place in state.outputs.values()),
+        erased=not input_body or not items_body or any(not payloads.get(place) for place in state.outputs.values()),
         news=[Taken(), *messages],
+        parent=run.parent_id,
+        item=canonical.load(items_body)[state.index] if items_body and state.items else None,
+        parts={place: canonical.load(payloads[place]) for place in parts if payloads.get(place)},
     )
 
 
-def _places(run: Claimed, state: State) -> Iterable[str]:
-    return (f"run:{run.id}/1", *state.outputs.values())
+def _places(run: Claimed, state: State, messages: Sequence[Message]) -> Iterable[str]:
+    items = (state.items,) if state.items else ()
+    return (_input_place(run, state), *items, *state.outputs.values(), *_part_places(state, messages))
+
+
+def _input_place(run: Claimed, state: State) -> str:
+    """A branch or an item reads its parent's input; everything else has its own."""
+    return state.input or f"run:{run.id}/1"
+
+
+def _part_places(state: State, messages: Sequence[Message]) -> tuple[str, ...]:
+    """Outputs of child runs, once the last may have ended: a parent that only counts need not read them every time."""
+    ended = [message for message in messages if message.kind == "child_ended"]
+    if state.fork is None or len(state.fork.open) > len(ended):
+        return ()
+    return tuple(place for place in (*state.fork.done.values(), *(message.output for message in ended)) if place)
 
 
 def _payloads(places: Iterable[str]) -> dict[str, str]:
@@ -173,9 +205,8 @@ def _payloads(places: Iterable[str]) -> dict[str, str]:
             chunk = pairs[start : start + MAX_PLACES]
             # Plain SQL: an OR of Q objects for twenty runs takes the ORM ten times as long to build as the database to answer.
             cursor.execute(
-                "SELECT stream, seq, body FROM audit_payload WHERE name IN ('input', 'output') AND (stream, seq) IN (VALUES "
-                + ", ".join(["(%s, %s)"] * len(chunk))
-                + ")",
+                "SELECT stream, seq, body FROM audit_payload WHERE name IN ('input', 'output', 'items')"
+                " AND (stream, seq) IN (VALUES " + ", ".join(["(%s, %s)"] * len(chunk)) + ")",
                 [value for pair in chunk for value in pair],
             )
             found |= {f"{stream}/{seq}": body for stream, seq, body in cursor.fetchall()}

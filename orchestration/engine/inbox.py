@@ -15,6 +15,7 @@ from aegis.core import canonical, clock, wake
 from aegis.core.actors import Actor
 from aegis.core.errors import NotFound
 from audit.models import Payload
+from orchestration.engine.children import telling
 from orchestration.engine.models import InboxItem, Run
 from orchestration.engine.planner import Message
 
@@ -77,9 +78,12 @@ def unread(spans: Mapping[UUID, tuple[int, int]]) -> dict[UUID, list[Message]]:
 
 def _message(row: InboxItem) -> Message:
     actor = Actor(kind=row.actor_kind, ref=row.actor_ref, auth=row.actor_auth)  # type: ignore[arg-type]
-    if row.kind == InboxItem.Kind.GATE_SETTLED:  # "<request id>#<digest of the effect>"
-        ref, _, digest = row.ref.partition("#")
-        return Message(ordinal=row.ordinal, kind=row.kind, ref=ref, outcome=row.outcome, actor=actor, reason="", digest=digest)
+    if row.kind == InboxItem.Kind.GATE_SETTLED:
+        return _settled(row, actor)
+    if row.kind == InboxItem.Kind.CHILD_ENDED:
+        return telling.heard(row.ref, ordinal=row.ordinal, outcome=row.outcome, actor=actor)
+    if row.kind == InboxItem.Kind.MESSAGE:
+        return _sent(row, actor)
     plain = Message(ordinal=row.ordinal, kind=row.kind, ref=row.ref, outcome=row.outcome, actor=actor, reason=row.reason)
     if row.kind != InboxItem.Kind.REVIEW_SETTLED or row.outcome not in ("completed", "happened"):
         return plain
@@ -96,4 +100,36 @@ def _message(row: InboxItem) -> Message:
         output=f"review:{item}/{seq}" if output else "",
         value=canonical.parse(output.body) if output else None,
         case=case,
+    )
+
+
+def _settled(row: InboxItem, actor: Actor) -> Message:
+    """Of a request: "<request id>#<digest of the effect>#<queue its policy names for what expired>"."""
+    ref, _, rest = row.ref.partition("#")
+    digest, _, queue = rest.partition("#")
+    return Message(
+        ordinal=row.ordinal,
+        kind=row.kind,
+        ref=ref,
+        outcome=row.outcome,
+        actor=actor,
+        reason=row.reason,
+        digest=digest,
+        case=queue,
+    )
+
+
+def _sent(row: InboxItem, actor: Actor) -> Message:
+    """A message to the run: its payload is that of the first event of the message's stream."""
+    stream = f"message:{UUID(row.outcome)}"
+    sent = Payload.objects.filter(stream=stream, seq=1, name="output").values_list("body", flat=True).first()
+    return Message(
+        ordinal=row.ordinal,
+        kind=row.kind,
+        ref=row.ref,
+        outcome=str(UUID(row.outcome)),
+        actor=actor,
+        reason="",
+        output=f"{stream}/1",
+        value=canonical.parse(sent) if sent else None,
     )

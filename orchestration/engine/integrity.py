@@ -10,6 +10,7 @@ from audit.models import Event
 from audit.problems import Problem
 from orchestration.engine import state as states
 from orchestration.engine.fold import fold
+from orchestration.engine.messages.models import SentMessage
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.engine.state import State
 
@@ -33,6 +34,15 @@ def review_head(stream: str) -> tuple[int, str] | None:
 def review_heads() -> Iterator[tuple[str, int, str]]:
     for row in ReviewItem.objects.filter(seq__gt=0).values_list("id", "seq", "head").iterator(chunk_size=CHUNK):
         yield f"review:{row[0]}", row[1], row[2]
+
+
+def message_head(stream: str) -> tuple[int, str] | None:
+    return SentMessage.objects.filter(pk=stream.partition(":")[2]).values_list("seq", "head").first()
+
+
+def message_heads() -> Iterator[tuple[str, int, str]]:
+    for row in SentMessage.objects.values_list("id", "seq", "head").iterator(chunk_size=CHUNK):
+        yield f"message:{row[0]}", row[1], row[2]
 
 
 def state_problems(stream: str | None) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from django.db import connection
 
 from aegis.core import clock
-from aegis.core.bulk import as_stored, read_uuid
+from aegis.core.bulk import Rows, as_stored, read_uuid
 from aegis.core.db import in_transaction
 from aegis.core.faults import crash_point
 
@@ -32,12 +32,13 @@ MAX_BRANCHES: Final = 100  # workflows looked at in one claim, those served leas
 
 _RUN = "orchestration_run"
 _COLUMNS = (
-    "id, workflow_id, release_id, subject_ref, requester_id, state, seq, head, fence, wake, seen, claims_since_commit,"
-    " priority, submitted_at"
+    "id, workflow_id, release_id, subject_ref, requester_id, parent_id, state, seq, head, fence, wake, seen,"
+    " claims_since_commit, lineage, priority, submitted_at"
 )
 _LOST = "lease_until < %s"
 _DUE = "lease_until IS NULL AND due_at <= %s"
 _WOKEN = "lease_until IS NULL AND wake > seen"
+_HOLDS = Rows({"id": "uuid", "fence": "int"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Claimed:
 
     Attributes:
         claims: how often it was claimed since its last commit, this time included.
+        lineage: ids of the other workflows whose runs led to it, with a space between.
         was_lost: another worker held it and its lease ran out.
     """
 
@@ -54,6 +56,7 @@ class Claimed:
     release_id: uuid.UUID
     subject_ref: uuid.UUID
     requester_id: uuid.UUID | None
+    parent_id: uuid.UUID | None
     state: str
     seq: int
     head: str
@@ -61,6 +64,7 @@ class Claimed:
     wake: int
     seen: int
     claims: int
+    lineage: str
     was_lost: bool
 
 
@@ -140,20 +144,15 @@ def claim(limit: int, *, lease: timedelta, among: Sequence[uuid.UUID] = (), turn
 
 
 def renew(held: Sequence[tuple[uuid.UUID, int]], *, lease: timedelta) -> dict[uuid.UUID, int]:
-    """Renew leases of (run id, fence); the answer holds run id -> `wake` for those still ours. One statement per 500 runs."""
+    """Renew leases of (run id, fence); the answer holds run id -> `wake` for those still ours. One statement."""
 
     def work() -> dict[uuid.UUID, int]:
         until = clock.db_now() + lease
-        found: dict[uuid.UUID, int] = {}
         with connection.cursor() as cursor:
-            for chunk in _chunks(sorted(held)):
-                cursor.execute(
-                    f"UPDATE {_RUN} SET lease_until = %s WHERE (id, fence) IN (VALUES {_pairs(chunk)})"
-                    " AND lease_until IS NOT NULL RETURNING id, wake",
-                    [as_stored(until), *_flat(chunk)],
-                )
-                found |= {read_uuid(row[0]): row[1] for row in cursor.fetchall()}
-        return found
+            cursor.execute(
+                f"UPDATE {_RUN} SET lease_until = %s WHERE {_held()} RETURNING id, wake", [as_stored(until), _HOLDS.param(held)]
+            )
+            return {read_uuid(row[0]): row[1] for row in cursor.fetchall()}
 
     return in_transaction(work) if held else {}
 
@@ -164,15 +163,26 @@ def release(held: Sequence[tuple[uuid.UUID, int]]) -> None:
     def work() -> None:
         now = clock.db_now()
         with connection.cursor() as cursor:
-            for chunk in _chunks(sorted(held)):
-                cursor.execute(
-                    f"UPDATE {_RUN} SET lease_until = %s, claims_since_commit = 0 WHERE (id, fence) IN (VALUES {_pairs(chunk)})"
-                    " AND lease_until IS NOT NULL",
-                    [as_stored(now), *_flat(chunk)],
-                )
+            cursor.execute(
+                f"UPDATE {_RUN} SET lease_until = %s, claims_since_commit = 0 WHERE {_held()}",
+                [as_stored(now), _HOLDS.param(held)],
+            )
 
     if held:
         in_transaction(work)
+
+
+def lay_down(run_id: uuid.UUID, fence: int) -> None:
+    """Give a run back that has something unread: it is claimed again like any run with news, and not as one that was lost."""
+
+    def work() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {_RUN} SET lease_until = NULL, claims_since_commit = 0 WHERE id = %s AND fence = %s",
+                [as_stored(run_id), fence],
+            )
+
+    in_transaction(work)
 
 
 def _what_waits() -> tuple[bool, bool, list[Any]]:
@@ -233,8 +243,8 @@ def _take(pick: str, moments: Sequence[datetime], values: Sequence[Any], until: 
 
 def _claimed(row: Sequence[Any], was_lost: bool) -> Claimed:
     ids = [read_uuid(value) for value in row[:4]]
-    requester = None if row[4] is None else read_uuid(row[4])
-    return Claimed(ids[0], ids[1], ids[2], ids[3], requester, *row[5:12], was_lost)  # type: ignore[call-arg]
+    requester, parent = (None if value is None else read_uuid(value) for value in row[4:6])
+    return Claimed(ids[0], ids[1], ids[2], ids[3], requester, parent, *row[6:14], was_lost)  # type: ignore[call-arg]
 
 
 def _skip() -> str:
@@ -245,14 +255,6 @@ def _places(values: Sequence[Any]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-def _pairs(chunk: Sequence[tuple[uuid.UUID, int]]) -> str:
-    pair = "(%s::uuid, %s)" if connection.vendor == "postgresql" else "(%s, %s)"
-    return ", ".join([pair] * len(chunk))
-
-
-def _flat(chunk: Sequence[tuple[uuid.UUID, int]]) -> list[Any]:
-    return [value for run_id, fence in chunk for value in (as_stored(run_id), fence)]
-
-
-def _chunks(held: Sequence[tuple[uuid.UUID, int]], size: int = 500) -> list[Sequence[tuple[uuid.UUID, int]]]:
-    return [held[start : start + size] for start in range(0, len(held), size)]
+def _held() -> str:
+    """The runs of `_HOLDS` that are still held under the fence named there."""
+    return f"(id, fence) IN (SELECT v.id, v.fence FROM {_HOLDS.source()}) AND lease_until IS NOT NULL"

@@ -46,8 +46,13 @@ class Run(models.Model):
         COMPLETED = "completed", "completed"
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
+        WAITING_TIME = "waiting_time", "waiting for its time"
+        WAITING_MESSAGE = "waiting_message", "waiting for a message"
+        WAITING_RESOURCE = "waiting_resource", "waiting for a resource"
+        ROLLED_BACK = "rolled_back", "rolled back"
+        WAITING_CHILDREN = "waiting_children", "waiting for its branches"
 
-    TERMINAL: ClassVar = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+    TERMINAL: ClassVar = (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.ROLLED_BACK)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="runs")
@@ -72,6 +77,14 @@ class Run(models.Model):
     due_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    # A branch, an item or the run of another workflow: forked by a block of its parent. Null for what was submitted.
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children", db_index=False)
+    parent_step = models.CharField(max_length=64, blank=True)
+    parent_visit = models.PositiveIntegerField(default=0)
+    ordinal = models.PositiveIntegerField(default=0)
+    # Ids of the other workflows whose runs led to this one, with a space between: their halts hold it too. Written when it is
+    # forked and never changed. Read with the run by the claim, and from open requests and items by guards.freezing.
+    lineage = models.TextField(default="", db_default="", blank=True)
 
     objects = RunQuerySet.as_manager()
 
@@ -88,6 +101,11 @@ class Run(models.Model):
             models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="run_leased"),
             models.Index(F("workflow"), F("submitted_at").desc(), name="run_listed"),  # run list
             models.Index(fields=["business_key"], name="run_business_key"),  # search
+            models.Index(  # run page; children.rows
+                fields=["parent", "parent_step", "parent_visit", "ordinal"],
+                condition=Q(parent__isnull=False),
+                name="run_children",
+            ),
             models.Index(F("ended_at").desc(), F("id"), name="run_failed", condition=Q(status="failed")),  # dead letters
         ]
 
@@ -124,12 +142,17 @@ class InboxItem(models.Model):
         CANCEL = "cancel"
         RETRY = "retry"
         RESUMED = "resumed"  # ref: the guard that held it ("<code>:<by>")
+        MESSAGE = "message"  # ref: the wait; outcome: id of the message (hex)
+        RESOURCE_GRANTED = "resource_granted"  # ref: the wait
+        ROLLBACK = "rollback"
+        CHILD_ENDED = "child_ended"  # ref: children.telling.ref_of; outcome: its status
+        RECALL = "recall"  # undo what was done here: the parent gave up
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="inbox")
     ordinal = models.PositiveIntegerField()
     kind = models.CharField(max_length=20, choices=Kind)
     ref = models.CharField(max_length=200, blank=True)
-    outcome = models.CharField(max_length=24, blank=True)
+    outcome = models.CharField(max_length=32, blank=True)
     actor_kind = models.CharField(max_length=8)
     actor_ref = models.CharField(max_length=36, blank=True)
     actor_auth = models.CharField(max_length=40, blank=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import Final, Literal, assert_never
 
 from aegis.core import clock_text
 from aegis.core.actors import Actor
@@ -65,12 +65,18 @@ class Message:
     value: Json = None  # review: that output
     case: str = ""
     digest: str = ""  # gate: of the effect as it was approved; it may have moved since the gate opened, and votes with it
+    effects: int = 0  # child: how many of its effects stand and could be undone
+    left: int = 0  # child: how many of them a person let stand
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The run was claimed by this worker: whatever call was in flight before is lost."""
 
+
+#: Clocks of a state, the most general first: which of two that passed together is told.
+Expiring = Literal["run_deadline", "deadline", "limit"]
+CLOCKS: Final[tuple[Expiring, ...]] = ("run_deadline", "deadline", "limit")
 
 News = Replied | EffectAnswered | Message | Taken
 
@@ -134,6 +140,68 @@ class Ignore:
 
 
 @dataclass(frozen=True, slots=True)
+class Wake:
+    """The time that a `wait` step waits for has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """The message that a `wait` step waits for."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The resource that the run waited for is its own."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """A limit of time has passed: of the run, of the visit, of what is waited for."""
+
+    clock: Expiring
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A person asks to roll back the completed run."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ForkMore:
+    """There is room for more child runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A child run ended."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class StopChildren:
+    """What becomes of the block is decided, or the run was cancelled: those still under way are told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """The last child run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The parent gives up into compensation: undo what this run did, though it had ended."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """The last step is behind the cursor."""
 
@@ -163,6 +231,16 @@ Move = (
     | Cancel
     | Retry
     | Resume
+    | Wake
+    | Receive
+    | Grant
+    | Expire
+    | Rollback
+    | ForkMore
+    | Join
+    | StopChildren
+    | Gather
+    | Recall
     | Ignore
     | Complete
     | Stop
@@ -217,7 +295,7 @@ def _rank(item: News) -> tuple[int, int]:
 
 def _about(state: State, message: Message) -> Move:
     match message.kind:
-        case "cancel" if not state.is_ended and not state.ending and not state.stopped_by:
+        case "cancel" if may_cancel(state):
             return Cancel(message)
         case "retry" if may_retry(state):
             return Retry(message)
@@ -227,8 +305,35 @@ def _about(state: State, message: Message) -> Move:
             return SettleGate(message)
         case "review_settled" if state.phase == "reviewing" and state.item == message.ref:
             return SettleReview(message)
+        case "rollback" if may_roll_back(state):
+            return Rollback(message)
+        case "message" if state.phase == "listening" and state.awaits == message.ref:
+            return Receive(message)
+        case "resource_granted" if state.phase == "queueing" and state.awaits == message.ref:
+            return Grant(message)
+        case "child_ended" if _is_awaited(state, message.ref):
+            return Join(message)
+        case "recall" if state.is_ended:
+            return Recall(message)
         case _:
             return Ignore(message)
+
+
+def may_cancel(state: State) -> bool:
+    """A run whose rollback is asked for has completed: there is nothing to cancel, only a request to decide."""
+    return not (state.is_ended or state.ending or state.stopped_by or state.rollback)
+
+
+def may_roll_back(state: State) -> bool:
+    """It completed, and kept what it did for that."""
+    return state.ended == "completed" and bool(state.effects)
+
+
+def _is_awaited(state: State, child: str) -> bool:
+    """Also by a run that was set before people meanwhile; and by one that has told the child to undo what it did."""
+    if state.phase == "recalling":
+        return state.undoes == child
+    return state.fork is not None and child in state.fork.open.values()
 
 
 def may_retry(state: State) -> bool:
@@ -241,8 +346,42 @@ def may_retry(state: State) -> bool:
 def _onward(state: State, now: datetime) -> Move:
     if state.is_ended:
         return Rest()
-    if state.stopped_by and state.phase in ("ready", "retrying", "held"):
+    if state.fork and state.fork.open and state.stopped_by:  # children first
+        return Rest() if state.fork.stopping else StopChildren()
+    is_block_aside = state.phase == "reviewing" and state.fork is not None  # no effect there waits for a word of a person
+    if state.stopped_by and (is_block_aside or state.phase in ("ready", "retrying", "held", "joining")):
         return Stop()
+    if (overdue := _overdue(state, now)) is not None:
+        return Expire(overdue)
+    move = _next(state, now)
+    return Rest(_earliest(state, move.until)) if isinstance(move, Rest) else move
+
+
+def _overdue(state: State, now: datetime) -> Expiring | None:
+    """The clock that has passed. None counts while a call is under way (its answer may still come in time, and the outcome of
+    an effect must be known), nor once the run is ending."""
+    if not may_expire(state):
+        return None
+    for name in CLOCKS:
+        clock = getattr(state, name)
+        if clock is not None and clock_text.parse(clock.due) <= now:
+            return name
+    return None
+
+
+def may_expire(state: State) -> bool:
+    is_between = state.phase not in ("calling", "acting", "ended") and bool(state.step)
+    return is_between and not (state.ending or state.stopped_by or state.rollback)
+
+
+def _earliest(state: State, until: datetime | None) -> datetime | None:
+    if not may_expire(state):
+        return until
+    dues = [clock_text.parse(clock.due) for name in CLOCKS if (clock := getattr(state, name)) is not None]
+    return min([*dues, until] if until else dues, default=None)
+
+
+def _next(state: State, now: datetime) -> Move:
     match state.phase:
         case "ready" if state.ending:
             return Undo() if state.effects else Conclude()
@@ -256,7 +395,23 @@ def _onward(state: State, now: datetime) -> Move:
             # Without a time it is woken: a thousand runs behind one breaker must not all look again at once.
             look_again = clock_text.parse(state.until) if state.until else None
             return Resume() if look_again and look_again <= now else Rest(look_again)
-        case "calling" | "acting" | "deciding" | "reviewing" | "ended":
+        case "sleeping":
+            until = clock_text.parse(state.until)
+            return Wake() if until <= now else Rest(until)
+        case "joining":
+            return _joining(state)
+        case "calling" | "acting" | "deciding" | "reviewing" | "listening" | "queueing" | "recalling" | "ended":
             return Rest()
         case _:
             assert_never(state.phase)
+
+
+def _joining(state: State) -> Move:
+    """Branches, items or another workflow are under way. Nothing is left behind: the block ends after its last child."""
+    fork = state.fork
+    assert fork is not None
+    if fork.next_ordinals():
+        return ForkMore()
+    if not fork.open:
+        return Gather()
+    return StopChildren() if fork.is_decided and not fork.stopping else Rest()

@@ -22,6 +22,7 @@ from django.db import DatabaseError, connection
 
 from aegis.core import clock
 from aegis.core.actors import Actor
+from aegis.core.bulk import read_uuid
 from aegis.core.errors import Overloaded, Unavailable
 from audit import access
 from orchestration.engine import admission, space
@@ -191,4 +192,4 @@ def _owned(bound: int) -> Counter[UUID]:
             " WHERE requester_id IS NOT NULL GROUP BY requester_id",
             [bound],
         )
-        return Counter({key if isinstance(key, UUID) else UUID(key): count for key, count in cursor.fetchall()})
+        return Counter({read_uuid(key): count for key, count in cursor.fetchall()})

@@ -7,6 +7,7 @@ read again here, inside the deciding transaction, and must have the same digest 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
@@ -30,6 +31,8 @@ from orchestration.engine.guards import freezing
 from orchestration.engine.models import InboxItem, Run
 from orchestration.engine.steps.proposals import Proposal, bound_digest, request_digest
 from orchestration.records import handlers, store
+from orchestration.workflows import releases
+from orchestration.workflows.definition import AgentStep
 
 
 class _RunQuestion(Question):
@@ -41,11 +44,32 @@ class _RunQuestion(Question):
     def halted(self, request: ApprovalRequest) -> Halted | None:
         return freezing.halt_over(request)
 
-    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
+    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor, reason: str = "") -> None:
         signed = self._signed(request, _shown(request)) if outcome == "approved" else ""
+        queue = policies.load_text(request.policy.document).fallback_queue if outcome == "expired" else ""
         inbox.post(
-            _run_id(request.subject), InboxItem.Kind.GATE_SETTLED, actor=actor, ref=f"{request.pk}#{signed}", outcome=outcome
+            _run_id(request.subject),
+            InboxItem.Kind.GATE_SETTLED,
+            actor=actor,
+            ref=f"{request.pk}#{signed}#{queue}",
+            outcome=outcome,
+            reason=reason,
         )
+
+    def takes_changes(self, request: ApprovalRequest) -> bool:
+        """Where an agent made what is judged, and the workflow lets both steps be visited once more."""
+        run = Run.objects.get(pk=_run_id(request.subject))
+        visits = states.load(run.state).visits
+        for scope in releases.load(run.release_id).definition.scopes():
+            for step in scope.steps:
+                if step.common.id != request.subject.split("/")[1]:
+                    continue
+                source = next((one for one in scope.steps if one.common.id == getattr(step, "source", "")), None)
+                passed = (step, source)
+                return isinstance(source, AgentStep) and all(
+                    visits.get(one.common.id, 0) < one.common.max_visits for one in passed if one is not None
+                )
+        return False
 
     def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
         """The digest of what was approved, as it stands in the deciding transaction: the one an effect must have."""
@@ -98,6 +122,9 @@ class EffectQuestion(_RunQuestion):
             evidence=_evidence(shown["evidence"]),
         )
 
+    def is_locked(self, request: ApprovalRequest) -> bool:
+        return bool(authority.current().matrix.locks.get(request.capability))
+
     def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
         proposal: Proposal = shown["proposal"]
         capability, version, _ = _standing(proposal)
@@ -138,6 +165,28 @@ class StepQuestion(_RunQuestion):
         """One query for all."""
         keys = dict(Run.objects.filter(pk__in={_run_id(row.subject) for row in requests}).values_list("pk", "business_key"))
         return {row.pk: step_title(keys.get(_run_id(row.subject), "it"), row.subject) for row in requests}
+
+
+class RollbackQuestion(StepQuestion):
+    """Shall what a finished run did be undone? Whoever asked for it does not decide it."""
+
+    kind: ClassVar[str] = "rollback"
+
+    def _live(
+        self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
+    ) -> Live:
+        bound = {**bound, str(shown["proposal"]["asked_by"]): "asked for the rollback"}
+        live = super()._live(run, request, shown, bound, is_waiting)
+        return replace(live, title=rollback_title(run.business_key))
+
+    def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
+        """One query for all."""
+        keys = dict(Run.objects.filter(pk__in={_run_id(row.subject) for row in requests}).values_list("pk", "business_key"))
+        return {row.pk: rollback_title(keys.get(_run_id(row.subject), "it")) for row in requests}
+
+
+def rollback_title(business_key: str) -> str:
+    return f"Roll back {business_key}?"
 
 
 def step_title(business_key: str, subject: str) -> str:
@@ -215,8 +264,9 @@ def bound_people(requester_id: UUID | None, agent: str, places: Iterable[str] = 
     Args:
         places: "<stream>/<seq>" of those outputs.
     """
+    places = list(places)
     bound: dict[str, str] = {}
-    for author in authors_of(places):
+    for author in (*authors_of(places), *_authors_below(places)):
         bound[author] = "wrote part of what it rests on"
     if agent:
         owner = Agent.objects.filter(name=agent).values_list("owner_id", flat=True).first()
@@ -227,12 +277,27 @@ def bound_people(requester_id: UUID | None, agent: str, places: Iterable[str] = 
     return bound
 
 
+def _authors_below(places: Iterable[str]) -> list[str]:
+    """Users who wrote outputs inside the blocks of the runs whose outputs these are: a block's output stands in the parent's
+    stream, what it was made of in those of its child runs. A query per level of runs, and one more where there are any."""
+    streams = {place.rpartition("/")[0] for place in places}
+    level = {UUID(stream.removeprefix("run:")) for stream in streams if stream.startswith("run:")}
+    below: set[UUID] = set()
+    while level:
+        level = set(Run.objects.filter(parent__in=level).values_list("pk", flat=True)) - below
+        below |= level
+    if not below:
+        return []
+    answered = Event.objects.filter(run_id__in=below, type="review.answered", outcome="completed", actor_kind="user")
+    return list(answered.values_list("actor_ref", flat=True).distinct())
+
+
 def authors_of(places: Iterable[str]) -> list[str]:
-    """Users who wrote these outputs: answers of review items. Outputs of steps are their agents'. At most one query."""
+    """Users who wrote these outputs: answers of review items, messages. Outputs of steps are their agents'. One query."""
     wanted = Q()
     for place in places:
         stream, _, seq = place.rpartition("/")
-        if stream.startswith("review:"):
+        if stream.startswith(("review:", "message:")):
             wanted |= Q(stream=stream, seq=int(seq))
     if not wanted:
         return []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import connection
-
 from aegis.core import canonical, clock
 from aegis.core.actors import user_actor
 from aegis.core.canonical import Json
@@ -42,7 +40,7 @@ def claim(item_id: UUID, *, person: User, auth: str) -> ReviewItem:
         if item.claimed_by_id not in (None, person.pk):
             raise Conflict(f"{item.claimed_by.display_name if item.claimed_by else 'Somebody'} has claimed it")
         item.status, item.claimed_by = ReviewItem.Status.CLAIMED, person
-        _record(item, Draft("review.claimed", user_actor(person.pk, auth=auth)))
+        record(item, Draft("review.claimed", user_actor(person.pk, auth=auth)))
         item.save(update_fields=["status", "claimed_by", "seq", "head"])
         return item
 
@@ -61,7 +59,7 @@ def release(item_id: UUID, *, person: User, auth: str) -> ReviewItem:
         if item.claimed_by_id != person.pk:
             raise Conflict("You have not claimed it")
         item.status, item.claimed_by = ReviewItem.Status.OPEN, None
-        _record(item, Draft("review.released", user_actor(person.pk, auth=auth)))
+        record(item, Draft("review.released", user_actor(person.pk, auth=auth)))
         item.save(update_fields=["status", "claimed_by", "seq", "head"])
         return item
 
@@ -134,8 +132,8 @@ def locked(item_id: UUID, person: User) -> ReviewItem:
     visible = ReviewItem.objects.get_visible(person, pk=item_id)
     _require_operate(visible, person)
     inbox.lock_run(visible.run_id)  # lock order: runs before what hangs on them
-    rows = ReviewItem.objects.select_related("queue", "claimed_by", "run__release").filter(pk=item_id)
-    item = (rows.select_for_update(of=("self",)) if connection.vendor == "postgresql" else rows).get()
+    rows = ReviewItem.objects.select_related("queue", "claimed_by", "run__release")
+    item = rows.select_for_update(of=("self",)).get(pk=item_id)
     if item.status not in (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED):
         raise ItemSettled(f"{item.label} is {item.get_status_display()}")
     return item
@@ -191,7 +189,7 @@ def settle(
     payloads = {"reason": canonical.dump({"reason": reason})}
     if body is not None:
         payloads["output"] = body
-    _record(item, Draft("review.answered", actor, data={"outcome": outcome, "case": case}, payloads=payloads, outcome=outcome))
+    record(item, Draft("review.answered", actor, data={"outcome": outcome, "case": case}, payloads=payloads, outcome=outcome))
     item.status, item.settled_at = status, clock.db_now()
     item.save(update_fields=["status", "settled_at", "seq", "head"])
     ref = f"{item.pk}#{item.seq},{case}" if outcome in ("completed", "happened") else str(item.pk)
@@ -199,7 +197,8 @@ def settle(
     return item
 
 
-def _record(item: ReviewItem, draft: Draft) -> None:
+def record(item: ReviewItem, draft: Draft) -> None:
+    """Append to the stream of a locked item; saving its `seq` and `head` is the caller's."""
     context = Context(
         stream=item.stream,
         scope="workflow",

@@ -7,30 +7,35 @@ answered from the state that the commit will store. The result is a `Transition`
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from aegis.core import canonical
+from aegis.core import canonical, strangers
 from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Malformed
-from aegis.core.expressions import Failed, VariableType, compile_value
+from aegis.core.expressions import Failed, compile_value
 from approvals.policies import Policy
 from audit.drafts import Draft
 from orchestration.agents.protocol import AgentRequest
+from orchestration.authority.grant_limits import Reading
 from orchestration.authority.verdicts import Matrix, Principal, Verdict
+from orchestration.engine.children.wants import Child, Tell
 from orchestration.engine.fold import fold
-from orchestration.engine.guards.asking import Asking, Hold, Mark, Take, WasHeld
+from orchestration.engine.guards.asking import Asking, Counted, Hold, Mark, Take, WasHeld
 from orchestration.engine.state import State, Undoable
-from orchestration.workflows.definition import VARIABLES, AgentVersion, OnFailure, Step
+from orchestration.workflows.definition import AgentVersion, OnFailure, Step
 from orchestration.workflows.release import Release
 
 #: Namespace of ids derived from run, step and visit: asking twice makes the same id.
 NAMESPACE = uuid.UUID("6f1d2f0a-5b1e-4b6e-9d53-0a6e61c5a3f7")
 
 MAX_REASON_CHARS = 2_000
+
+#: Outcomes of events that count as nothing on record where a step requires their type.
+REFUSALS = ("rejected", "expired", "withdrawn", "cancelled", "changes_requested")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,9 @@ class World(Protocol):
 
     def record(self, type_: str, key: str) -> RecordSnapshot: ...
 
+    def has_written(self, type_: str, key: str, run_id: uuid.UUID) -> bool:
+        """Did an effect of this run change that record?"""
+
     def past(self, stream: str, effect: Undoable) -> PastEffect | None:
         """An effect the run has done, from its payloads; None if they were erased."""
 
@@ -98,6 +106,31 @@ class World(Protocol):
     def takes(self, asking: Asking) -> Sequence[Take]:
         """What the intent takes from guards, checked again in the commit. Asked after `hold` gave None."""
 
+    def used(self, readings: Sequence[Reading], effect: str) -> Mapping[str, int]:
+        """What was used of limits of grants, by counter, without what `effect` itself counts for. Zero for nothing yet."""
+
+    def count(self, item: Counted) -> None:
+        """The transition takes this: whoever looks next sees it."""
+
+    def counters_of(self, effect: str) -> Sequence[str]:
+        """The counters that an effect counts against already."""
+
+    def stood(self, workflows: Collection[str], agent_id: str, since: datetime) -> Stood:
+        """How long halts over these workflows (ids), this agent or everything have stood since then."""
+
+    def holder(self, resource: str, run_id: uuid.UUID) -> str:
+        """Whoever comes before this run at a resource: the id of the run that holds it, or of the first that waits; "" if
+        nobody does."""
+
+    def is_above(self, other: str, run_id: uuid.UUID) -> bool:
+        """Did the other run lead to this one? Then it waits for it, however long that takes."""
+
+    def is_retired(self, workflow_id: uuid.UUID, version: int) -> bool:
+        """Was this version of a workflow retired, so that no new run starts on it?"""
+
+    def recorded(self, stream: str, types: Collection[str]) -> frozenset[str]:
+        """Which of these event types are on record in the stream, refusals ("rejected", "expired" ...) left out."""
+
     def is_stirred(self, key: str) -> bool:
         """May the breaker of `key` be anything but closed without failures? Only then is a success worth a word."""
 
@@ -107,13 +140,24 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What does not change while a run lives."""
+    """What does not change while a run lives.
+
+    Attributes:
+        lineage: ids of the other workflows whose runs led to it.
+    """
 
     id: uuid.UUID
     stream: str
     subject: str  # random id for the business key
     requester: str  # user ref; "" when AEGIS itself submitted
     release: Release
+    is_child: bool = False
+    lineage: tuple[str, ...] = ()
+
+    @property
+    def workflows(self) -> tuple[str, ...]:
+        """Ids of the workflows whose halts hold it: its own, and those above it."""
+        return (str(self.release.workflow_id), *self.lineage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +209,7 @@ class Opening:
     agent: str
     evidence: Mapping[str, bytes]
     places: tuple[str, ...]  # of the outputs shown as evidence
+    asked_by: str = ""  # user who asked for it, if that was a person: nobody decides his own wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +225,31 @@ class ItemOpening:
     choices: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """How long halts have stood, and whether one stands now."""
+
+    seconds: float = 0.0
+    is_standing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The message that a run waits for."""
+
+    id: uuid.UUID  # of the wait
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queueing:
+    """The resource that a run waits for."""
+
+    id: uuid.UUID  # of the wait
+    resource: str
+
+
 @dataclass(slots=True)
 class Scene:
     """One run in one turn.
@@ -190,6 +260,12 @@ class Scene:
         seen: highest inbox ordinal consumed.
         takes, marks: what the transition takes from guards, and what it tells them.
         waited_for: the guard that held the run when the turn began.
+        listening, queueing: what it begins to wait for in this turn; claims: the resource that it takes.
+        is_by_time: something is given up because time passed; it counts only if nothing unread has reached the run.
+        is_erased: a payload it needs is gone.
+        began: the state at the beginning of the turn.
+        parts: "<stream>/<seq>" -> output of a child run of the block at the cursor.
+        children, tells: runs to be forked, and what others are told.
     """
 
     run: RunFacts
@@ -209,9 +285,20 @@ class Scene:
     lost_races: int = 0  # commits of this turn refused because a record moved
     takes: list[Take] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    listening: Listening | None = None
+    queueing: Queueing | None = None
+    claims: str = ""
+    is_by_time: bool = False
+    is_erased: bool = False
+    item: Json = None
+    parts: dict[str, Json] = field(default_factory=dict)
+    children: list[Child] = field(default_factory=list)
+    tells: list[Tell] = field(default_factory=list)
     waited_for: str = field(init=False)
+    began: State = field(init=False)
 
     def __post_init__(self) -> None:
+        self.began = self.state
         self.waited_for = f"{self.state.hold}:{self.state.held_by}" if self.state.phase == "held" else ""
         if self.waited_for:
             self.marks.append(WasHeld())
@@ -275,29 +362,31 @@ class Scene:
         return self.run.release.agents.get(name) if name else None
 
     def facts(self) -> dict[str, Json]:
-        """What expressions see: `input` and `steps.<id>.output|case`."""
+        """What expressions see: `input`, `steps.<id>.output|case`, and inside a `map` the item and its index."""
         steps: dict[str, dict[str, Json]] = {step: {"output": value} for step, value in self.values.items()}
         for step, case in self.state.cases.items():
             steps.setdefault(step, {})["case"] = case
-        return {"input": self.input, "steps": steps}
+        facts: dict[str, Json] = {"input": self.input, "steps": steps}
+        if self.state.items:
+            facts |= {"item": self.item, "index": self.state.index}
+        return facts
 
     def evaluate(self, source: str) -> Json | Failed:
         """What a mapping computes, fit to be recorded and read back: strict reading applies to our own arithmetic too."""
-        return _recordable(self._value(source))
+        return recordable(self._value(source))
 
     def evaluate_all(self, sources: Mapping[str, str]) -> dict[str, Json] | Failed:
         """Every mapping, or the first failure with its name."""
         values = {name: self._value(source) for name, source in sources.items()}
-        whole = _recordable(values)  # together they are one payload, one level deeper
+        whole = recordable(values)  # together they are one payload, one level deeper
         if isinstance(whole, Failed):
             for name, value in values.items():
-                if isinstance(part := _recordable(value), Failed):
+                if isinstance(part := recordable(value), Failed):
                     return Failed(f"{name}: {part.reason}")
         return whole
 
     def _value(self, source: str) -> Json | Failed:
-        variables: Mapping[str, VariableType] = VARIABLES
-        return compile_value(source, variables).value(self.facts())
+        return compile_value(source, self.run.release.definition.variables).value(self.facts())
 
     def give_up(self, code: str, *, queue: str = "", contract: str = "", choices: Sequence[str] = (), cause: str = "") -> None:
         """End the step's own efforts: into a queue, to another step, or the run. Never silent (DESIGN promise 12)."""
@@ -334,7 +423,7 @@ class Scene:
         state = self.state
         actor = cancelled_by or SYSTEM
         payloads = {"reason": {"reason": reason}} if reason else {}
-        if not state.effects:
+        if not state.undoable:
             if cancelled_by:
                 self.emit(
                     "run.cancelled", {"step": state.step}, actor=actor, payloads=payloads, cause=cause, outcome="cancelled"
@@ -349,7 +438,7 @@ class Scene:
                 "visit": state.visit,
                 "code": code,
                 "ended": "cancelled" if cancelled_by else "failed",
-                "effects": len(state.effects),
+                "effects": len(state.undoable),
                 "by": written(actor) if cancelled_by else "",
             },
             actor=actor,
@@ -388,7 +477,7 @@ def actor_of(text: str) -> Actor:
     return Actor(kind, ref, auth) if kind in ("user", "agent") else SYSTEM  # type: ignore[arg-type]
 
 
-def _recordable(value: Json) -> Json | Failed:
+def recordable(value: Json) -> Json | Failed:
     """The value, unless no payload may hold it: then it would be written once and never be read again."""
     if isinstance(value, Failed):
         return _failed(value.reason)
@@ -403,4 +492,4 @@ def _recordable(value: Json) -> Json | Failed:
 
 def _failed(reason: str) -> Failed:
     """A failure whose reason is itself fit to be recorded: it may quote keys of any text and length."""
-    return Failed(reason.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_REASON_CHARS])
+    return Failed(strangers.kept(reason, MAX_REASON_CHARS))

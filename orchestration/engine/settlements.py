@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, Malformed
@@ -19,6 +19,7 @@ from aegis.identity.models import User
 from audit import chain
 from audit.models import Event, Payload
 from orchestration.authority import live
+from orchestration.authority.grant_limits import clock_fact
 from orchestration.authority.verdicts import Matrix, Principal, Resource, decide
 from orchestration.engine import past, reviews, standing
 from orchestration.engine import state as states
@@ -116,13 +117,14 @@ def _require_capability(item: ReviewItem, person: User) -> None:
 def _may(matrix: Matrix, principal: Principal, capability: str, proposal: Mapping[str, Json] | None, item: ReviewItem) -> bool:
     if proposal is None:  # erased, or never made: there is nothing a condition could be asked about
         grants = [role.grants.get(capability) for role in map(matrix.roles.get, principal.roles) if role and role.is_for_people]
-        effects = {grant.effect for grant in grants if grant and not grant.when}
+        effects = {grant.effect for grant in grants if grant and not (grant.when or grant.limits.hours)}
         return bool(effects) and "deny" not in effects
     resource = Resource(**proposal["resource"])
     version, body = store.read(resource.type, resource.id) or (0, None)
     requester = live.requester_fact(item.run.requester_id)
     facts = condition_facts(requester, proposal, RecordSnapshot(resource.type, resource.id, version, body))
-    return decide(matrix, principal, capability, resource, facts).answer != "deny"
+    facts["clock"] = clock_fact(clock.db_now(), matrix.zones)
+    return decide(matrix, principal, capability, resource, facts, bounds="hours").answer != "deny"
 
 
 def _proposal(item: ReviewItem, state: State) -> Mapping[str, Json] | None:

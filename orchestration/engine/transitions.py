@@ -8,6 +8,9 @@ from datetime import datetime, timedelta
 from aegis.core.actors import SYSTEM
 from audit.drafts import Context, Draft, Head
 from orchestration.engine import state as states
+from orchestration.engine.children import telling
+from orchestration.engine.children.rows import Kin
+from orchestration.engine.children.wants import Ended
 from orchestration.engine.commit import Transition
 from orchestration.engine.fold import fold
 from orchestration.engine.hand import Held
@@ -51,7 +54,26 @@ def of_turn(held: Held, scene: Scene, *, due_at: datetime | None, lease: timedel
         closes_waits=scene.closes_waits,
         takes=scene.takes,
         marks=scene.marks,
+        is_by_time=scene.is_by_time,
+        listening=scene.listening if scene.state.phase == "listening" else None,
+        stops_listening=scene.began.phase == "listening" and scene.state.phase != "listening",
+        claims=scene.claims,
+        kin=Kin(
+            run_id=held.run.id,
+            subject=held.run.subject,
+            at=scene.world.now,
+            children=scene.children,
+            tells=scene.tells,
+            ended=telling.ended(scene, held.parent),
+        ),
+        queueing=scene.queueing if scene.state.phase == "queueing" else None,
+        lets_go=(bool(scene.claims) or _has_place(scene.began)) and not _has_place(scene.state),
     )
+
+
+def _has_place(state: State) -> bool:
+    """At the resource of its workflow: it holds it, or waits for it."""
+    return state.holds or state.phase == "queueing"
 
 
 def of_unreadable(run: Claimed, *, at: datetime, lease: timedelta) -> Transition:
@@ -91,6 +113,17 @@ def of_unreadable(run: Claimed, *, at: datetime, lease: timedelta) -> Transition
         has_read=False,
         lease=lease,
         closes_waits=True,
+        stops_listening=True,
+        lets_go=True,
+        kin=Kin(
+            run_id=run.id,
+            subject=str(run.subject_ref),
+            at=at,
+            ended=Ended(run.parent_id, "failed", "quarantined", 0, len(state.undoable), 0, is_retryable=True)
+            if run.parent_id
+            else None,
+            cancels=True,
+        ),
     )
 
 

@@ -8,16 +8,35 @@ from typing import assert_never
 
 from orchestration.engine import planner
 from orchestration.engine.planner import News, next_move
-from orchestration.engine.scene import Scene
-from orchestration.engine.steps import act, agent, effect, guarded, people, plain, undo
+from orchestration.engine.scene import REFUSALS, Scene
+from orchestration.engine.steps import (
+    act,
+    agent,
+    blocks,
+    clocks,
+    effect,
+    guarded,
+    people,
+    plain,
+    resources,
+    rollback,
+    stopping,
+    undo,
+    waiting,
+)
 from orchestration.workflows.definition import (
     ActStep,
     AgentStep,
     FinishStep,
     GateStep,
+    MapStep,
+    ParallelStep,
     ReviewStep,
     RouteStep,
+    RunStep,
     SetStep,
+    Step,
+    WaitStep,
 )
 
 MAX_MOVES = 200  # in one turn; more is a loop that should have been linted away
@@ -38,11 +57,16 @@ def take(scene: Scene, news: Sequence[News]) -> datetime | None:
     """
     for _ in range(MAX_MOVES):
         if scene.call is not None and not news:
+            stopping.orphans(scene)
             return None  # the intent must be committed before the call; nothing may be planned past it
         move, news = next_move(scene.state, news, scene.world.now)
-        if isinstance(move, planner.Rest):
-            return move.until
+        is_halted = isinstance(move, planner.Expire) and clocks.stands(scene)
+        if is_halted or isinstance(move, planner.Rest):
+            resources.let_go(scene)
+            stopping.orphans(scene)
+            return move.until if isinstance(move, planner.Rest) else scene.world.now + clocks.HALTED_LOOK
         if isinstance(move, planner.Undo) and undo.must_be_committed(scene):
+            stopping.orphans(scene)
             return scene.world.now
         _enact(scene, move)
     raise Runaway(f"more than {MAX_MOVES} moves in one turn at step {scene.state.step!r}")
@@ -57,7 +81,7 @@ def _enact(scene: Scene, move: planner.Move) -> None:
         case planner.Lose():
             _lose(scene)
         case planner.SettleGate(message=message):
-            people.settle_gate(scene, message)
+            (rollback if scene.state.rollback else people).settle_gate(scene, message)
         case planner.SettleReview(message=message):
             people.settle_review(scene, message)
         case planner.Cancel(message=message):
@@ -67,14 +91,38 @@ def _enact(scene: Scene, move: planner.Move) -> None:
             people.retry(scene, message)
         case planner.Resume(message=message):
             guarded.resume(scene, message)
+        case planner.Wake():
+            waiting.wake(scene)
+        case planner.Receive(message=message):
+            waiting.receive(scene, message)
+        case planner.Grant(message=message):
+            resources.grant(scene, message)
+        case planner.Expire(clock=clock):
+            clocks.expire(scene, clock)
+        case planner.Rollback(message=message):
+            rollback.ask(scene, message)
+        case planner.ForkMore():
+            blocks.fork_more(scene)
+        case planner.Join(message=message):
+            blocks.join(scene, message)
+        case planner.StopChildren():
+            stopping.stop(scene)
+        case planner.Gather():
+            blocks.gather(scene)
+        case planner.Recall(message=message):
+            blocks.recalled(scene, message)
         case planner.Ignore(message=message):
             people.ignore(scene, message)
         case planner.Complete():
-            plain.finish(scene, None)
+            if not _lacks_payload(scene):
+                plain.finish(scene, None)
         case planner.Stop():
             undo.stop(scene)
         case planner.Undo():
-            undo.begin(scene)
+            if scene.state.effects[-1].is_child:
+                blocks.recall(scene)
+            elif resources.is_mine(scene):
+                undo.begin(scene)
         case planner.Conclude():
             undo.conclude(scene)
         case planner.Rest():
@@ -95,12 +143,27 @@ def _absorb(scene: Scene, answer: planner.Replied | planner.EffectAnswered) -> N
     guarded.answered(scene, answer, told_at=before)
 
 
+def _lacks_payload(scene: Scene) -> bool:
+    """Is a payload gone that the step may read? Then a person learns of it: an expression would see nothing there.
+
+    A run that is ending begins no step: what it undoes it looks up by itself, and asks a person if that is gone.
+    """
+    if scene.is_erased:
+        scene.review("payload_erased", scene.run.release.definition.fallback_queue)
+    return scene.is_erased
+
+
 def _begin(scene: Scene) -> None:
     step = scene.step
+    if _lacks_payload(scene):
+        return
     if scene.state.visit > step.common.max_visits:
         scene.give_up("max_visits")
         return
-    if any(needed not in scene.state.outputs for needed in step.common.requires):
+    if not resources.is_mine(scene):
+        return
+    clocks.start(scene, step)
+    if not _is_on_record(scene, step):
         scene.give_up("requires")
         return
     match step:
@@ -116,10 +179,24 @@ def _begin(scene: Scene) -> None:
             people.review(scene, step)
         case SetStep():
             plain.set_values(scene, step)
+        case WaitStep():
+            waiting.begin(scene, step)
         case FinishStep():
             plain.finish(scene, step)
+        case ParallelStep() | MapStep() | RunStep():
+            blocks.begin(scene, step)
         case _:
             assert_never(step)
+
+
+def _is_on_record(scene: Scene, step: Step) -> bool:
+    """Is everything on record that the step requires? The stream has one writer, this one, so what is read stays true until
+    the commit; what this turn has added counts with it."""
+    if any(needed not in scene.state.outputs for needed in step.common.required_steps):
+        return False
+    types = step.common.required_events
+    missing = set(types) - {draft.type for draft in scene.drafts if draft.outcome not in REFUSALS}
+    return not missing or missing <= scene.world.recorded(scene.run.stream, missing)
 
 
 def _lose(scene: Scene) -> None:

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 from aegis.core import wake
+from aegis.core.kinds import register_kind
 from approvals import questions
 from audit import catalogue
 from orchestration.authority import handlers
 from orchestration.engine import effects, events
+from orchestration.engine.children import events as children_events
 from orchestration.engine.guards import wiring as guards
 
 
 def register() -> None:
     """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
-    from audit import names, verify
-    from orchestration.engine import deadletter_command, integrity, lookup, worker
-    from orchestration.engine.questions import EffectQuestion, StepQuestion
+    from audit import masking, names, verify
+    from orchestration.engine import (
+        deadletter_command,
+        decision_command,
+        integrity,
+        lookup,
+        rehearsal_command,
+        rehearsals,
+        worker,
+    )
+    from orchestration.engine.masking import ContractMasker
+    from orchestration.engine.messages import command as message_command
+    from orchestration.engine.questions import EffectQuestion, RollbackQuestion, StepQuestion
+    from orchestration.engine.retired_kind import RetiredVersionKind
+    from orchestration.workflows.kind import Rehearsals, register_rehearsals
 
-    catalogue.register(*events.TYPES)
+    catalogue.register(*events.TYPES, *children_events.TYPES)
+    register_kind(RetiredVersionKind())
     guards.register()
     deadletter_command.register()
+    message_command.register()
+    decision_command.register()
+    rehearsal_command.register()
     questions.register(EffectQuestion())
     questions.register(StepQuestion())
+    questions.register(RollbackQuestion())
+    masking.register(ContractMasker())
     names.register_runs(lookup.business_keys, lookup.runs_called)
     verify.register_head_source("run:", integrity.run_heads, integrity.run_head)
     verify.register_head_source("review:", integrity.review_heads, integrity.review_head)
+    verify.register_head_source("message:", integrity.message_heads, integrity.message_head)
     verify.register_state_check("state equals fold", integrity.state_problems)
     handlers.accept(lambda name: effects.registered(name) is not None)
+    register_rehearsals(Rehearsals(rehearsals.sample_faults, rehearsals.touches_samples))
     wake.register(on_nudge=worker.look, on_worker_start=worker.start, on_worker_stop=worker.stop)

@@ -16,10 +16,12 @@ from django.conf import settings
 from django.db import connections
 
 from aegis.core.faults import crash_point
-from approvals import gates
+from approvals import gates, sweep
 from audit import access
 from orchestration.engine.driver import Driver
 from orchestration.engine.guards import freezing, waking
+from orchestration.engine.messages import delivery
+from orchestration.engine.resources import rows as resources
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +83,10 @@ def drive_for(seconds: float) -> None:
         _driving.release()
 
 
+#: What missed each other: messages and the runs that wait for them, resources and the runs that queue for them.
+_MEETINGS = (delivery.deliver_due, delivery.expire_due, resources.grant_due)
+
+
 def housekeep() -> None:
     """What time brings: requests past their deadline, denials counted but not flushed, held runs whose turn it is, clocks that
     halts stop. Each is done even if another breaks: a request that cannot expire must not keep runs held.
@@ -90,7 +96,15 @@ def housekeep() -> None:
     """
     crash_point("sweeping")
     faults = []
-    for work in (gates.expire_due, access.flush_denials, waking.wake_due, freezing.keep, waking.tidy):
+    for work in (
+        gates.expire_due,
+        sweep.keep_due,
+        access.flush_denials,
+        waking.wake_due,
+        freezing.keep,
+        waking.tidy,
+        *_MEETINGS,
+    ):
         try:
             work()
         except Exception as fault:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from approvals import policies
 from approvals.models import ApprovalPolicy
 from approvals.policies import Policy
+from audit.models import Event
 from orchestration.authority import live
+from orchestration.authority.grant_limits import Reading
 from orchestration.authority.matrix import EMPTY
 from orchestration.authority.verdicts import Matrix, Principal
 from orchestration.engine import effects, lease, questions
-from orchestration.engine.guards.asking import Asking, Hold, Take
+from orchestration.engine.children import rows as children
+from orchestration.engine.guards import freezing, spending
+from orchestration.engine.guards.asking import Asking, Counted, Hold, Take
 from orchestration.engine.guards.looking import Looking
 from orchestration.engine.models import ReviewQueue
 from orchestration.engine.past import past_effect
-from orchestration.engine.scene import PastEffect, RecordSnapshot
+from orchestration.engine.resources import rows as resources
+from orchestration.engine.scene import REFUSALS, PastEffect, RecordSnapshot, Stood
 from orchestration.engine.state import Undoable
 from orchestration.records import handlers, store
+from orchestration.workflows.models import Workflow
 
 
 class Wave:
@@ -85,6 +92,9 @@ class LiveWorld:
         version, body = found if found else (0, None)
         return RecordSnapshot(type=type_, key=key, version=version, body=body)
 
+    def has_written(self, type_: str, key: str, run_id: UUID) -> bool:
+        return store.has_written(type_, key, run_id)
+
     def past(self, stream: str, effect: Undoable) -> PastEffect | None:
         return past_effect(stream, effect)
 
@@ -110,6 +120,31 @@ class LiveWorld:
 
     def takes(self, asking: Asking) -> Sequence[Take]:
         return self._wave.guards.takes(asking)
+
+    def used(self, readings: Sequence[Reading], effect: str) -> Mapping[str, int]:
+        return self._wave.guards.spending.used(readings, effect)
+
+    def count(self, item: Counted) -> None:
+        self._wave.guards.spending.count(item)
+
+    def counters_of(self, effect: str) -> Sequence[str]:
+        return spending.counters_of(effect)
+
+    def stood(self, workflows: Collection[str], agent_id: str, since: datetime) -> Stood:
+        return freezing.stood(workflows, agent_id, since, self.now)
+
+    def holder(self, resource: str, run_id: UUID) -> str:
+        return resources.holder(resource, run_id)
+
+    def is_above(self, other: str, run_id: UUID) -> bool:
+        return children.is_above(UUID(other), run_id)
+
+    def is_retired(self, workflow_id: UUID, version: int) -> bool:
+        return version in Workflow.objects.values_list("retired_versions", flat=True).get(pk=workflow_id)
+
+    def recorded(self, stream: str, types: Collection[str]) -> frozenset[str]:
+        found = Event.objects.filter(stream=stream, type__in=types).exclude(outcome__in=REFUSALS)
+        return frozenset(found.values_list("type", flat=True).distinct())
 
     def is_stirred(self, key: str) -> bool:
         return self._wave.guards.is_stirred(key)

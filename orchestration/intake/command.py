@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
 from aegis.core import canonical, clock, commands
-from aegis.core.actors import Actor, user_actor
+from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.commands import Terminal
-from aegis.core.errors import AegisError, Fault, Invalid, Malformed, NotFound, Overloaded, Unavailable
+from aegis.core.errors import AegisError, Fault, Invalid, Malformed, Overloaded, Unavailable
+from aegis.identity import cli
 from aegis.identity.models import User
 from orchestration.contracts.models import Contract
 from orchestration.engine import pressure, verbs
@@ -81,9 +82,7 @@ def handle(options: dict[str, Any], terminal: Terminal) -> int:
         NotFound, Forbidden: no such person, or they may not start the workflow.
         Invalid, Malformed: options; a file that cannot be read, or no further.
     """
-    person = User.objects.filter(username=options["username"], is_active=True).first()
-    if person is None:
-        raise NotFound(f"There is no active person {options['username']!r}")
+    person = cli.person_named(options["username"])
     workflow = Workflow.objects.get_visible(person, "start", name=options["workflow"])
     if not 1 <= options["batch"] <= verbs.MAX_BATCH:
         raise Invalid(f"--batch takes 1 to {verbs.MAX_BATCH:,}")
@@ -92,7 +91,7 @@ def handle(options: dict[str, Any], terminal: Terminal) -> int:
     intake = Intake(
         workflow=workflow.name,
         person=person,
-        actor=user_actor(person.pk, auth="cli"),
+        actor=cli.actor_for(person),
         terminal=terminal,
         key=options["key"],
         file=Path(options["file"]).name,

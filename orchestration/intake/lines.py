@@ -7,6 +7,7 @@ rest of a file unreadable (a quote that never closes) raises.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Final
@@ -80,22 +81,23 @@ class Sheet:
             Unreadable: no header, a column named twice, not UTF-8.
         """
         csv.field_size_limit(max_cell_chars)
-        self._read = self._bytes = 0
+        self._bytes = self._row_from = 0
         self._reader = csv.reader(self._text(file), strict=True)
         try:
             self.columns = next(self._reader, [])
         except csv.Error as error:
             raise _unreadable(1, str(error)) from None
-        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
-            raise _unreadable(1, f"names a column twice: {', '.join(twice)}")
+        if twice := sorted(name for name, times in Counter(self.columns).items() if times > 1):
+            raise _unreadable(1, f"names a column twice: {', '.join(twice[:5])}")
 
     def __iter__(self) -> Iterator[Row]:
         """
         Raises:
             Unreadable: with the line; not UTF-8, or a quote that never closes.
         """
-        last, before = self._reader.line_num, self._bytes
+        last = self._reader.line_num
         while True:
+            self._row_from = self._bytes
             try:
                 cells = next(self._reader, None)
             except csv.Error as error:
@@ -103,7 +105,7 @@ class Sheet:
                 raise _unreadable(last + 1, str(error)) from None
             if cells is None:
                 return
-            last, size, before = self._reader.line_num, self._bytes - before, self._bytes
+            last, size = self._reader.line_num, self._bytes - self._row_from
             if cells:  # an empty line is no row
                 yield Row(last, size, dict(zip(self.columns, cells, strict=False)), self._fault(cells))
 
@@ -117,8 +119,8 @@ class Sheet:
     def _text(self, file: IO[bytes]) -> Iterator[str]:
         for number, raw in _raw_lines(file):
             self._bytes += len(raw)
-            if len(raw) > MAX_LINE_BYTES:
-                raise _unreadable(number, f"is longer than {MAX_LINE_BYTES:,} bytes")
+            if self._bytes - self._row_from > MAX_LINE_BYTES:  # in one line, or in cells of many lines
+                raise _unreadable(number, f"is longer than {MAX_LINE_BYTES:,} bytes, or its row is")
             try:
                 yield raw.decode("utf-8")
             except UnicodeDecodeError:

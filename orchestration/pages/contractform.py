@@ -17,7 +17,7 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Malformed
 from approvals.pages import words
-from orchestration.contracts.shape import resolved, type_of
+from orchestration.contracts.shape import named_in, resolved, type_of
 
 Widget = Literal["line", "text", "choice", "choices", "integer", "number", "boolean", "lines", "json", "fixed"]
 _SCALARS = ("string", "integer", "number", "boolean")
@@ -95,10 +95,6 @@ class ContractForm:
         """One JSON box for the whole output."""
         return len(self.fields) == 1 and self.fields[0].pointer == ""
 
-    @property
-    def has_faults(self) -> bool:
-        return bool(self.faults) or any(item.faults for item in self.fields)
-
     def filled(self, value: Json) -> ContractForm:
         """With the values of `value` where it has them."""
         return replace(self, fields=tuple(_fill(item, value) for item in self.fields))
@@ -146,11 +142,10 @@ def build(schema: Json) -> ContractForm:
     if not isinstance(properties, Mapping) or not properties or root.get("type", "object") != "object":
         return ContractForm((_json_field("", "", "f-0", "Output", "The whole output as JSON.", required=True, rows=12),))
     required = set(root.get("required", ()))
-    ordered = sorted(properties, key=lambda key: key not in required)  # stable: what must be given comes first
     return ContractForm(
         tuple(
             _field(schema, key, properties[key], _input_name(key, number), required=key in required)
-            for number, key in enumerate(ordered)
+            for number, key in enumerate(named_in(root))
         )
     )
 

@@ -9,16 +9,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q
+from django.db.models.functions import Length
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Malformed
 from aegis.identity.models import User
+from audit import masking
 from audit.models import Event, Payload
 from orchestration.engine import deadletters
 from orchestration.engine.deadletters import CODES, FAILED_ONLY, DeadLetter
 from orchestration.engine.models import ReviewQueue, Run
-from orchestration.pages import marks
+from orchestration.pages import faulttree, marks
+from orchestration.pages.faulttree import Tree
 from orchestration.pages.reviewpage import WHY
 from orchestration.pages.runlist import Choice
 from orchestration.workflows.models import Workflow
@@ -26,6 +29,8 @@ from orchestration.workflows.models import Workflow
 AGES = {"1h": ("An hour", timedelta(hours=1)), "1d": ("A day", timedelta(days=1)), "7d": ("A week", timedelta(days=7))}
 MAX_TEXT = 120
 MAX_FAULTS = 4  # shown per letter; the item's page has them all
+MAX_MESSAGE = 16_000  # characters of a message that is shown in the list; the item's page shows any
+MAX_TREE = 16  # its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Cause:
     detail: str = ""
     faults: Sequence[tuple[str, str]] = ()  # JSON pointer, what is wrong there
     more: int = 0
+    tree: Tree | None = None  # the message with these places marked, if it is small enough for a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ def page(user: User, query: Query) -> Page:
 
 def rows(user: User, letters: Sequence[DeadLetter]) -> list[Row]:
     """With why each stopped, and what this person may do about it. Five queries."""
-    causes = _causes(letters)
+    causes = _causes(user, letters)
     runs = {letter.run.pk for letter in letters}
     seen = set(Run.objects.visible_to(user).filter(pk__in=runs).values_list("pk", flat=True))
     operated = set(Run.objects.visible_to(user, "operate").filter(pk__in=runs).values_list("pk", flat=True))
@@ -138,7 +144,7 @@ def rows(user: User, letters: Sequence[DeadLetter]) -> list[Row]:
     ]
 
 
-def _causes(letters: Sequence[DeadLetter]) -> dict[tuple[Any, str], Cause]:
+def _causes(user: User, letters: Sequence[DeadLetter]) -> dict[tuple[Any, str], Cause]:
     """(run, step) -> the newest event that tells why, in words. Two queries."""
     told: dict[tuple[Any, str], Event] = {}
     events = Event.objects.filter(run_id__in={letter.run.pk for letter in letters}, type__in=WHY).order_by("id")
@@ -148,9 +154,11 @@ def _causes(letters: Sequence[DeadLetter]) -> dict[tuple[Any, str], Cause]:
     for event in told.values():
         wanted |= Q(stream=event.stream, seq=event.seq)
     bodies: dict[tuple[str, int], dict[str, Json]] = {}
-    found = Payload.objects.filter(wanted, name__in=("detail", "reason", "faults", "why"), erased_at__isnull=True)
-    for stream, seq, name, body in found.values_list("stream", "seq", "name", "body"):
-        bodies.setdefault((stream, seq), {})[name] = _parsed(body)
+    small = Q(name="message", size__lte=MAX_MESSAGE)
+    found = Payload.objects.annotate(size=Length("body")).filter(wanted, erased_at__isnull=True)
+    found = found.filter(Q(name__in=("detail", "reason", "faults", "why")) | small)
+    for row in masking.shown(user, found.values_list("stream", "seq", "name", "body")):
+        bodies.setdefault((row.stream, row.seq), {})[row.name] = _parsed(row.body)
     return {key: _cause(event, bodies.get((event.stream, event.seq), {})) for key, event in told.items()}
 
 
@@ -162,7 +170,13 @@ def _cause(event: Event, said: Mapping[str, Json]) -> Cause:
     ]
     detail = said.get("detail") or said.get("reason")
     text = next(iter(detail.values()), "") if isinstance(detail, dict) else why.get("why", "") if isinstance(why, dict) else ""
-    return Cause(event.agent, event.capability, str(text)[:400], pointers[:MAX_FAULTS], max(len(pointers) - MAX_FAULTS, 0))
+    shown, more = pointers[:MAX_FAULTS], max(len(pointers) - MAX_FAULTS, 0)
+    tree = (
+        faulttree.build(said["message"], shown, max_rows=MAX_TREE)
+        if event.type == "contract.violated" and "message" in said
+        else None
+    )
+    return Cause(event.agent, event.capability, str(text)[:400], shown, more, tree)
 
 
 def _parsed(body: str) -> Json:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from aegis.identity.models import User
 from approvals.pages.facts import Fact, facts
 from approvals.pages.words import Mark
+from audit import masking
 from audit.names import label
 from orchestration.authority import live
 from orchestration.engine import past
@@ -69,13 +71,21 @@ class EffectView:
     is_undo: bool
 
 
-def of(item: ReviewItem) -> EffectView | None:
-    """The effect an item is about; None where nothing was sent outside. Four queries."""
+def of(user: User, item: ReviewItem) -> EffectView | None:
+    """The effect an item is about, as this person may see it; None where nothing was sent outside. Four queries."""
     state = states.load(item.run.state)
     if state.intent is None or state.item != str(item.pk):
         return None
     known = past.evidence(item.run.stream, state.step, state.visit, state.intent.key)
-    return _view(known) if known else None
+    return _view(_masked(user, item, known)) if known else None
+
+
+def _masked(user: User, item: ReviewItem, known: Evidence) -> Evidence:
+    texts = [attempt.detail for attempt in known.attempts]
+    about = [(item.run_id, value) for value in (known.proposal, known.diverged, *texts)]
+    proposal, diverged, *details = masking.masker().values(user, about)
+    tries = tuple(replace(attempt, detail=detail) for attempt, detail in zip(known.attempts, details, strict=True))
+    return replace(known, proposal=proposal, diverged=diverged, attempts=tries)
 
 
 def _view(known: Evidence) -> EffectView:

@@ -11,14 +11,21 @@ from django.urls import reverse
 
 from aegis.core.visibility import Viewer, groups_with
 from aegis.identity.areas import area
-from aegis.identity.models import Area, User
+from aegis.identity.models import User
 from approvals.pages.words import Mark
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability
 from orchestration.engine.guards.breakers import Failure
 from orchestration.engine.guards.models import Halt
-from orchestration.engine.guards.standing import BreakerStands, HaltStands, LimitStands, Standing, standing
-from orchestration.engine.guards.verbs import EVERYTHING_AREA
+from orchestration.engine.guards.standing import (
+    EVERYTHING_AREA,
+    BreakerStands,
+    HaltStands,
+    LimitStands,
+    Standing,
+    may_halt_everything,
+    standing,
+)
 from orchestration.pages import marks
 from orchestration.workflows.models import Workflow
 
@@ -103,6 +110,11 @@ class Board:
         return sum(line.held for line in lines)
 
     @property
+    def holds_back(self) -> bool:
+        """Does anything stop work, rather than a closed breaker counting failures?"""
+        return bool(self.halts or self.open_breakers or self.limits or self.held)
+
+    @property
     def open_breakers(self) -> int:
         return sum(line.phase != "closed" for line in self.breakers)
 
@@ -133,7 +145,7 @@ def board(user: Viewer) -> Board:
     """A handful of queries, whatever the number of runs."""
     found = standing(user)
     operable = _operable(user)
-    may_halt = _may_halt_everything(user)
+    may_halt = may_halt_everything(user)
     return Board(
         halts=_halts(found, operable, may_halt),
         breakers=tuple(_breaker(one, operable) for one in found.breakers),
@@ -147,7 +159,7 @@ def card(user: Viewer, kind: str, row: Any) -> Card:
     """The guards of one document, for its page."""
     found = standing(user)
     operable = _operable(user)
-    halts = _halts(found, operable, _may_halt_everything(user))
+    halts = _halts(found, operable, may_halt_everything(user))
     breakers = [one for one in found.breakers if one.key == f"{kind}:{row.name}"]
     return Card(
         kind=kind,
@@ -180,19 +192,13 @@ def _operable(user: Viewer) -> dict[str, frozenset[str]]:
     }
 
 
-def _may_halt_everything(user: Viewer) -> bool:
-    return any(Area.objects.visible_to(user, verb).filter(name=EVERYTHING_AREA).exists() for verb in ("operate", "edit"))
-
-
-def _halts(found: Standing, operable: Mapping[str, frozenset[str]], may_halt_everything: bool) -> tuple[HaltLine, ...]:
+def _halts(found: Standing, operable: Mapping[str, frozenset[str]], may_halt: bool) -> tuple[HaltLine, ...]:
     people = {one.halt.placed_by.partition(":")[2] for one in found.halts if one.halt.placed_by.startswith("user:")}
     names = {str(person.pk): person.display_name for person in User.objects.filter(pk__in=people)} if people else {}
-    return tuple(_halt(one, operable, may_halt_everything, names) for one in found.halts)
+    return tuple(_halt(one, operable, may_halt, names) for one in found.halts)
 
 
-def _halt(
-    one: HaltStands, operable: Mapping[str, frozenset[str]], may_halt_everything: bool, names: Mapping[str, str]
-) -> HaltLine:
+def _halt(one: HaltStands, operable: Mapping[str, frozenset[str]], may_halt: bool, names: Mapping[str, str]) -> HaltLine:
     halt = one.halt
     is_resuming = halt.status == Halt.Status.RESUMING
     return HaltLine(
@@ -201,7 +207,7 @@ def _halt(
         reason=one.reason,
         by=names.get(halt.placed_by.partition(":")[2], "AEGIS"),
         held=one.held,
-        may_operate=halt.name in operable[halt.scope] if halt.target else may_halt_everything,
+        may_operate=one.is_left_over or (halt.name in operable[halt.scope] if halt.target else may_halt),
         mark=Mark("amber", "play", "Resuming") if is_resuming else Mark("red", "pause", "Halted"),
     )
 
@@ -218,7 +224,7 @@ def _breaker(one: BreakerStands, operable: Mapping[str, frozenset[str]]) -> Brea
         openings=one.openings,
         since=one.changed_at,
         held=one.held,
-        may_operate=name in operable[kind],
+        may_operate=one.is_left_over or name in operable[kind],
     )
 
 

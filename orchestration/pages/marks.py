@@ -9,10 +9,22 @@ RUN_STATUSES = {
     "waiting_decision": Mark("violet", "hourglass", "Waiting for a decision"),
     "waiting_review": Mark("amber", "queue", "Waiting for a person"),
     "waiting_retry": Mark("amber", "spin", "Waiting to retry"),
+    "waiting_time": Mark("blue", "hourglass", "Waiting for its time"),
+    "waiting_message": Mark("blue", "hourglass", "Waiting for a message"),
+    "waiting_resource": Mark("amber", "lock", "Waiting for a resource"),
+    "waiting_children": Mark("blue", "fork", "Waiting for its branches"),
     "held": Mark("amber", "hand", "Held"),
     "completed": Mark("green", "check-circle", "Completed"),
     "failed": Mark("red", "x-circle", "Failed"),
     "cancelled": Mark("grey", "skip", "Cancelled"),
+    "rolled_back": Mark("grey", "undo", "Rolled back"),
+}
+
+#: What the success criterion of a completed run came to; a workflow without one says nothing.
+SUCCESSES = {
+    "yes": Mark("green", "check-circle", "Success"),
+    "no": Mark("amber", "alert", "No success"),
+    "unknown": Mark("amber", "alert", "Success not known"),
 }
 
 ITEM_STATUSES = {
@@ -70,6 +82,11 @@ _OUTCOMES = {
     "cancelled": Mark("grey", "skip", "cancelled"),
     "withdrawn": Mark("grey", "skip", "withdrawn"),
     "ignored": Mark("grey", "skip", "too late"),
+    "waiting": Mark("blue", "hourglass", "waits"),
+    "released": Mark("grey", "forward", "let go"),
+    "rolled_back": Mark("grey", "undo", "rolled back"),
+    "refused": Mark("red", "x-circle", "refused"),
+    "retired": Mark("grey", "skip", "retired"),
 }
 _TONE_ICONS = {
     "red": "x-circle",
@@ -101,6 +118,13 @@ _CODES = {
     "payload_erased": "A payload that the run needs was erased.",
     "max_visits": "The run came back to this step more often than the workflow allows.",
     "requires": "A step that must be on record before this one is not.",
+    "no_message": "Nothing was sent in the time it waited.",
+    "deadline": "The step was not done by its deadline. Time never approves, so nothing was changed.",
+    "run_deadline": "The run was not done by its deadline.",
+    "resource_wait": "The resource that it must hold did not become free in time. Nothing was changed.",
+    "resource_circle": "The resource that it must hold is held by a run that waits for it. Nothing was changed.",
+    "version_retired": "The version of the workflow that it runs was retired: no new run starts on it.",
+    "branch_failed": "Too few of the runs that it forked were well. Trying it again begins only those that were not.",
     "quarantined": "It killed its worker again and again, so it was set aside. Its neighbours go on.",
     "fault": "AEGIS could not go on with it. The fault is on record.",
     "no_queue": "It needed a person, and there was no queue left to put it into.",

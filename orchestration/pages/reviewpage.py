@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,23 +10,28 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 
-from aegis.core import canonical, clock
+from aegis.core import clock
 from aegis.core.canonical import Json
-from aegis.core.errors import Malformed
 from aegis.identity.models import User
 from approvals.pages import words
-from approvals.pages.facts import Fact, facts
+from approvals.pages.facts import facts
 from approvals.pages.words import Mark
+from audit import masking
 from audit.models import Event, Payload
+from orchestration.contracts.marks import is_mask
 from orchestration.engine import reviews
 from orchestration.engine import standing as ways
 from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.engine.standing import Standing
-from orchestration.pages import contractform, effectview, marks, timeline
+from orchestration.pages import contractform, effectview, faulttree, marks, timeline
 from orchestration.pages.contractform import ContractForm
 from orchestration.pages.effectview import EffectView
+from orchestration.pages.faulttree import Tree
 from orchestration.pages.runpage import definition_of
+from orchestration.pages.told import Before, parsed, told
+from orchestration.workflows import releases
+from orchestration.workflows.handoffs import handoffs_of
 
 OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
 TABS = {"open": "Open", "mine": "Claimed by me", "done": "Done"}
@@ -94,14 +99,6 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """Something the run knew before this item: its input, or the output of an earlier step."""
-
-    title: str
-    facts: tuple[Fact, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
     value: str
     title: str
@@ -117,6 +114,7 @@ class ItemPage:
     why: str
     because: str
     details: Sequence[Before]
+    tree: Tree | None  # a message that breaks its contract, with the places marked
     step_title: str
     form: ContractForm | None
     is_prefilled: bool
@@ -207,13 +205,16 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
     now = clock.now()
     run, state = item.run, states.load(item.run.state)
     why = _why(item)
-    payloads = _payloads(run, [*state.outputs.values(), *([f"{why.stream}/{why.seq}"] if why else [])])
+    payloads = _payloads(user, run, [*state.outputs.values(), *([f"{why.stream}/{why.seq}"] if why else [])])
     is_open = item.status in OPEN
     fresh, is_prefilled = (form, False) if form else _form(item, payloads, why) if is_open else (None, False)
-    details = _details(payloads.get((why.stream, why.seq), {}), is_prefilled=is_prefilled) if why else []
+    bodies = payloads.get((why.stream, why.seq), {}) if why else {}
+    tree = faults_in(bodies) if why and why.type == "contract.violated" else None
+    hidden = {"message", "faults"} if tree else {"message", "output"} if is_prefilled else set()
+    details = _details(bodies, hidden)
     definition = definition_of(run)
     titles = {step.common.id: step.common.title or step.common.id for step in definition.steps} if definition else {}
-    answer, settled_by = ([], "") if is_open else _answer(item)
+    answer, settled_by = ([], "") if is_open else _answer(user, item)
     return ItemPage(
         item=item,
         mark=marks.item_status(item.status),
@@ -221,6 +222,7 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
         why=marks.code_words(item.code),
         because=_sentence(why, run) if why else "",
         details=details,
+        tree=tree,
         step_title=titles.get(item.step, item.step),
         form=fresh,
         is_prefilled=is_prefilled,
@@ -237,7 +239,7 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
         settled_by=settled_by,
         at=now,
         stands=ways.of(item) if is_open else None,
-        effect=effectview.of(item) if is_open else None,
+        effect=effectview.of(user, item) if is_open else None,
         undoable=len(state.effects),
     )
 
@@ -264,37 +266,38 @@ def _why(item: ReviewItem) -> Event | None:
     return events.order_by("-seq").first()
 
 
-def _payloads(run: Run, places: Sequence[str]) -> dict[tuple[str, int], dict[str, str]]:
-    """The payloads at some places, and the run's input. One query."""
+def _payloads(user: User, run: Run, places: Sequence[str]) -> dict[tuple[str, int], dict[str, str]]:
+    """The payloads at some places, and the run's input, as this person may see them. One query, and those of masking."""
     wanted = Q(stream=run.stream, seq=1, name="input")
     for place in places:
         source, _, position = place.rpartition("/")
         wanted |= Q(stream=source, seq=int(position))
     found: dict[tuple[str, int], dict[str, str]] = {}
-    for stream, seq, name, body in Payload.objects.filter(wanted, erased_at__isnull=True).values_list(
-        "stream", "seq", "name", "body"
-    ):
-        found.setdefault((stream, seq), {})[name] = body
+    rows = Payload.objects.filter(wanted, erased_at__isnull=True).values_list("stream", "seq", "name", "body")
+    for row in masking.shown(user, rows):
+        found.setdefault((row.stream, row.seq), {})[row.name] = row.body
     return found
 
 
-def _details(bodies: Mapping[str, str], *, is_prefilled: bool) -> list[Before]:
-    """What the agent or AEGIS said about it. An output that fills the form already is not said twice."""
+def faults_in(bodies: Mapping[str, str], *, max_rows: int = faulttree.MAX_ROWS) -> Tree | None:
+    """The message of a `contract.violated` as a tree with its faults; None if it was erased.
+
+    Args:
+        bodies: the payloads of the event, as the reader may see them.
+    """
+    if "message" not in bodies:
+        return None
+    faults = parsed(bodies.get("faults", "[]"))
+    listed = [fault for fault in faults if isinstance(fault, dict)] if isinstance(faults, list) else []
+    pairs = [(str(fault.get("pointer", "")), str(fault.get("fault", ""))) for fault in listed]
+    return faulttree.build(parsed(bodies["message"]), pairs, max_rows=max_rows)
+
+
+def _details(bodies: Mapping[str, str], hidden: Collection[str]) -> list[Before]:
+    """What the agent or AEGIS said about it. What the form or the tree shows already is not said twice."""
     names = ("reason", "detail", "why", "about", "faults", "message", "output", "proposal")
-    shown = [name for name in names if name in bodies and not (is_prefilled and name in ("output", "message"))]
-    return [_told(_TITLES.get(name, name.capitalize()), name, bodies[name]) for name in shown]
-
-
-def _told(title: str, name: str, body: str) -> Before:
-    """A payload as facts; one that is a single sentence loses its name."""
-    value = _parsed(body)
-    if isinstance(value, dict) and set(value) == {name}:
-        value = value[name]
-    if isinstance(value, dict):
-        value = {key: item for key, item in value.items() if item not in ("", None, [], {})}
-        if name == "about" and isinstance(value.get("confidence"), int | float):
-            value["confidence"] = f"{value['confidence']:.2f} (the agent’s own figure)"
-    return Before(title, facts(value))
+    shown = [name for name in names if name in bodies and name not in hidden]
+    return [told(_TITLES.get(name, name.capitalize()), name, bodies[name]) for name in shown]
 
 
 def _form(
@@ -306,23 +309,45 @@ def _form(
         return form, False
     bodies = payloads.get((why.stream, why.seq), {})
     body = bodies.get("output") if why.type == "step.unsure" else bodies.get("message")
-    value = _parsed(body) if body else None
+    value = parsed(body) if body else None
     if not isinstance(value, dict) and not (form.is_whole and value is not None):
         return form, False
-    return form.filled(value), True
+    return form.filled(without_masks(value)), True
+
+
+def without_masks(value: Json) -> Json:
+    """A value for a form: what is masked is left out, so that nobody sends a mask back as if it were the value."""
+    if isinstance(value, Mapping):
+        return {name: without_masks(item) for name, item in value.items() if not is_mask(item)}
+    return [without_masks(item) for item in value if not is_mask(item)] if isinstance(value, list) else value
 
 
 def _before(run: Run, state: states.State, payloads: Mapping[tuple[str, int], Mapping[str, str]]) -> list[Before]:
     rows = []
+    schemas = _schemas(run, state)
     entered = payloads.get((run.stream, 1), {}).get("input")
     if entered is not None:
-        rows.append(_told("What was submitted", "input", entered))
-    for step, place in state.outputs.items():
-        stream, _, seq = place.rpartition("/")
-        body = payloads.get((stream, int(seq)), {}).get("output")
+        rows.append(told("What was submitted", "input", entered, schemas.get("input", False)))
+    for step, stream, seq in _made(run, state):
+        body = payloads.get((stream, seq), {}).get("output")
         if body is not None:
-            rows.append(_told(f"Output of {step}", "output", body))
+            rows.append(told(f"Output of {step}", "output", body, schemas.get(step, False)))
     return rows
+
+
+def _schemas(run: Run, state: states.State) -> dict[str, Json]:
+    """The schema of the input and of each step's output, as pinned; nothing of a release that cannot be read any more."""
+    try:
+        release = releases.load(run.release_id, state.path)
+    except Exception:  # an old release must not take the page of its items with it
+        return {}
+    return {handoff.place: release.contracts[handoff.contract].schema for handoff in handoffs_of(release.definition)}
+
+
+def _made(run: Run, state: states.State) -> list[tuple[str, str, int]]:
+    """Step, stream and position of each output, in the order they came; those of other streams (its own review items) last."""
+    places = [(step, *place.rpartition("/")[::2]) for step, place in state.outputs.items()]
+    return sorted(((step, stream, int(seq)) for step, stream, seq in places), key=lambda at: (at[1] != run.stream, at[2]))
 
 
 def _sentence(why: Event, run: Run) -> str:
@@ -331,23 +356,19 @@ def _sentence(why: Event, run: Run) -> str:
     return timeline.sentence(raw, names)
 
 
-def _answer(item: ReviewItem) -> tuple[list[Before], str]:
+def _answer(user: User, item: ReviewItem) -> tuple[list[Before], str]:
     """How it was answered, and by whom: from the item's own stream."""
     event = Event.objects.filter(stream=item.stream, type="review.answered").order_by("-seq").first()
     if event is None:
         return [], ""
     person = User.objects.filter(pk=event.actor_ref).first() if event.actor_kind == "user" else None
     rows = Payload.objects.filter(stream=item.stream, seq=event.seq, erased_at__isnull=True)
-    bodies = dict(rows.values_list("name", "body"))
-    told = [_told(name.capitalize(), name, bodies[name]) for name in ("reason", "output") if name in bodies]
+    bodies = {row.name: row.body for row in masking.shown(user, rows.values_list("stream", "seq", "name", "body"))}
+    schemas = {"output": reviews.form_schema(item)}
+    said = [
+        told(name.capitalize(), name, bodies[name], schemas.get(name, False)) for name in ("reason", "output") if name in bodies
+    ]
     case = timeline.parse([event])[0].data.get("case")
     if case:
-        told.insert(0, Before("Case", facts(case)))
-    return told, person.display_name if person else "AEGIS"
-
-
-def _parsed(body: str) -> Json:
-    try:
-        return canonical.parse(body, max_bytes=max(len(body) * 4, 1))
-    except Malformed:
-        return None
+        said.insert(0, Before("Case", facts(case)))
+    return said, person.display_name if person else "AEGIS"

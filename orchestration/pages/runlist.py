@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -12,8 +12,10 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 
+from aegis.core import clock
 from aegis.identity.models import User
 from approvals.pages.words import Mark
+from orchestration.engine import success
 from orchestration.engine.models import Run
 from orchestration.engine.querysets import RunQuerySet
 from orchestration.pages import marks
@@ -22,6 +24,9 @@ from orchestration.workflows.models import Workflow
 PAGE_SIZE = 50
 PRIORITIES = ("1", "2", "3", "4", "5")
 MAX_TEXT = 200
+DAY = timedelta(hours=24)
+DAYS = {"started": "Started", "ended": "Ended"}
+PARTS_COME_UP = ("failed", "waiting_review", "waiting_decision", "held")  # statuses of which branches and items are listed too
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Filters:
     status: str = ""
     workflow: str = ""
     priority: str = ""
+    day: str = ""  # what happened in the last 24 hours: "started" or "ended"
     q: str = ""
     before: str = ""
 
@@ -41,17 +47,19 @@ class Filters:
             status=status if status in marks.RUN_STATUSES or status == "open" else "",
             workflow=workflow[:MAX_TEXT],
             priority=priority if priority in PRIORITIES else "",
+            day=day if (day := query.get("day", "")) in DAYS else "",
             q=query.get("q", "").strip().replace("\x00", "")[:MAX_TEXT],
             before=query.get("before", ""),
         )
 
     @property
     def narrows(self) -> bool:
-        return bool(self.status or self.workflow or self.priority or self.q)
+        return bool(self.status or self.workflow or self.priority or self.day or self.q)
 
     def url(self, **changes: str) -> str:
         """The query string with some values changed; changing a filter goes back to the first page."""
-        values = {"status": self.status, "workflow": self.workflow, "priority": self.priority, "q": self.q, **changes}
+        values = {"status": self.status, "workflow": self.workflow, "priority": self.priority, "day": self.day}
+        values |= {"q": self.q, **changes}
         return "?" + urlencode({key: value for key, value in values.items() if value})
 
 
@@ -61,6 +69,7 @@ class Row:
 
     run: Run
     mark: Mark
+    success: Mark | None
     priority: Mark
     workflow: str
     requester: str
@@ -91,7 +100,7 @@ class Page:
 
 
 def page(user: User, filters: Filters) -> Page:
-    """The runs `user` may see. Three queries beside those of visibility."""
+    """The runs `user` may see. Four queries beside those of visibility."""
     runs = _narrowed(Run.objects.visible_to(user), filters)
     found = list(
         runs.select_related("workflow", "requester")
@@ -103,7 +112,11 @@ def page(user: User, filters: Filters) -> Page:
     )  # fmt: skip
     shown = found[:PAGE_SIZE]
     older = filters.url(before=_cursor(shown[-1])) if len(found) > PAGE_SIZE else ""
-    return Page([_row(run) for run in shown], filters, _menus(user, filters), older, not filters.before)
+    completed = [run.pk for run in shown if run.status == Run.Status.COMPLETED]
+    successes = success.of_runs(completed) if completed else {}
+    return Page(
+        [_row(run, successes.get(run.pk, "")) for run in shown], filters, _menus(user, filters), older, not filters.before
+    )
 
 
 def _narrowed(runs: RunQuerySet, filters: Filters) -> RunQuerySet:
@@ -115,6 +128,12 @@ def _narrowed(runs: RunQuerySet, filters: Filters) -> RunQuerySet:
         runs = runs.filter(workflow__name=filters.workflow)
     if filters.priority:
         runs = runs.filter(priority=int(filters.priority))
+    if not (filters.q or filters.status in PARTS_COME_UP):
+        # Branches and items are shown on the page of their run; here they come up where somebody looks for what needs him.
+        runs = runs.filter(parent__isnull=True)
+    if filters.day:
+        what = "submitted_at" if filters.day == "started" else "ended_at"
+        runs = runs.filter(**{f"{what}__gte": clock.now() - DAY})
     if filters.q:
         runs = runs.filter(Q(business_key__startswith=filters.q) | _labelled(filters.q))
     if place := _place(filters.before):
@@ -144,10 +163,11 @@ def _place(cursor: str) -> tuple[datetime, UUID] | None:
         return None
 
 
-def _row(run: Run) -> Row:
+def _row(run: Run, succeeded: str) -> Row:
     return Row(
         run=run,
         mark=marks.status(run.status),
+        success=marks.SUCCESSES.get(succeeded),
         priority=marks.priority(run.priority),
         workflow=str(run.workflow),
         requester=run.requester.display_name if run.requester else "AEGIS",
@@ -162,6 +182,7 @@ def _menus(user: User, filters: Filters) -> list[tuple[str, str, list[Choice]]]:
         ("status", "Status", _choices("status", statuses, filters)),
         ("workflow", "Workflow", _choices("workflow", [(name, title or name) for name, title in workflows], filters)),
         ("priority", "Priority", _choices("priority", [(tier, f"Priority {tier}") for tier in PRIORITIES], filters)),
+        ("day", "Last 24 hours", _choices("day", list(DAYS.items()), filters)),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.db.models.functions import Left, Length
 from django.urls import reverse
 
@@ -18,13 +18,15 @@ from aegis.identity.models import User
 from approvals.models import ApprovalRequest
 from approvals.pages import standing as requests
 from approvals.pages.words import Mark
+from audit import masking
 from audit.models import Event, Payload
 from orchestration.agents.models import Agent
 from orchestration.engine import planner
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, ReviewItem, Run
 from orchestration.engine.state import State
-from orchestration.pages import marks, standing, timeline
+from orchestration.pages import family, marks, meetings, standing, timeline
+from orchestration.pages.family import Family
 from orchestration.pages.standing import Now, Queued, Situation, Waiting
 from orchestration.pages.timeline import Entry, Names, Raw, Stored
 from orchestration.workflows import parse
@@ -43,6 +45,7 @@ class RunPage:
 
     run: Run
     mark: Mark
+    success: Mark | None
     priority: Mark
     owner: str
     requester: str
@@ -60,15 +63,18 @@ class RunPage:
     operators: str
     can_cancel: bool
     can_retry: bool
+    can_roll_back: bool
     retry_step: str
     at: datetime
+    family: Family
 
 
 def etag_parts(run: Run, user: User) -> list[object]:
-    """Cheap facts that decide what the live part shows. Two queries."""
+    """Cheap facts that decide what the live part shows. Three queries."""
     requests_seq = ApprovalRequest.objects.filter(run_id=run.pk).aggregate(total=Sum("seq"))["total"]
     items_seq = ReviewItem.objects.filter(run=run).aggregate(total=Sum("seq"))["total"]
-    return [user.pk, run.pk, run.seq, run.status, run.wake, run.seen, requests_seq, items_seq]
+    own = [user.pk, run.pk, run.seq, run.status, run.wake, run.seen, requests_seq, items_seq]
+    return [*own, *family.etag_parts(run)]
 
 
 def visible_run(user: User, run_id: UUID) -> Run:
@@ -90,7 +96,7 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
     raws = timeline.in_order(timeline.parse(events[:MAX_EVENTS]), run.stream)
     entries = timeline.build(
         raws,
-        _payloads(raws),
+        _payloads(user, raws),
         _names(run, raws),
         run_stream=run.stream,
         now=now,
@@ -108,11 +114,13 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         operators=operators,
         waiting=_waiting(user, state, now),
         queued=_queued(user, run, state),
+        meeting=meetings.meeting(user, run),
         **_asked(run),
     )
     return RunPage(
         run=run,
         mark=marks.status(run.status),
+        success=marks.SUCCESSES.get(_success(raws)) if state.ended == "completed" else None,
         priority=marks.priority(run.priority),
         owner=run.workflow.owner.name,
         requester=run.requester.display_name if run.requester else "AEGIS",
@@ -120,7 +128,7 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         sentence=standing.sentence(situation),
         changes=standing.changes_sentence(situation),
         now=standing.pinned(situation),
-        drawing=_drawing(situation, raws, entries),
+        drawing=_drawing(situation, raws, entries, _inside(user, run, definition)),
         entries=entries,
         shown=[entry for entry in entries if not lanes or entry.lane in lanes],
         lanes=timeline.lane_counts(entries),
@@ -128,33 +136,49 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         visible_items=_visible_items(user, run, entries),
         may_operate=may_operate,
         operators=operators,
-        can_cancel=not (state.is_ended or state.ending or state.stopped_by),
-        can_retry=planner.may_retry(state),
+        can_cancel=planner.may_cancel(state),
+        can_roll_back=planner.may_roll_back(state) and run.parent_id is None,
+        can_retry=planner.may_retry(state) and not (run.parent_id and state.is_ended),
+        family=family.of_run(user, run, definition),
         retry_step=situation.step_name,
         at=now,
     )
 
 
+def _success(raws: Sequence[Raw]) -> str:
+    """What the newest completion says of the success criterion."""
+    return next((str(raw.data["success"]) for raw in reversed(raws) if raw.event.type == "run.completed"), "")
+
+
 def definition_of(run: Run) -> Definition | None:
-    """The definition the run is pinned to; None if this release cannot read it any more."""
+    """The definition the run is pinned to, of a branch or an item its body; None if this release cannot read it any more."""
     try:
-        return parse.load(canonical.parse(run.release.document)["workflow"])
+        return parse.load(canonical.parse(run.release.document)["workflow"]).body(states.load(run.state).path)
     except Exception:  # an old document must not take the page of its runs with it
         return None
 
 
-def _payloads(raws: Iterable[Raw]) -> list[Stored]:
-    """The payloads of all streams on the page, cut on the database's side. One query."""
-    streams = {raw.event.stream for raw in raws}
+def _payloads(user: User, raws: Iterable[Raw]) -> list[Stored]:
+    """The payloads of all streams on the page, cut on the database's side where nothing may be hidden. One query then."""
+    found = Payload.objects.filter(stream__in={raw.event.stream for raw in raws})
+    if masking.masker().is_hiding(user):
+        return _masked(user, found)
     rows = (
-        Payload.objects.filter(stream__in=streams)
-        .annotate(size=Length("body"), head=Left("body", INLINE_CHARS))
+        found.annotate(size=Length("body"), head=Left("body", INLINE_CHARS))
         .values_list("stream", "seq", "name", "size", "head", "erased_at")
         .order_by("id")
     )
     return [
         Stored(stream, seq, name, size, None if erased_at else head, erased_at)
         for stream, seq, name, size, head, erased_at in rows
+    ]
+
+
+def _masked(user: User, found: QuerySet[Payload]) -> list[Stored]:
+    """What is hidden is found in the whole, so the whole is read, masked, and cut then."""
+    return [
+        Stored(row.stream, row.seq, row.name, len(body), None if row.erased_at else body[:INLINE_CHARS], row.erased_at)
+        for row, body in masking.bodies(user, found.order_by("id"))
     ]
 
 
@@ -235,7 +259,7 @@ def _visible_items(user: User, run: Run, entries: Iterable[Entry]) -> frozenset[
 
 def _asked(run: Run) -> dict[str, str]:
     """The newest message the run has not read yet, if it asks to cancel or retry."""
-    kinds = (InboxItem.Kind.CANCEL, InboxItem.Kind.RETRY)
+    kinds = (InboxItem.Kind.CANCEL, InboxItem.Kind.RETRY, InboxItem.Kind.ROLLBACK)
     rows = InboxItem.objects.filter(run=run, ordinal__gt=run.seen, kind__in=kinds).order_by("-ordinal")
     message = rows.first()
     if message is None:
@@ -244,7 +268,12 @@ def _asked(run: Run) -> dict[str, str]:
     return {"asked": message.kind, "asked_by": person.display_name if person else "AEGIS"}
 
 
-def _drawing(about: Situation, raws: Sequence[Raw], entries: Sequence[Entry]) -> Drawing | None:
+def _inside(user: User, run: Run, definition: Definition | None) -> Mapping[str, Mark]:
+    has_blocks = definition is not None and any(scope is not definition for scope in definition.scopes())
+    return family.inner_marks(user, run) if has_blocks else {}
+
+
+def _drawing(about: Situation, raws: Sequence[Raw], entries: Sequence[Entry], inside: Mapping[str, Mark]) -> Drawing | None:
     """The graph, each node a link to the newest event of its step."""
     if about.definition is None:
         return None
@@ -254,4 +283,6 @@ def _drawing(about: Situation, raws: Sequence[Raw], entries: Sequence[Entry]) ->
         taken.add((about.state.step, f"queue:{about.queued.name}"))
     if about.state.ending:
         taken.add((about.state.ending.step, "undo:effects"))
-    return draw(layout(about.definition), standing.node_marks(about), hrefs, default_href="#timeline", taken=taken)
+    return draw(
+        layout(about.definition), {**inside, **standing.node_marks(about)}, hrefs, default_href="#timeline", taken=taken
+    )

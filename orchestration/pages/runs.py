@@ -18,6 +18,7 @@ from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from approvals.pages import words
+from audit import masking
 from audit.models import Event, Payload
 from orchestration.engine import verbs
 from orchestration.engine.models import Run
@@ -65,8 +66,8 @@ def event_page(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     if event is None:
         raise NotFound
     payloads = [
-        {"name": row.name, "text": words.pretty_text(row.body), "size": len(row.body), "erased_at": row.erased_at}
-        for row in Payload.objects.filter(stream=run.stream, seq=seq).order_by("id")
+        {"name": row.name, "text": words.pretty_text(body), "size": len(body), "erased_at": row.erased_at}
+        for row, body in masking.bodies(user, Payload.objects.filter(stream=run.stream, seq=seq).order_by("id"))
     ]
     context = {
         "run": run,
@@ -86,6 +87,11 @@ def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, run_id: UUID) -> HttpResponse:
     return _tell(request, run_id, "retry", verbs.retry_run, "The step is being tried again.")
+
+
+@require_POST
+def rollback(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    return _tell(request, run_id, "rollback", verbs.rollback_run, "The rollback is asked for; others decide about it.")
 
 
 def _tell(request: HttpRequest, run_id: UUID, name: str, verb: Verb, said: str) -> HttpResponse:

@@ -48,8 +48,28 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Meeting:
+    """What the run waits for that is neither a person nor a retry.
+
+    Attributes:
+        what: the message or resource.
+        holder, url: whoever holds the resource, as this reader may see it; url "" if they may not see that run.
+    """
+
+    what: str
+    key: str = ""
+    holder: str = ""
+    url: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Now:
-    """One thing the run waits for: what, who can unblock it, since when, what happens at the deadline."""
+    """One thing the run waits for: what, who can unblock it, since when, what happens at the deadline.
+
+    Attributes:
+        is_of_children: it waits for runs of its own; their pages say who can unblock them.
+    """
 
     tone: str
     icon: str
@@ -62,6 +82,7 @@ class Now:
     url: str = ""
     action: str = ""
     short: str = ""
+    is_of_children: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,7 @@ class Situation:
     operators: str
     waiting: Waiting | None = None
     queued: Queued | None = None
+    meeting: Meeting | None = None
     asked: str = ""
     asked_by: str = ""
 
@@ -108,6 +130,10 @@ def sentence(about: Situation) -> str:
         return f"It is done: {state.outcome.replace('_', ' ')}."
     if state.ended == "failed":
         return f"It failed at {step}: {state.outcome.replace('_', ' ')}.{_undone(state)}"
+    if state.ended == "rolled_back":
+        return f"It was rolled back.{_undone(state)}"
+    if state.rollback:
+        return "It is done, and somebody asks to roll it back. Others decide about that."
     if state.ended == "cancelled":
         return f"It was cancelled at {step}.{_undone(state)}"
     if state.ending:
@@ -129,8 +155,24 @@ def sentence(about: Situation) -> str:
             return f"{step} failed and will be tried again."
         case "held":
             return f"{step} is held: {marks.hold_words(state.hold, state.held_by)}."
+        case "sleeping":
+            return f"{step} waits for its time."
+        case "listening":
+            return f"{step} waits for the message {about.meeting.what}." if about.meeting else f"{step} waits for a message."
+        case "queueing":
+            return f"{step} waits for {_resource(about)}."
+        case "joining" | "recalling":
+            return f"{_of_children(about)}."
         case _:
             return f"{step} is next; a worker takes it within a second or two."
+
+
+def _resource(about: Situation) -> str:
+    """The resource, and who has it."""
+    meeting = about.meeting
+    if meeting is None:
+        return "a resource"
+    return f"{meeting.what}, which {meeting.holder} holds" if meeting.holder else meeting.what
 
 
 def _undone(state: State) -> str:
@@ -159,7 +201,7 @@ def pinned(about: Situation) -> list[Now]:
     """What it waits for. Empty once it ended well."""
     items = []
     if about.asked and not about.state.ended:
-        word = {"cancel": "cancelled", "retry": "retried"}.get(about.asked, about.asked)
+        word = {"cancel": "cancelled", "retry": "retried", "rollback": "rolled back"}.get(about.asked, about.asked)
         nobody = "Nobody has to. The worker takes the message next."
         title = f"It is being {word}"
         items.append(Now("grey", "clock", title, nobody, None, "Asked by", None, about.asked_by, short=f"being {word}"))
@@ -187,7 +229,7 @@ def node_marks(about: Situation) -> dict[str, Mark]:
 
 
 def _open(about: Situation) -> Now:
-    state, step = about.state, about.step_name
+    state, step = about.state, "The rollback" if about.state.rollback else about.step_name
     nobody = "Nobody has to."
     match state.phase:
         case "deciding" if about.waiting:
@@ -222,6 +264,14 @@ def _open(about: Situation) -> Now:
                 "amber", "hand", title, who, about.since, "Looks again" if until else "Then", until, "it goes on in its turn.",
                 short=f"{step} is held",
             )  # fmt: skip
+        case "sleeping" | "listening" | "queueing":
+            return _meeting(about)
+        case "joining" | "recalling":
+            title = _of_children(about)
+            return Now(
+                "blue", "fork", title, "", about.since, "Then", None, "it goes on when the last has ended.",
+                short=title, is_of_children=True,
+            )  # fmt: skip
         case "calling" | "acting":
             title = f"{_agent(about)} works on {step}" if state.phase == "calling" else f"The action of {step} is under way"
             limit = about.step.timeout if isinstance(about.step, AgentStep | ActStep) else None
@@ -235,6 +285,39 @@ def _open(about: Situation) -> Now:
             return Now(
                 "blue", "clock", f"{step} is next", nobody, about.since, "Then", None, "a worker takes it.",
                 short=f"{step} is next",
+            )  # fmt: skip
+
+
+def _of_children(about: Situation) -> str:
+    state, fork = about.state, about.state.fork
+    if state.phase == "recalling" or fork is None:
+        return f"A run of {about.step_name} undoes what it did"
+    ended = len(fork.done) + len(fork.failed)
+    return f"{about.step_name} waits for its runs: {ended} of {fork.of} have ended"
+
+
+def _meeting(about: Situation) -> Now:
+    """What ends the wait, and what happens if nothing does."""
+    state, step, meeting = about.state, about.step_name, about.meeting or Meeting("")
+    match state.phase:
+        case "sleeping":
+            until = clock_text.parse(state.until)
+            title = f"{step} waits for its time"
+            return Now("blue", "hourglass", title, "Nobody has to.", about.since, "Then", until, "it goes on.", short=title)
+        case "listening":
+            title = f"{step} waits for the message {meeting.what}"
+            who = f"Whoever sends it for {meeting.key}" if meeting.key else "Whoever sends it"
+            return Now(
+                "blue", "hourglass", title, who, about.since, "At the latest" if meeting.until else "Then", meeting.until,
+                "the step gives up with no_message." if meeting.until else "it goes on.", short=title,
+            )  # fmt: skip
+        case _:
+            title = f"{step} waits for {_resource(about)}"
+            return Now(
+                "amber", "lock", title, "The holder, when it lets go", about.since,
+                "At the latest" if meeting.until else "Then", meeting.until,
+                "the step gives up with resource_wait." if meeting.until else "it goes on in its turn.",
+                url=meeting.url, action=f"Open {meeting.holder}" if meeting.url else "", short=title,
             )  # fmt: skip
 
 
@@ -283,6 +366,12 @@ def _mark_here(about: Situation) -> Mark:
             return Mark("amber", "spin", f"retry {state.attempt} of {_attempts(about)}")
         case "held":
             return Mark("amber", "hand", "held")
+        case "joining" | "recalling":
+            return Mark("blue", "fork", "under way")
+        case "sleeping" | "listening":
+            return Mark("blue", "hourglass", "waits")
+        case "queueing":
+            return Mark("amber", "lock", "resource taken")
         case "calling" | "acting":
             return Mark("blue", "play", f"attempt {state.attempt}" if state.attempt > 1 else "under way")
         case _:

@@ -52,21 +52,6 @@ def read(type_: str, key: str) -> Stored | None:
     return None if row is None else Stored(row[0], canonical.parse(row[1]))
 
 
-def read_version(type_: str, key: str, version: int) -> dict[str, Json] | None:
-    """The body as it was at a version: what a compensation restores."""
-    row = (
-        RecordVersion.objects.filter(record__type=type_, record__key=key, version=version)
-        .values_list("body", flat=True)
-        .first()
-    )
-    return None if row is None else canonical.parse(row)
-
-
-def version_of_effect(effect_key: str) -> int | None:
-    """The version an effect made; None if it never happened."""
-    return RecordVersion.objects.filter(effect_key=effect_key).values_list("version", flat=True).first()
-
-
 def compare_and_set(
     type_: str,
     key: str,
@@ -158,3 +143,8 @@ def _insert_versions(made: Sequence[tuple[UUID, Change]]) -> None:
             f"INSERT INTO orchestration_recordversion ({names}) SELECT {names} FROM {_VERSIONS.source()}",
             [_VERSIONS.param(rows)],
         )
+
+
+def has_written(type_: str, key: str, run_id: UUID) -> bool:
+    """Did an effect of this run make a version of the record?"""
+    return RecordVersion.objects.filter(record__type=type_, record__key=key, run_id=run_id).exists()

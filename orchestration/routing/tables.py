@@ -1,11 +1,11 @@
-"""Deterministic decision tables in DMN words over CEL. Pure.
+"""Deterministic decision tables in DMN words, over typed cells and CEL. Pure.
 
-Order is total: rules are tried by tier (1 before 2; rules without a tier come last), and inside a tier in the order they are
-written. Hit policy First: the first rule whose condition is true wins, so no tie is ever left to chance. The default is
-mandatory, so a route always exists. An error in a condition ends the search and gives the default, recorded (DESIGN promise
-10): a rule that could not be judged must not let a later, weaker one win.
+Order is total: under First rules are tried by tier (1 before 2; rules without a tier come last), and inside a tier in the order
+they are written; `routing.hits` says what the other policies do. Whatever a table cannot settle gives its default: no rule
+matched, a condition could not be judged, or hits contradict their policy. The last two are recorded as errors (DESIGN promise
+10): a rule that could not be judged must not let a weaker one win.
 
-Source: DMN 1.5, section 8.2.8 (hit policies). Tiers and the meaning of an error are ours, docs/adr.
+Source: DMN 1.5, section 8.2.8 (hit policies). Tiers and the meaning of an error are ours, docs/adr/0004 and 0023.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ import orjson
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
-from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, bind, compile_condition
+from aegis.core.expressions import Bound, Failed, bind
+from orchestration.routing import hits
+from orchestration.routing.reading import MAX_RULES, read_spec, table_of
+from orchestration.routing.rows import CASE, RoutingTable, Rule, TableTest
+from orchestration.routing.values import NotOfType, Value, for_cel
 
-MAX_RULES: Final = 1_000
-CASE: Final = "case"
-_NO_TIER: Final = 1_000_000  # behind every tier a table may name
+__all__ = ["CASE", "MAX_RULES", "RoutingTable", "Rule", "TableTest", "choose", "failing_tests", "load", "matching"]
+
+MAX_NAMED: Final = 20  # rules that a record of several hits names; the rest is a number
 
 _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,), "int": (int,), "number": (int, float), "bool": (bool,), "list": (list,), "map": (dict,),
@@ -39,54 +43,14 @@ class TableInvalid(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One row. `position` counts from 0 in the document; `tier` is None when the row names none."""
-
-    id: str
-    position: int
-    tier: int | None
-    when: str
-    then: Mapping[str, Json]
-    condition: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class TableTest:
-    """An example stored with the table: these facts must give this output (and, if named, by this rule; "" = the default)."""
-
-    name: str
-    given: Mapping[str, Json]
-    expect: Mapping[str, Json]
-    rule: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RoutingTable:
-    """A table ready to choose. `rules` are in the order in which they are tried."""
-
-    name: str
-    digest: str
-    inputs: Mapping[str, VariableType]
-    outputs: Mapping[str, VariableType]
-    rules: tuple[Rule, ...]
-    default: Mapping[str, Json]
-    tests: tuple[TableTest, ...]
-
-    @property
-    def cases(self) -> frozenset[str]:
-        """Every case the table can answer: what a `route` step must know where to send."""
-        return frozenset({str(self.default[CASE]), *(str(rule.then[CASE]) for rule in self.rules)})
-
-
-@dataclass(frozen=True, slots=True)
 class Route:
     """What a table answered, and how it came to that.
 
     Attributes:
-        rule: id of the rule that won; "" when the default did.
-        output: a copy of the winning outputs, "case" among them.
-        is_fallback: the default won because a condition could not be judged, not because nothing matched.
-        errors: "rule: reason" of such conditions.
+        rule: id of the rule that won, or of all hits, joined by commas; "" when the default did.
+        output: a copy of what was answered, "case" among it; {} when a table without a default could not be asked.
+        is_fallback: the default won because something could not be judged, not because nothing matched.
+        errors: "rule: reason" of what could not be.
         trace: (rule id, outcome) of each rule tried, in order; None = error.
     """
 
@@ -99,14 +63,16 @@ class Route:
 
     @property
     def case(self) -> str:
-        return str(self.output[CASE])
+        """ "" only for a table without a default that could not be asked: then a person chooses."""
+        return str(self.output.get(CASE, ""))
 
 
 def load(document: Json) -> RoutingTable:
     """Compile a routing table document; the same document is compiled once per process.
 
     Raises:
-        TableInvalid: every fault that `faults_of` finds except failing tests.
+        TableInvalid: every fault of its structure. What the analysis finds and failing tests speak against publishing alone
+            (`routing.analysis.faults_of`), so a table once published stays usable.
     """
     return _loaded(canonical.dump(document))
 
@@ -115,20 +81,39 @@ def choose(table: RoutingTable, facts: Mapping[str, Json]) -> Route:
     """Answer for these facts. Total and deterministic: same table and facts, same route and trace.
 
     Args:
-        facts: input name -> value. A missing fact, or one of another type than declared, is an error of the conditions that
-            need it; facts the table does not declare are not seen by it.
+        facts: input name -> value. A fact that is missing, or not as declared, is an error of the rules that need it; facts the
+            table does not declare are not seen by it.
     """
-    known = bind(_usable(table.inputs, facts), table.inputs)
+    bound, seen = _made_ready(table, facts)
+    is_single_hit = table.is_single_hit
     trace: list[tuple[str, bool | None]] = []
+    found: list[Rule] = []
     for rule in table.rules:
-        outcome = rule.condition.test(known)
+        outcome = rule.condition.test(bound) if rule.condition is not None else seen.judge(rule)
         if isinstance(outcome, Failed):
             trace.append((rule.id, None))
-            return Route("", None, dict(table.default), True, (f"{rule.id}: {outcome.reason}",), tuple(trace))
+            return _default(table, f"{rule.id}: {outcome.reason}", trace)
         trace.append((rule.id, outcome))
         if outcome:
-            return Route(rule.id, rule.tier, dict(rule.then), False, (), tuple(trace))
-    return Route("", None, dict(table.default), False, (), tuple(trace))
+            if is_single_hit:
+                return Route(rule.id, rule.tier, dict(rule.then), False, (), tuple(trace))
+            found.append(rule)
+    if not found:
+        return _default(table, "" if table.default is not None else "no rule matches, and there is no default", trace)
+    output = hits.answer(table, found)
+    if isinstance(output, str):
+        return _default(table, output, trace)
+    return Route(_named(found), found[0].tier, output, False, (), tuple(trace))
+
+
+def matching(table: RoutingTable, facts: Mapping[str, Json]) -> dict[str, bool | None]:
+    """What each rule alone says to these facts, whatever the hit policy; None = it cannot be judged."""
+    bound, seen = _made_ready(table, facts)
+    found: dict[str, bool | None] = {}
+    for rule in table.rules:
+        outcome = rule.condition.test(bound) if rule.condition is not None else seen.judge(rule)
+        found[rule.id] = None if isinstance(outcome, Failed) else outcome
+    return found
 
 
 def failing_tests(table: RoutingTable) -> list[Fault]:
@@ -149,43 +134,60 @@ def failing_tests(table: RoutingTable) -> list[Fault]:
     return faults
 
 
-def faults_of(document: Json) -> list[Fault]:
-    """Everything that speaks against a document that already satisfies the kind's JSON Schema: structure, then tests."""
-    spec = document["spec"]
-    faults, _ = _compile_rules(spec)
-    faults += _faults_of_outputs(spec) + _faults_of_tests(spec) + _unreachable(spec)
-    return faults or failing_tests(load(document))
+def _made_ready(table: RoutingTable, facts: Mapping[str, Json]) -> tuple[Bound, _Seen]:
+    """The facts for rows in CEL and for rows of cells; what a table has no row for costs nothing."""
+    bound = bind(_usable(table, facts), table.cel_types) if table.has_conditions else Bound(None)
+    return bound, _Seen(table, facts) if table.tested else _NOTHING_TESTED
 
 
-@lru_cache(maxsize=256)
-def _loaded(raw: bytes) -> RoutingTable:
-    document = orjson.loads(raw)
-    spec = document["spec"]
-    faults, rules = _compile_rules(spec)
-    faults += _faults_of_outputs(spec) + _faults_of_tests(spec)
-    if faults:
-        raise TableInvalid(f"The routing table cannot be used: {faults[0]}", faults=faults)
-    return RoutingTable(
-        name=document["metadata"]["name"],
-        digest=canonical.digest(raw),
-        inputs=spec["inputs"],
-        outputs=spec["outputs"],
-        rules=tuple(sorted(rules, key=_order)),
-        default=spec["default"],
-        tests=tuple(TableTest(test["name"], test["given"], test["expect"], test.get("rule")) for test in spec.get("tests", [])),
-    )
+class _Seen:
+    """The facts of one question, read once for all cells."""
+
+    __slots__ = ("_amiss", "_values")
+
+    def __init__(self, table: RoutingTable | None, facts: Mapping[str, Json]) -> None:
+        self._values: dict[str, Value] = {}
+        self._amiss: dict[str, str] = {}
+        for column in table.tested if table is not None else ():
+            try:
+                if column.name in facts or column.is_optional:
+                    self._values[column.name] = column.read(facts.get(column.name))
+                else:
+                    self._amiss[column.name] = "is missing"
+            except NotOfType as error:
+                self._amiss[column.name] = error.detail
+
+    def judge(self, rule: Rule) -> bool | Failed:
+        """A row of cells. One that is false makes the row false, whatever is amiss with the others."""
+        amiss = ""
+        for cell in rule.cells:
+            if cell.column in self._amiss:
+                amiss = amiss or cell.column
+                continue
+            value = self._values[cell.column]
+            if not (cell.takes_null if value is None else cell.test(value)):
+                return False
+        return Failed(f"{amiss} {self._amiss[amiss]}") if amiss else True
 
 
-def _order(rule: Rule) -> tuple[int, int]:
-    return (_NO_TIER if rule.tier is None else rule.tier, rule.position)
+_NOTHING_TESTED: Final = _Seen(None, {})
 
 
-def _usable(inputs: Mapping[str, VariableType], facts: Mapping[str, Json]) -> dict[str, Json]:
-    """The declared facts of the declared type; the rest is left out, so a condition that touches it ends in error."""
+def _usable(table: RoutingTable, facts: Mapping[str, Json]) -> dict[str, Json]:
+    """The facts that are as declared; the rest is left out, so a condition that touches it ends in error."""
     known: dict[str, Json] = {}
-    for name, kind in inputs.items():
+    for name, kind in table.plain_types.items():
         if name in facts and _is_of(kind, value := facts[name]):
             known[name] = float(value) if kind == "number" else value
+    if len(table.plain_types) == len(table.columns):
+        return known
+    for name, column in table.columns.items():
+        if name in table.plain_types or facts.get(name) is None:
+            continue
+        try:
+            known[name] = for_cel(column.type, column.read(facts[name]))
+        except NotOfType:
+            continue
     return known
 
 
@@ -196,69 +198,19 @@ def _is_of(kind: str, value: Json) -> bool:
     return isinstance(value, _PYTHON_TYPES[kind])
 
 
-def _compile_rules(spec: Json) -> tuple[list[Fault], list[Rule]]:
-    faults: list[Fault] = []
-    rules: list[Rule] = []
-    seen: set[str] = set()
-    if len(spec["rules"]) > MAX_RULES:
-        faults.append(Fault("/spec/rules", f"has {len(spec['rules'])} rules; at most {MAX_RULES:,} are supported"))
-    for position, row in enumerate(spec["rules"]):
-        if row["id"] in seen:
-            faults.append(Fault(f"/spec/rules/{position}/id", f"{row['id']!r} is used by an earlier rule"))
-        seen.add(row["id"])
-        try:
-            condition = compile_condition(row["when"], spec["inputs"])
-        except ExpressionInvalid as error:
-            faults += [Fault(f"/spec/rules/{position}/when {fault.where}".rstrip(), fault.what) for fault in error.faults] or [
-                Fault(f"/spec/rules/{position}/when", error.detail)
-            ]
-            continue
-        rules.append(Rule(row["id"], position, row.get("tier"), row["when"], row["then"], condition))
-    return faults, rules
+def _default(table: RoutingTable, error: str, trace: list[tuple[str, bool | None]]) -> Route:
+    return Route("", None, hits.default_output(table), bool(error), (error,) if error else (), tuple(trace))
 
 
-def _faults_of_outputs(spec: Json) -> list[Fault]:
-    declared: dict[str, str] = {CASE: "string", **spec["outputs"]}
-    faults = [Fault("/spec/outputs/case", "is always a string")] if declared[CASE] != "string" else []
-    places = [(f"/spec/rules/{index}/then", rule["then"]) for index, rule in enumerate(spec["rules"])]
-    for where, values in [*places, ("/spec/default", spec["default"])]:
-        for name, kind in declared.items():
-            if name not in values:
-                faults.append(Fault(f"{where}/{name}", "is missing; every row gives every output"))
-            elif not _is_of(kind, values[name]) or (name == CASE and not values[name]):
-                faults.append(Fault(f"{where}/{name}", f"must be of type {kind}"))
-        faults += [Fault(f"{where}/{name}", "is not a declared output") for name in values if name not in declared]
-    return faults
+def _named(found: list[Rule]) -> str:
+    names = [rule.id for rule in found[:MAX_NAMED]]
+    return ",".join(names) + (f",+{len(found) - MAX_NAMED}" if len(found) > MAX_NAMED else "")
 
 
-def _faults_of_tests(spec: Json) -> list[Fault]:
-    faults: list[Fault] = []
-    ids = {"", *(rule["id"] for rule in spec["rules"])}
-    for index, test in enumerate(spec.get("tests", [])):
-        where = f"/spec/tests/{index}"
-        faults += [
-            Fault(f"{where}/given/{name}", "is not a declared input") for name in test["given"] if name not in spec["inputs"]
-        ]
-        faults += [
-            Fault(f"{where}/expect/{name}", "is not a declared output")
-            for name in test["expect"]
-            if name != CASE and name not in spec["outputs"]
-        ]
-        if test.get("rule", "") not in ids:
-            faults.append(Fault(f"{where}/rule", f"there is no rule {test['rule']!r}"))
-    return faults
-
-
-def _unreachable(spec: Json) -> list[Fault]:
-    """Rules that can never win, as far as it shows from the text: after a condition that is always true, or a repeated one."""
-    rows = sorted(enumerate(spec["rules"]), key=lambda item: (item[1].get("tier") or _NO_TIER, item[0]))
-    faults: list[Fault] = []
-    earlier: dict[str, str] = {}
-    for position, row in rows:
-        condition = "".join(row["when"].split()) if '"' not in row["when"] and "'" not in row["when"] else row["when"].strip()
-        blocker = earlier.get("true") or earlier.get(condition)
-        if blocker:
-            what = f"rule {row['id']!r} can never win: rule {blocker!r}, tried before it, matches whenever it would"
-            faults.append(Fault(f"/spec/rules/{position}", what))
-        earlier.setdefault(condition, row["id"])
-    return faults
+@lru_cache(maxsize=256)
+def _loaded(raw: bytes) -> RoutingTable:
+    document = orjson.loads(raw)
+    found = read_spec(document["spec"])
+    if found.faults:
+        raise TableInvalid(f"The routing table cannot be used: {found.faults[0]}", faults=found.faults)
+    return table_of(document, found)

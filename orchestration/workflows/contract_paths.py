@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from aegis.core.canonical import Json
+from orchestration.contracts.shape import target_of
 
 Answer = Literal["yes", "open", "no"]
 Part = str | int
@@ -61,6 +62,32 @@ def types_at(schema: Json, path: Sequence[Part]) -> frozenset[str]:
         elif "const" in node or "enum" in node:
             stated.append(frozenset(_type_of(value) for value in (node.get("enum") or [node.get("const")])))
     return min(stated, key=len) if stated else frozenset()
+
+
+def subschema(schema: Json, path: Sequence[Part]) -> Json:
+    """What the contract says about the value at `path`, as a schema of its own; {} (anything) where it does not say."""
+    if not path:
+        return schema
+    whole: dict[str, Json] = {"$defs": {"whole": moved(schema, "/$defs/whole")}}
+    nodes = list(_nodes({**whole, "$ref": "#/$defs/whole"}, path, through_choices=False))
+    return {**whole, "allOf": nodes} if nodes else {}
+
+
+def moved(schema: Json, where: str) -> Json:
+    """The schema as it must read when it stands at `where` (a JSON pointer) of another one: its references go along."""
+    match schema:
+        case dict():
+            return {key: _moved(key, value, where) for key, value in schema.items()}
+        case list():
+            return [moved(item, where) for item in schema]
+        case _:
+            return schema
+
+
+def _moved(key: str, value: Json, where: str) -> Json:
+    if key == "$ref" and isinstance(value, str):
+        return f"#{where}{value.removeprefix('#')}"
+    return value if key in ("const", "enum", "default", "examples") else moved(value, where)
 
 
 def _type_of(value: Json) -> str:
@@ -169,15 +196,5 @@ def _parts_of(root: Json, schema: Json, through_choices: bool, depth: int) -> It
 
 def resolve(root: Json, ref: Json) -> Json:
     """What a reference points to; True (anything) if it points nowhere: the contract's own lint has said so."""
-    node = root
-    if not isinstance(ref, str) or not ref.startswith("#"):
-        return True
-    for part in ref.removeprefix("#").split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, Mapping) and key in node:
-            node = node[key]
-        elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            return True
-    return node
+    target = target_of(root, ref) if isinstance(ref, str) and ref.startswith("#") else None
+    return True if target is None else target

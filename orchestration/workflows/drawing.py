@@ -9,22 +9,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from orchestration.workflows.flowmap import NODE_WIDTH, Edge, Graph, Node
+from orchestration.workflows.picture import NODE_HEIGHT, Edge, Frame, Graph, Node
 
 EdgeState = Literal["done", "todo", "off", "plain"]
 
 ICONS: Final[Mapping[str, str]] = {
-    "agent": "bot", "act": "effect", "route": "route", "gate": "gate", "review": "person", "set": "table", "finish": "flag",
-    "queue": "queue", "undo": "undo",
+    "agent": "bot", "act": "effect", "route": "route", "gate": "gate", "review": "person", "set": "table",
+    "wait": "hourglass", "finish": "flag",
+    "queue": "queue", "undo": "undo", "parallel": "fork", "map": "copy", "run": "flow",
 }  # fmt: skip
 KIND_WORDS: Final[Mapping[str, str]] = {
     "agent": "agent", "act": "action", "route": "routing table", "gate": "gate", "review": "review", "set": "values",
+    "wait": "wait for",
     "finish": "end", "queue": "review queue",
-    "undo": "compensation of",
+    "undo": "compensation of", "parallel": "parallel branches", "map": "for each of", "run": "workflow",
 }  # fmt: skip
-
-TITLE_CHARS: Final = (NODE_WIDTH - 36) // 7
-STATUS_CHARS: Final = (NODE_WIDTH - 34) // 6
 
 
 class Mark(Protocol):
@@ -67,6 +66,8 @@ class Box:
     full_title: str
     about: str
     word: str
+    depth: int = 0  # blocks around it
+    is_block: bool = False  # it holds other boxes
 
     @property
     def anchor(self) -> str:
@@ -119,6 +120,7 @@ class Drawing:
     """Everything `workflows/_flowmap.html` needs. `steps` are the boxes of steps in document order, for the list beside it."""
 
     boxes: tuple[Box, ...]
+    frames: tuple[Frame, ...]
     lines: tuple[Line, ...]
     steps: tuple[Box, ...]
     width: int
@@ -153,19 +155,27 @@ def draw(
         taken: (source, target) of the ways the run went, if known. Otherwise a way counts as gone where both ends were.
     """
     hrefs = hrefs or {}
-    boxes = tuple(_box(node, marks, hrefs.get(node.id) or default_href or f"#{anchor_of(node.id)}") for node in graph.nodes)
-    lines = tuple(_line(edge, marks, taken) for edge in graph.edges)
+    nodes = in_order(graph)
+    boxes = tuple(_box(node, marks, hrefs.get(node.id) or default_href or f"#{anchor_of(node.id)}") for node in nodes)
+    ways = tuple(_line(edge, marks, taken) for edge in graph.edges)
+    lines = (*ways, *(_line(edge, marks, None) for edge in graph.inner_edges))
     # A way that was gone is drawn over one that was not.
     order: Mapping[EdgeState, int] = {"off": 0, "todo": 1, "plain": 1, "done": 2}
     return Drawing(
         boxes=boxes,
+        frames=graph.frames,
         lines=tuple(sorted(lines, key=lambda line: order[line.state])),
-        steps=tuple(box for box, node in zip(boxes, graph.nodes, strict=True) if node.kind not in ("queue", "undo")),
+        steps=tuple(box for box, node in zip(boxes, nodes, strict=True) if node.kind not in ("queue", "undo")),
         width=graph.width,
         height=graph.height,
         summary="; ".join(f"{box.full_title}: {box.status}" for box in boxes) + ".",
         is_live=marks is not None,
     )
+
+
+def in_order(graph: Graph) -> tuple[Node, ...]:
+    """Every node, those inside a block right after it."""
+    return tuple(one for node in graph.nodes for one in (node, *(inner for inner in graph.inner if node.id in inner.within)))
 
 
 def anchor_of(node_id: str) -> str:
@@ -177,14 +187,26 @@ def mermaid(graph: Graph) -> str:
     """The map as a Mermaid flowchart, for documents elsewhere."""
     shapes: Mapping[str, tuple[str, str]] = {
         "route": ("{", "}"), "gate": ("{{", "}}"), "act": ("[[", "]]"), "finish": ("([", "])"), "queue": ("[(", ")]"),
-        "review": ("[/", "/]"),
+        "review": ("[/", "/]"), "parallel": ("[[", "]]"), "map": ("[[", "]]"), "run": ("[[", "]]"),
     }  # fmt: skip
-    ids = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
+    nodes = in_order(graph)
+    ids = {node.id: f"n{index}" for index, node in enumerate(nodes)}
+    holds = {block for node in graph.inner for block in node.within}
     rows = ["flowchart LR"]
-    for node in graph.nodes:
+    open_blocks: list[str] = []
+    for node in nodes:
+        while open_blocks and open_blocks[-1] not in node.within:
+            rows.append(f"{'  ' * len(open_blocks)}end")
+            open_blocks.pop()
+        indent, text = "  " * (len(open_blocks) + 1), f'"{_quoted(node.title)}<br/>{_quoted(_about(node))}"'
+        if node.id in holds:
+            rows.append(f"{indent}subgraph {ids[node.id]}[{text}]")
+            open_blocks.append(node.id)
+            continue
         opening, closing = shapes.get(node.kind, ("[", "]"))
-        rows.append(f'  {ids[node.id]}{opening}"{_quoted(node.title)}<br/>{_quoted(_about(node))}"{closing}')
-    for edge in graph.edges:
+        rows.append(f"{indent}{ids[node.id]}{opening}{text}{closing}")
+    rows += [f"{'  ' * depth}end" for depth in range(len(open_blocks), 0, -1)]
+    for edge in (*graph.edges, *graph.inner_edges):
         arrow = "-->" if edge.kind in ("next", "case") else "-.->"
         label = f'|"{_quoted(", ".join(edge.labels))}"|' if edge.labels else ""
         rows.append(f"  {ids[edge.source]} {arrow}{label} {ids[edge.target]}")
@@ -202,8 +224,8 @@ def _box(node: Node, marks: Mapping[str, Mark] | None, href: str) -> Box:
         w=node.w,
         h=node.h,
         icon=ICONS[node.kind],
-        title=_cut(node.title, TITLE_CHARS),
-        status=_cut(says, STATUS_CHARS),
+        title=_cut(node.title, (node.w - 36) // 7),
+        status=_cut(says, (node.w - 34) // 6),
         status_icon=mark.icon if mark else "",
         tone=mark.tone if mark else "",
         name=f"{node.title}, {about}: {mark.word}" if mark else f"{node.title}, {about}",
@@ -211,6 +233,8 @@ def _box(node: Node, marks: Mapping[str, Mark] | None, href: str) -> Box:
         full_title=node.title,
         about=about,
         word=mark.word if mark else "",
+        depth=len(node.within),
+        is_block=node.h > NODE_HEIGHT,
     )
 
 

@@ -2,7 +2,8 @@
 
 Steps stand in columns (longest path from the start), each in a cell of its own; an edge that skips columns gets a cell in every
 column it passes, so no line runs through a node. Ways back run above the map; review queues stand in rows of their own below.
-Between columns there are gutters, wide enough for their lines and labels.
+Between columns there are gutters, wide enough for their lines and labels. A map that would be wider than a page runs downwards.
+A block holds the maps of its bodies.
 """
 
 from __future__ import annotations
@@ -13,21 +14,25 @@ from graphlib import TopologicalSorter
 from itertools import count
 from typing import Final, assert_never
 
+from aegis.core import durations
 from orchestration.workflows.definition import (
     ActStep,
     AgentStep,
     Definition,
     FinishStep,
     GateStep,
+    MapStep,
+    ParallelStep,
     ReviewStep,
     RouteStep,
+    RunStep,
     SetStep,
     Step,
+    WaitStep,
 )
-from orchestration.workflows.graph import ASIDE, Link, LinkKind, links_of
+from orchestration.workflows.graph import ASIDE, Link, links_of
+from orchestration.workflows.picture import NODE_HEIGHT, NODE_WIDTH, Edge, Frame, Graph, Node, moved
 
-NODE_WIDTH: Final = 148
-NODE_HEIGHT: Final = 58
 LINE_HEIGHT: Final = 16  # of a row in which lines pass but no node stands
 ROW_GAP: Final = 22
 GUTTER: Final = 28
@@ -36,60 +41,15 @@ TRACK: Final = 16  # between two ways back above the map
 CHARACTER: Final = 6.4  # width of one, in labels of edges
 MAX_LABEL: Final = 22
 MARGIN: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A step, or what lies beside the steps: a review queue ("queue:<name>"), compensation ("undo:effects").
-
-    Attributes:
-        kind: kind word of the step, "queue" or "undo".
-        about: the agent, table, policy or queue it names; of an `act`, the step whose proposal it carries out.
-        x, y: upper left corner.
-    """
-
-    id: str
-    kind: str
-    title: str
-    about: str
-    x: int
-    y: int
-    w: int = NODE_WIDTH
-    h: int = NODE_HEIGHT
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A way, as a line of horizontal and vertical pieces from the side of one node to the side of another.
-
-    Attributes:
-        label: cases or codes, shortened; `labels` has them whole.
-        label_x, label_y: where the label's text starts (its base line).
-    """
-
-    source: str
-    target: str
-    kind: LinkKind
-    points: tuple[tuple[int, int], ...]
-    label: str
-    labels: tuple[str, ...]
-    label_x: int
-    label_y: int
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """The whole picture; everything lies between (0, 0) and (width, height)."""
-
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    width: int
-    height: int
+PAD: Final = 10  # around the bodies inside a block
+HEAD: Final = 20  # for the name of a branch
+MAX_WIDTH: Final = 1150  # of a map that runs to the right
 
 
 def layout(definition: Definition) -> Graph:
     """Place a workflow. Cost grows with steps and links, not with paths."""
-    return _Layout(definition).graph()
+    wide = _Layout(definition).graph()
+    return wide if wide.width <= MAX_WIDTH else _Layout(definition, is_down=True).graph()
 
 
 def kind_and_subject(step: Step) -> tuple[str, str]:
@@ -107,6 +67,14 @@ def kind_and_subject(step: Step) -> tuple[str, str]:
             return "review", step.queue
         case SetStep():
             return "set", ", ".join(step.values)
+        case WaitStep():
+            return "wait", step.message or (durations.describe(step.lasting) if step.lasting else step.until)
+        case ParallelStep():
+            return "parallel", ", ".join(step.branches)
+        case MapStep():
+            return "map", step.items
+        case RunStep():
+            return "run", step.workflow
         case FinishStep():
             return "finish", step.outcome
         case _:
@@ -123,12 +91,16 @@ class _Route:
 
 
 class _Layout:
-    def __init__(self, definition: Definition) -> None:
-        self.definition = definition
+    """Columns lie along the main axis, rows across it; only what is handed out knows which of the two runs to the right."""
+
+    def __init__(self, definition: Definition, *, is_down: bool = False, within: tuple[str, ...] = ()) -> None:
+        self.definition, self.is_down, self.within = definition, is_down, within
+        self.across = NODE_WIDTH if is_down else NODE_HEIGHT
+        self.insides = {step.common.id: inside for step in definition.steps if (inside := self._inside(step)) is not None}
         self.order = {step.common.id: index for index, step in enumerate(definition.steps)}
         links = links_of(definition)
         self.flow = [link for link in links if link.kind not in ASIDE]
-        self.aside = [link for link in links if link.kind in ASIDE]
+        self.aside = [link for link in links if link.kind in ASIDE and not within]
         self.back = self._ways_back()
         self.columns = self._columns()
         self.cells: dict[tuple[int, int], str] = {}  # (column, row) -> node, or "" where a line passes
@@ -140,6 +112,40 @@ class _Layout:
         self.lanes = self._assign_lanes()
         self.lefts, self.gutter_lefts, self.width = self._column_positions()
         self.tops = self._row_positions()
+
+    # --- blocks ---
+
+    def _inside(self, step: Step) -> Graph | None:
+        """The maps of a block's bodies beside each other, from the block's own corner; their size is that of the block."""
+        bodies = list(self.definition.inside(step))
+        if not bodies:
+            return None
+        within = (*self.within, step.common.id)
+        x, y = PAD, NODE_HEIGHT
+        nodes: list[Node] = []
+        edges: list[Edge] = []
+        frames: list[Frame] = []
+        for name, body in bodies:
+            one = _Layout(body, is_down=self.is_down, within=within).graph()
+            head = HEAD if name else 0
+            width = max(one.width, round(len(name) * CHARACTER) + 2 * PAD)
+            placed = moved(one, x, y + head)
+            nodes += (*placed.nodes, *placed.inner)
+            edges += (*placed.edges, *placed.inner_edges)
+            frames += (Frame(name, x, y, width, one.height + head), *placed.frames)
+            x, y = (x + width + PAD, y) if self.is_down else (x, y + one.height + head + PAD)
+        width = max([NODE_WIDTH, *(frame.x + frame.w + PAD for frame in frames)])
+        height = max(frame.y + frame.h + PAD for frame in frames)
+        return Graph((), (), width, height, tuple(nodes), tuple(edges), tuple(frames))
+
+    def _size(self, name: str) -> tuple[int, int]:
+        """Along the main axis, and across it."""
+        inside = self.insides.get(name)
+        width, height = (inside.width, inside.height) if inside else (NODE_WIDTH, NODE_HEIGHT)
+        return (height, width) if self.is_down else (width, height)
+
+    def _xy(self, main: int, across: int) -> tuple[int, int]:
+        return (across, main) if self.is_down else (main, across)
 
     # --- cells ---
 
@@ -259,45 +265,55 @@ class _Layout:
         for route in self.routes:
             column, next_column = route.cells[0][0], route.cells[1][0]
             # Only a line to the next column needs its label inside the gutter; another one has a row to write it along.
-            if next_column == column + 1 and (len(route.cells) == 2):
+            if self.is_down or (next_column == column + 1 and len(route.cells) == 2):
                 labels[column] = max(labels.get(column, 0), len(_shortened(route.link.labels)))
         gutter_lefts: dict[int, int] = {}
         lefts: list[int] = []
         x = MARGIN
         for gutter in range(-1, last + 1):
             lanes = sum(1 for other, _ in self.lanes if other == gutter)
-            room = lanes * LANE + (round(labels[gutter] * CHARACTER) + 10 if labels.get(gutter) else 0)
+            wanted = TRACK if self.is_down else round(labels.get(gutter, 0) * CHARACTER) + 10
+            room = lanes * LANE + (wanted if labels.get(gutter) else 0)
             gutter_lefts[gutter] = x
             ends = gutter in (-1, last)
             x += (room + LANE if room else 0) if ends else max(GUTTER, room + GUTTER // 2)
             if gutter < last:
                 lefts.append(x)
-                x += NODE_WIDTH
+                x += max(self._size(name)[0] for (column, _), name in self.cells.items() if column == gutter + 1)
         return lefts, gutter_lefts, x + MARGIN
 
     def _row_positions(self) -> list[int]:
         """Upper edge of each row, and of the row that would follow the last."""
-        with_nodes = {row for (_, row), name in self.cells.items() if name}
-        tops = [MARGIN + TRACK * len(self.back) + (TRACK if any(link.labels for link in self.back) else 0)]
+        longest = max((len(_shortened(link.labels)) for link in self.back), default=0)
+        labels = round(longest * CHARACTER) if self.is_down else TRACK * bool(longest)
+        tops = [MARGIN + TRACK * len(self.back) + labels]
         for row in range(max(row for _, row in self.cells) + 1):
-            tops.append(tops[-1] + (NODE_HEIGHT if row in with_nodes else LINE_HEIGHT) + ROW_GAP)
+            sizes = [self._size(name)[1] for (_, other), name in self.cells.items() if other == row and name]
+            tops.append(tops[-1] + max(sizes, default=LINE_HEIGHT) + ROW_GAP)
         return tops
 
     def _lane_x(self, gutter: int, key: str) -> int:
         return self.gutter_lefts[gutter] + LANE + LANE * self.lanes[(gutter, key)]
 
     def _middle(self, row: int) -> int:
-        return (self.tops[row] + self.tops[row + 1] - ROW_GAP) // 2
+        """Where lines run in a row: through the middle of its nodes, and of the heads of its blocks."""
+        return self.tops[row] + min(self.across, self.tops[row + 1] - ROW_GAP - self.tops[row]) // 2
 
     def graph(self) -> Graph:
         edges = [self._edge(index, route) for index, route in enumerate(self.routes)]
         rank = {(link.source, _node_of(link), link.kind): place for place, link in enumerate([*self.flow, *self.aside])}
-        height = self.tops[-1] - ROW_GAP + MARGIN
+        width, height = self._xy(self.width, self.tops[-1] - ROW_GAP + MARGIN)
+        nodes = tuple(self._nodes())
+        insides = [moved(self.insides[node.id], node.x, node.y) for node in nodes if node.id in self.insides]
         return Graph(
-            nodes=tuple(self._nodes()),
+            nodes=nodes,
             edges=tuple(sorted(edges, key=lambda edge: rank[(edge.source, edge.target, edge.kind)])),
-            width=self.width,
+            width=width,
             height=height,
+            inner=tuple(node for inside in insides for node in inside.inner),
+            inner_edges=tuple(edge for inside in insides for edge in inside.inner_edges),
+            frames=tuple(frame for inside in insides for frame in inside.frames),
+            is_down=self.is_down,
         )
 
     def _nodes(self) -> Iterator[Node]:
@@ -312,11 +328,15 @@ class _Layout:
                 yield self._node(_node_of(link), "undo", "Undo, then fail", ", ".join(undone))
 
     def _node(self, name: str, kind: str, title: str, about: str) -> Node:
-        return Node(name, kind, title, about, x=self.lefts[self.columns[name]], y=self.tops[self.rows[name]])
+        x, y = self._xy(self.lefts[self.columns[name]], self.tops[self.rows[name]])
+        w, h = self._xy(*self._size(name))
+        return Node(name, kind, title, about, x, y, w, h, self.within)
 
     def _edge(self, index: int, route: _Route) -> Edge:
         link = route.link
         points = _without_repeats(self._points_back(index, route) if route.is_back else self._points(index, route))
+        if self.is_down:
+            return self._edge_down(route, points)
         first = route.cells[0][0]
         lanes = [lane for (gutter, _), lane in self.lanes.items() if gutter == first]
         label_x = self.gutter_lefts[first] + LANE * (max(lanes, default=-1) + 2) - 4
@@ -335,11 +355,21 @@ class _Layout:
             label_y=label_row - 6,
         )
 
+    def _edge_down(self, route: _Route, points: tuple[tuple[int, int], ...]) -> Edge:
+        """The label stands beside the line: before it goes in, or along its way back."""
+        link = route.link
+        label = _shortened(link.labels)
+        main, across = self.lefts[route.cells[1][0]] - 9, self._middle(route.cells[1][1]) + 5
+        if route.is_back:
+            main, across = (points[2][0] + points[3][0]) // 2, points[2][1] + 5
+        xy = tuple((across_, main_) for main_, across_ in points)
+        return Edge(link.source, _node_of(link), link.kind, xy, label, link.labels, across, main)
+
     def _points(self, index: int, route: _Route) -> Iterator[tuple[int, int]]:
         """Out at the right side, up or down in gutters only, in at the left side."""
         column, row = route.cells[0]
         turns = dict(self._verticals(index, route))
-        yield self.lefts[column] + NODE_WIDTH, self._middle(row)
+        yield self.lefts[column] + self._size(route.link.source)[0], self._middle(row)
         for (column, row), (_, next_row) in zip(route.cells, route.cells[1:], strict=False):
             if row != next_row:
                 x = self._lane_x(column, turns[column])
@@ -352,7 +382,7 @@ class _Layout:
         (column, row), (target_column, target_row) = route.cells
         track = self.tops[0] - TRACK * (self.back.index(route.link) + 1) + MARGIN
         out, into = self._lane_x(column, f"back:{index}"), self._lane_x(target_column - 1, f"back:{index}")
-        yield self.lefts[column] + NODE_WIDTH, self._middle(row)
+        yield self.lefts[column] + self._size(route.link.source)[0], self._middle(row)
         yield out, self._middle(row)
         yield out, track
         yield into, track

@@ -13,11 +13,15 @@ from orchestration.workflows.definition import (
     Definition,
     FinishStep,
     GateStep,
+    MapStep,
     OnFailure,
+    ParallelStep,
     ReviewStep,
     RouteStep,
+    RunStep,
     SetStep,
     Step,
+    WaitStep,
 )
 
 LinkKind = Literal["next", "case", "failure", "queue", "undo"]
@@ -32,7 +36,10 @@ CODE_WORDS: Mapping[str, str] = {
     "agent_error": "agent fails", "contract": "breaks contract", "effect_failed": "fails", "effect_unknown": "unknown outcome",
     "effect_diverged": "other content",
     "abstained": "abstains", "low_confidence": "unsure", "expression": "no value", "max_visits": "too many visits",
-    "requires": "not on record", "payload_erased": "erased", "nobody_eligible": "nobody eligible", "*": "any failure",
+    "requires": "not on record", "payload_erased": "erased", "nobody_eligible": "nobody eligible",
+    "no_message": "no message", "deadline": "too late", "resource_wait": "resource taken",
+    "resource_circle": "resource held above",
+    "branch_failed": "branch fails", "version_retired": "version retired", "*": "any failure",
 }  # fmt: skip
 
 
@@ -51,7 +58,8 @@ class Link:
 
 
 def links_of(definition: Definition) -> tuple[Link, ...]:
-    """Every way, in document order; ways of one kind between the same two are one link with several labels."""
+    """Every way between the steps of this scope, in document order; ways of one kind between the same two are one link with
+    several labels."""
     merged: dict[tuple[str, str, LinkKind], list[str]] = {}
     for step in definition.steps:
         for target, kind, label in _ways(definition, step):
@@ -82,6 +90,19 @@ def after(starts: Iterable[str], following: Mapping[str, tuple[str, ...]]) -> fr
     return frozenset(seen)
 
 
+def reach_of(definition: Definition) -> dict[str, frozenset[str]]:
+    """Step -> every step of the whole document that can come after it: what is inside a block comes after what leads there."""
+    reach: dict[str, frozenset[str]] = {}
+    for scope in definition.scopes():
+        following = successors(links_of(scope))
+        own = frozenset(step.common.id for step in scope.steps)
+        block = scope.path.partition("/")[0]
+        if block:
+            reach |= {step: found | own for step, found in reach.items() if block in found}
+        reach |= {step: after([step], following) for step in own}
+    return reach
+
+
 def _ways(definition: Definition, step: Step) -> Iterator[tuple[str, LinkKind, str]]:
     match step:
         case RouteStep():
@@ -90,7 +111,10 @@ def _ways(definition: Definition, step: Step) -> Iterator[tuple[str, LinkKind, s
                     yield target.target, "queue", case
                 else:
                     yield target, "case", case
-        case AgentStep() | ActStep() | GateStep() | ReviewStep() | SetStep():
+        case AgentStep() | ActStep() | GateStep() | ReviewStep() | SetStep() | WaitStep():
+            if following := definition.following(step):
+                yield following, "next", ""
+        case ParallelStep() | MapStep() | RunStep():
             if following := definition.following(step):
                 yield following, "next", ""
         case FinishStep():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +23,23 @@ from orchestration.workflows.models import Workflow
 OWNER_RIGHTS: Final = ("view", "start", "operate", "edit")
 
 
+@dataclass(frozen=True, slots=True)
+class Rehearsals:
+    """The engine's part of publishing: `faults` tries the samples of a document, `touches` says whether that is called for."""
+
+    faults: Callable[[Json, Overlay], Iterable[Fault]]
+    touches: Callable[[Json, Overlay], bool]
+
+
+_rehearsals: Rehearsals | None = None
+
+
+def register_rehearsals(rehearsals: Rehearsals) -> None:
+    """Called by the engine at start-up: this room does not know it."""
+    global _rehearsals
+    _rehearsals = rehearsals
+
+
 class WorkflowKind(DocumentKind):
     name = "Workflow"
     title = "Workflows"
@@ -29,6 +47,9 @@ class WorkflowKind(DocumentKind):
     order = 80
     schema = parse.SCHEMA
     model = Workflow
+
+    def shape_faults(self, document: Json) -> list[Fault]:
+        return parse.faults_of(document)
 
     def lint(self, change: Change, overlay: Overlay) -> list[Fault]:
         if change.new is None:
@@ -39,7 +60,23 @@ class WorkflowKind(DocumentKind):
         if not faults and not _group_would_exist(change.new["metadata"]["owner"], overlay):
             owner = change.new["metadata"]["owner"]
             faults.append(Fault("/metadata/owner", f"there is no group {owner!r}", "name a group or a role of people"))
+        if not faults:
+            faults += self._sample_faults(change, overlay)
         return faults
+
+    def _sample_faults(self, change: Change, overlay: Overlay) -> list[Fault]:
+        """Samples are tried when their workflow is published, and when something it pins changes beside it.
+
+        Not when a right is withdrawn: that must never be held back.
+        """
+        document = change.new
+        if document is None or not document["spec"].get("samples"):
+            return []
+        if _rehearsals is None:
+            return [Fault("/spec/samples", "samples cannot be tried here, so the workflow cannot be published")]
+        if change.old == change.new and not _rehearsals.touches(document, overlay):
+            return []
+        return list(_rehearsals.faults(document, overlay))
 
     def diff(self, change: Change) -> list[str]:
         return wording.sentences(change.old, change.new, change.key.name)

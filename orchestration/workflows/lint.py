@@ -10,19 +10,37 @@ from difflib import get_close_matches
 from typing import Final
 
 from aegis.core.canonical import Json
-from aegis.core.errors import Fault
+from aegis.core.errors import Fault, coded
 from aegis.core.kinds import Overlay
+from audit import catalogue
+from orchestration.routing import publishing
 from orchestration.routing import tables as routing
 from orchestration.workflows import parse
-from orchestration.workflows.definition import ActStep, Definition, RouteStep, failure_codes_of
-from orchestration.workflows.graph import after, links_of, successors
-from orchestration.workflows.lint_paths import Schemas, expression_faults, schemas_of, types_of
+from orchestration.workflows.definition import (
+    EVENT,
+    RESOURCE_CODES,
+    ActStep,
+    Block,
+    Definition,
+    OnFailure,
+    RouteStep,
+    RunStep,
+    Step,
+    WaitStep,
+    failure_codes_of,
+)
+from orchestration.workflows.graph import after, links_of, reach_of, successors
+from orchestration.workflows.lint_marks import exposed_faults
+from orchestration.workflows.lint_paths import expression_faults
+from orchestration.workflows.lint_resources import resource_faults
 from orchestration.workflows.lint_rights import act_faults
+from orchestration.workflows.lint_runs import outputs_of_workflows, run_faults
+from orchestration.workflows.output_schemas import Schemas, schemas_of, types_of
 from orchestration.workflows.references import references_of
 
 _KIND_WORDS: Final[Mapping[str, str]] = {
     "Contract": "contract", "RoutingTable": "routing table", "Agent": "agent", "ReviewQueue": "review queue",
-    "ApprovalPolicy": "approval policy",
+    "ApprovalPolicy": "approval policy", "Workflow": "workflow",
 }  # fmt: skip
 
 #: Type of a table's input -> JSON Schema types of what may be given to it.
@@ -33,6 +51,9 @@ _FITTING: Final[Mapping[str, frozenset[str]]] = {
     "bool": frozenset({"boolean"}),
     "list": frozenset({"array"}),
     "map": frozenset({"object"}),
+    "date": frozenset({"string"}),
+    "datetime": frozenset({"string"}),
+    "duration": frozenset({"string"}),
 }
 
 
@@ -46,18 +67,22 @@ def lint(document: Json, overlay: Overlay, *, with_rights: bool = True) -> list[
     """
     if faults := parse.faults_of(document):
         return faults
-    definition = parse.load(document)
+    definition = parse.read(document)
     contracts = _schemas(definition, overlay)
     tables = _tables(definition, overlay)
-    schemas = schemas_of(definition, contracts, tables)
+    schemas = schemas_of(definition, contracts, tables, outputs_of_workflows(definition, overlay))
     return [
-        *_unknown_references(definition, overlay),
-        *_flow_faults(definition),
-        *_unheard_codes(definition),
-        *_compensation_faults(definition),
-        *_route_faults(definition, tables, schemas),
-        *expression_faults(definition, schemas),
-        *act_faults(definition, contracts, overlay, with_rights=with_rights),
+        *coded("unknown_reference", _unknown_references(definition, overlay)),
+        *coded("flow", _flow_faults(definition)),
+        *coded("failure_code", _unheard_codes(definition)),
+        *coded("compensation", _compensation_faults(definition)),
+        *coded("time", _time_faults(definition)),
+        *coded("route", _route_faults(definition, tables, schemas)),
+        *coded("expression", expression_faults(definition, schemas)),
+        *coded("sensitive", exposed_faults(definition, contracts)),
+        *coded("run", run_faults(definition, schemas, overlay)),
+        *coded("resource", resource_faults(definition, overlay)),
+        *coded("rights", act_faults(definition, contracts, overlay, with_rights=with_rights)),
     ]
 
 
@@ -89,55 +114,122 @@ def _unknown_references(definition: Definition, overlay: Overlay) -> Iterator[Fa
 
 def _flow_faults(definition: Definition) -> Iterator[Fault]:
     """Every step can be reached, what it requires can be on record before it, and what can come back says how often."""
-    following = successors(links_of(definition))
-    first = definition.steps[0].common.id
-    reached = {first} | after([first], following)
-    for index, step in enumerate(definition.steps):
-        name, where = step.common.id, f"/spec/steps/{index}"
-        if name not in reached:
-            yield Fault(where, f"step {name!r} can never be reached", "let a case, next or on_failure lead to it, or remove it")
-            continue
-        if name in after([name], following) and step.common.max_visits == 1:
-            what = f"step {name!r} is on a loop, but may be visited only once"
-            yield Fault(f"{where}/max_visits", what, "say how often at most: max_visits: 3")
-        for place, needed in enumerate(step.common.requires):
-            if name not in after([needed], following):
-                what = f"{needed!r} can never be on record when {name!r} begins"
-                yield Fault(f"{where}/requires/{place}", what, f"require a step that leads to {name!r}")
+    reach = reach_of(definition)
+    for scope in definition.scopes():
+        following = successors(links_of(scope))
+        first = scope.steps[0].common.id
+        reached = {first} | after([first], following)
+        for index, step in enumerate(scope.steps):
+            name, where = step.common.id, f"{scope.where}/steps/{index}"
+            if name not in reached:
+                remedy = "let a case, next or on_failure lead to it, or remove it"
+                yield Fault(where, f"step {name!r} can never be reached", remedy)
+                continue
+            if name in after([name], following) and step.common.max_visits == 1:
+                what = f"step {name!r} is on a loop, but may be visited only once"
+                yield Fault(f"{where}/max_visits", what, "say how often at most: max_visits: 3")
+            for place, needed in enumerate(step.common.requires):
+                if needed.startswith(EVENT):
+                    yield from _event_faults(needed.removeprefix(EVENT), f"{where}/requires/{place}")
+                elif name not in reach[needed]:
+                    what = f"{needed!r} can never be on record when {name!r} begins"
+                    yield Fault(f"{where}/requires/{place}", what, f"require a step that leads to {name!r}")
+        yield from _circle_faults(scope)
+
+
+def _circle_faults(scope: Definition) -> Iterator[Fault]:
+    """Steps that were visited too often and send the run to one another, or to themselves, would do so for ever."""
+    ways = {}
+    for step in scope.steps:
+        table = step.common.on_failure
+        action = table.get("max_visits") or table.get("*")
+        if action and action.action == "step":
+            ways[step.common.id] = action.target
+    for index, step in enumerate(scope.steps):
+        name = step.common.id
+        if name in after([name], {source: (target,) for source, target in ways.items()}):
+            code = "max_visits" if "max_visits" in step.common.on_failure else "*"
+            what = f"once {name!r} was visited too often, the run would go in a circle for ever"
+            remedy = "let max_visits fail, or lead to a queue or out of the circle"
+            yield Fault(f"{scope.where}/steps/{index}/on_failure/{code}", what, remedy)
 
 
 def _unheard_codes(definition: Definition) -> Iterator[Fault]:
-    for index, step in enumerate(definition.steps):
-        possible = failure_codes_of(step)
-        for code in step.common.on_failure:
-            if code not in possible:
-                what = f"this step never ends with {code!r}"
-                pointer = code.replace("~", "~0").replace("/", "~1")
-                yield Fault(f"/spec/steps/{index}/on_failure/{pointer}", what, f"it can end with {', '.join(possible)}")
+    for scope in definition.scopes():
+        for index, step in enumerate(scope.steps):
+            possible = failure_codes_of(step, claims=scope.resource is not None)
+            for code in step.common.on_failure:
+                if code not in possible:
+                    what = f"this step never ends with {code!r}"
+                    pointer = code.replace("~", "~0").replace("/", "~1")
+                    where = f"{scope.where}/steps/{index}/on_failure/{pointer}"
+                    yield Fault(where, what, f"it can end with {', '.join(possible)}")
 
 
 def _compensation_faults(definition: Definition) -> Iterator[Fault]:
     """Giving up into compensation needs something done before that can be undone; what only a person can settle goes to one."""
-    following = successors(links_of(definition))
-    undoable = [step.common.id for step in definition.steps if isinstance(step, ActStep) and step.compensate]
-    for index, step in enumerate(definition.steps):
-        for code, action in step.common.on_failure.items():
-            where = f"/spec/steps/{index}/on_failure/{code.replace('~', '~0').replace('/', '~1')}"
-            if action.action == "compensate" and not any(step.common.id in after([name], following) for name in undoable):
-                what = "there is nothing to undo: no act step before this one has compensate: true"
-                yield Fault(where, what, "set compensate: true on the act steps that shall be undone, or write fail")
-            if code == "effect_diverged" and action.action != "queue":
-                yield Fault(where, "only a person can say which of the two was sent", "write queue or {queue: NAME}")
+    for scope in definition.scopes():
+        following = successors(links_of(scope))
+        undoable = [step.common.id for step in scope.steps if _is_undoable(step, scope)]
+        for index, step in enumerate(scope.steps):
+            for code, action in step.common.on_failure.items():
+                where = f"{scope.where}/steps/{index}/on_failure/{code.replace('~', '~0').replace('/', '~1')}"
+                name = step.common.id  # a block may undo what its own children did
+                is_after = any(name in after([done], following) for done in undoable) or (
+                    isinstance(step, Block) and name in undoable
+                )
+                if action.action == "compensate" and not is_after:
+                    what = "there is nothing to undo: no act step before this one has compensate: true"
+                    yield Fault(where, what, "set compensate: true on the act steps that shall be undone, or write fail")
+                if code == "effect_diverged" and action.action != "queue":
+                    yield Fault(where, "only a person can say which of the two was sent", "write queue or {queue: NAME}")
+
+
+def _is_undoable(step: Step, scope: Definition) -> bool:
+    """Can it leave something to undo: an effect of its own, or effects of the runs it forks?"""
+    if isinstance(step, ActStep):
+        return step.compensate
+    inside = (inner for _, body in scope.inside(step) for inner in body.scopes())
+    return isinstance(step, RunStep) or any(_is_undoable(one, inner) for inner in inside for one in inner.steps)
+
+
+def _event_faults(name: str, where: str) -> Iterator[Fault]:
+    """An event type that no release writes can never be on record."""
+    known = [kind.name for kind in catalogue.all_types()]
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        yield Fault(where, f"there is no event type {name!r}", f"did you mean {close[0]}?" if close else "such as gate.settled")
+
+
+def _time_faults(definition: Definition) -> Iterator[Fault]:
+    """No wait is for ever, and what follows a limit leads somewhere."""
+    undoable = any(_is_undoable(step, scope) for scope in definition.scopes() for step in scope.steps)
+    if definition.on_deadline and definition.on_deadline.action == "compensate" and not undoable:
+        what = "there is nothing to undo: no act step has compensate: true"
+        yield Fault("/spec/on_deadline", what, "set compensate: true on the act steps that shall be undone, or write fail")
+    for scope in definition.scopes():
+        for index, step in enumerate(scope.steps):
+            where = f"{scope.where}/steps/{index}"
+            has_end = definition.deadline or step.common.deadline
+            if isinstance(step, WaitStep) and step.message and not (step.within or has_end):
+                yield Fault(f"{where}/wait", "could wait for ever", "say how long at most: within: 2d")
+            for code in RESOURCE_CODES:
+                action = step.common.on_failure.get(code)
+                if isinstance(action, OnFailure) and action.action == "step":
+                    what = "every other step needs the resource too"
+                    yield Fault(f"{where}/on_failure/{code}", what, "write fail, compensate, queue or {queue: NAME}")
 
 
 def _route_faults(definition: Definition, tables: Mapping[str, Json], schemas: Schemas) -> Iterator[Fault]:
-    for index, step in enumerate(definition.steps):
-        if isinstance(step, RouteStep) and step.table in tables:
-            yield from _faults_of_route(step, f"/spec/steps/{index}", tables[step.table], schemas)
+    for scope in definition.scopes():
+        for index, step in enumerate(scope.steps):
+            if isinstance(step, RouteStep) and step.table in tables:
+                where = f"{scope.where}/steps/{index}"
+                yield from _faults_of_route(step, where, tables[step.table], schemas.within(scope))
 
 
 def _faults_of_route(step: RouteStep, where: str, document: Json, schemas: Schemas) -> Iterator[Fault]:
-    if broken := routing.faults_of(document):
+    if broken := publishing.faults_of(document):
         yield Fault(f"{where}/route", f"routing table {step.table} cannot be published: {broken[0]}", "mend the table first")
         return
     table = routing.load(document)
@@ -153,8 +245,8 @@ def _faults_of_route(step: RouteStep, where: str, document: Json, schemas: Schem
         yield Fault(
             f"{where}/cases", "every case asks a person, so the run can never go on", "let at least one case lead to a step"
         )
-    for name in table.inputs:
-        if name not in step.facts:
+    for name, column in table.columns.items():
+        if name not in step.facts and not column.is_optional:
             yield Fault(f"{where}/facts", f"the table's input {name!r} gets no fact", f"map an expression to {name}")
     for name, source in step.facts.items():
         kind = table.inputs.get(name)

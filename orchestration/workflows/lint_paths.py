@@ -12,144 +12,112 @@ from aegis.core.errors import Fault
 from aegis.core.expressions import ExpressionInvalid, VariableType, compile_condition, compile_value
 from orchestration.workflows import contract_paths
 from orchestration.workflows.definition import (
-    VARIABLES,
     ActStep,
     AgentStep,
     Definition,
     FinishStep,
     GateStep,
+    MapStep,
+    ParallelStep,
     ReviewStep,
     RouteStep,
+    RunStep,
     SetStep,
     Step,
+    WaitStep,
 )
-from orchestration.workflows.graph import after, links_of, successors
+from orchestration.workflows.graph import reach_of
+from orchestration.workflows.output_schemas import Schemas, root_of, types_of
 from orchestration.workflows.paths import Path, paths_of
 
-#: What an effect leaves as the output of its `act` step: a local one the record's place, a remote one its answer.
-_ACT_OUTPUT: Final[Json] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "resource": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {"type": {"type": "string"}, "id": {"type": "string"}},
-        },
-        "version": {"type": "integer"},
-        "result": {},
-        "reference": {"type": "string"},  # what it is called outside, where a person stated that it happened
-    },
-}
+#: Place of an expression -> what it is compared with to learn its type, the types that fit, and what is said of others.
+_TYPED: Final = tuple(
+    (re.compile(place), against, frozenset(fitting), what)
+    for place, against, fitting, what in (
+        ("/spec/business_key", '""', ("string",), "the business key must be text"),
+        ("/spec/priority", "1", ("integer", "number"), "the priority must be a whole number"),
+        ("/spec/resource/key", '""', ("string",), "the key of a resource must be text"),
+        (r"/spec/.*steps/\d+/wait/until", '""', ("string",), "the moment must be text, as RFC 3339 writes it"),
+        (r"/spec/.*steps/\d+/wait/key", '""', ("string",), "the key of a message must be text"),
+        (r"/spec/.*steps/\d+/map", "[]", ("array",), "map walks a list"),
+    )
+)
 
 #: Words that CEL does not take after a dot.
 _RESERVED: Final = frozenset(
     ["as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace",
      "null", "package", "return", "true", "var", "void", "while"]
 )  # fmt: skip
+_NAMES_ITEM: Final = re.compile(r"\(\s*item\s*,")
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One expression of a workflow: where it stands, and the step it belongs to (None: the workflow as a whole)."""
+    """One expression of a workflow: where it stands, the scope whose variables it sees, and the step it belongs to (None: the
+    scope as a whole)."""
 
     where: str
     source: str
+    scope: Definition
     step: Step | None = None
     is_condition: bool = False
     sees_steps: bool = True
 
     @property
     def variables(self) -> Mapping[str, VariableType]:
-        return dict(VARIABLES) if self.sees_steps else {"input": "map"}
-
-
-@dataclass(frozen=True, slots=True)
-class Schemas:
-    """JSON Schemas of what expressions can read. A missing one is faulted elsewhere, so nothing is said about its places."""
-
-    input: Json | None
-    outputs: Mapping[str, Json | None]
+        return self.scope.variables if self.sees_steps else {"input": "map"}
 
 
 def mentions_of(definition: Definition) -> Iterator[Mention]:
-    """Every expression, in document order."""
-    yield Mention("/spec/business_key", definition.business_key, sees_steps=False)
-    yield Mention("/spec/priority", definition.priority, sees_steps=False)
-    for index, step in enumerate(definition.steps):
-        yield from _mentions_of_step(step, f"/spec/steps/{index}")
+    """Every expression, in document order; those of bodies follow."""
+    yield Mention("/spec/business_key", definition.business_key, definition, sees_steps=False)
+    yield Mention("/spec/priority", definition.priority, definition, sees_steps=False)
+    if definition.resource:
+        yield Mention("/spec/resource/key", definition.resource.key, definition, sees_steps=False)
+    for scope in definition.scopes():
+        for index, step in enumerate(scope.steps):
+            yield from _mentions_of_step(step, f"{scope.where}/steps/{index}", scope)
+        if scope.output:
+            yield Mention(f"{scope.where}/output{'' if scope.path else '/value'}", scope.output, scope)
     if definition.success:
-        yield Mention("/spec/success", definition.success, is_condition=True)
-
-
-def schemas_of(definition: Definition, contracts: Mapping[str, Json], tables: Mapping[str, Json]) -> Schemas:
-    """What each step leaves behind.
-
-    Args:
-        contracts: name -> JSON Schema; tables: name -> document, of those that exist.
-    """
-    outputs: dict[str, Json | None] = {}
-    for step in definition.steps:
-        name = step.common.id
-        match step:
-            case AgentStep() | ReviewStep():
-                outputs[name] = contracts.get(step.output)
-            case ActStep():
-                outputs[name] = _ACT_OUTPUT
-            case RouteStep():
-                outputs[name] = _table_output(tables.get(step.table))
-            case SetStep():
-                outputs[name] = _closed({value: {} for value in step.values})
-            case GateStep() | FinishStep():
-                outputs[name] = False
-            case _:
-                assert_never(step)
-    return Schemas(input=contracts.get(definition.input), outputs=outputs)
+        yield Mention("/spec/success", definition.success, definition, is_condition=True)
 
 
 def expression_faults(definition: Definition, schemas: Schemas) -> Iterator[Fault]:
     """Everything that speaks against the expressions of a definition."""
-    following = successors(links_of(definition))
-    reach = {step.common.id: after([step.common.id], following) for step in definition.steps}
+    reach = reach_of(definition)
     for mention in mentions_of(definition):
-        faults = list(_compile_faults(mention, definition)) or list(_type_faults(mention, schemas))
+        seen = schemas.within(mention.scope)
+        faults = list(_compile_faults(mention, mention.scope)) or list(_type_faults(mention, seen))
         yield from faults
         if not faults:
             for path in paths_of(mention.source):
-                yield from _path_faults(path, mention, definition, schemas, reach)
+                yield from _path_faults(path, mention, definition, seen, reach)
 
 
-def types_of(source: str, schemas: Schemas) -> frozenset[str]:
-    """JSON Schema types an expression can have, as far as that is known: only of a plain place."""
-    paths = paths_of(source)
-    if len(paths) != 1 or not paths[0].is_whole:
-        return frozenset()
-    path = paths[0]
-    if path.root == "input":
-        return contract_paths.types_at(schemas.input, path.parts) if schemas.input is not None else frozenset()
-    schema = schemas.outputs.get(path.step)
-    if len(path.parts) < 2 or path.parts[1] != "output" or schema is None:
-        return frozenset()
-    return contract_paths.types_at(schema, path.parts[2:])
+def _mentions_of_step(step: Step, where: str, scope: Definition) -> Iterator[Mention]:
+    def mention(place: str, source: str) -> Mention:
+        return Mention(f"{where}/{place}", source, scope, step)
 
-
-def _mentions_of_step(step: Step, where: str) -> Iterator[Mention]:
     match step:
-        case AgentStep():
-            for name, source in step.input.items():
-                yield Mention(f"{where}/input/{name}", source, step)
+        case AgentStep() | RunStep():
+            yield from (mention(f"input/{name}", source) for name, source in step.input.items())
         case ActStep():
-            yield Mention(f"{where}/act", step.act, step)
+            yield mention("act", step.act)
         case RouteStep():
-            for name, source in step.facts.items():
-                yield Mention(f"{where}/facts/{name}", source, step)
+            yield from (mention(f"facts/{name}", source) for name, source in step.facts.items())
         case GateStep():
             if step.proposal:
-                yield Mention(f"{where}/proposal", step.proposal, step)
+                yield mention("proposal", step.proposal)
         case SetStep():
-            for name, source in step.values.items():
-                yield Mention(f"{where}/set/{name}", source, step)
-        case ReviewStep() | FinishStep():
+            yield from (mention(f"set/{name}", source) for name, source in step.values.items())
+        case WaitStep():
+            for name, source in (("until", step.until), ("key", step.key)):
+                if source:
+                    yield mention(f"wait/{name}", source)
+        case MapStep():
+            yield mention("map", step.items)
+        case ReviewStep() | FinishStep() | ParallelStep():
             return
         case _:
             assert_never(step)
@@ -166,19 +134,18 @@ def _compile_faults(mention: Mention, definition: Definition) -> Iterator[Fault]
         if not remedy and not mention.sees_steps:
             remedy = "only input is known here"
         elif not remedy and "undeclared reference" in str(error):
-            remedy = "expressions see input and steps"
+            remedy = f"expressions see {', '.join(mention.variables)}"
         for fault in error.faults or (Fault("", error.detail),):
-            yield Fault(f"{mention.where} {fault.where}".rstrip(), fault.what, remedy)
+            said = remedy or fault.remedy or "write CEL, such as input.id or steps.X.output.name"
+            yield Fault(f"{mention.where} {fault.where}".rstrip(), fault.what, said)
 
 
 def _type_faults(mention: Mention, schemas: Schemas) -> Iterator[Fault]:
-    """The business key is text and the priority a whole number, as far as CEL and the contract can tell before any run."""
-    for where, against, fitting, what in (
-        ("/spec/business_key", '""', {"string"}, "the business key must be text"),
-        ("/spec/priority", "1", {"integer", "number"}, "the priority must be a whole number"),
-    ):
-        if mention.where != where:
+    """What must be text is text and the priority a whole number, as far as CEL and the contract can tell before any run."""
+    for place, against, fitting, what in _TYPED:
+        if not place.fullmatch(mention.where):
             continue
+        where = mention.where
         try:
             compile_value(f"({mention.source}) == {against}", mention.variables)
         except ExpressionInvalid:
@@ -190,7 +157,7 @@ def _type_faults(mention: Mention, schemas: Schemas) -> Iterator[Fault]:
 
 
 def _bracket_remedy(source: str, definition: Definition) -> str:
-    for step in definition.steps:
+    for step in (*definition.steps, *definition.outer):
         name = step.common.id
         if ("-" in name or name in _RESERVED) and re.search(rf"\bsteps\s*\.\s*{re.escape(name)}\b", source):
             return f'write steps["{name}"]'
@@ -201,20 +168,25 @@ def _path_faults(
     path: Path, mention: Mention, definition: Definition, schemas: Schemas, reach: Mapping[str, frozenset[str]]
 ) -> Iterator[Fault]:
     place = f"{mention.where} {path.place}"
-    if path.root == "input":
-        if schemas.input is not None:
-            yield from _missing_in(schemas.input, path, 0, place, f"contract {definition.input}")
+    if path.root != "steps":
+        schema, start = root_of(path, schemas)
+        # A macro may call its own variable item, too: input.lines.all(item, item.amount > 0).
+        if schema is not None and not (path.root == "item" and _NAMES_ITEM.search(mention.source)):
+            whose = f"contract {definition.input}" if path.root == "input" else "an item of the list"
+            yield from _missing_in(schema, path, start, place, whose)
         return
     if not path.parts:
         return
-    steps = {step.common.id: step for step in definition.steps}
+    steps = {step.common.id: step for step in (*mention.scope.outer, *mention.scope.steps)}
     if path.step not in steps:
-        yield Fault(place, f"there is no step {path.step!r}", f"steps are {', '.join(steps)}")
+        yield _not_here(path, place, definition, steps)
         return
-    if mention.step is not None and mention.step.common.id not in reach[path.step]:
-        own = mention.step.common.id == path.step
+    reader = mention.step.common.id if mention.step else mention.scope.path.partition("/")[0]
+    is_late = reader not in reach[path.step] and (mention.step is not None or steps[path.step] in mention.scope.outer)
+    if reader and is_late:
+        own = reader == path.step
         what = f"step {path.step!r} has no output before it is done" if own else f"{path.step!r} never comes before this step"
-        yield Fault(place, what, f"read a step that leads to {mention.step.common.id!r}")
+        yield Fault(place, what, f"read a step that leads to {reader!r}")
         return
     if len(path.parts) == 1:
         return
@@ -233,6 +205,17 @@ def _path_faults(
         yield from _missing_in(schema, path, 2, place, _source_of(steps[path.step]))
 
 
+def _not_here(path: Path, place: str, definition: Definition, steps: Mapping[str, Step]) -> Fault:
+    """A step that there is not, or one inside a block: that is read through the output of the block."""
+    for scope in definition.scopes():
+        if scope.path and any(step.common.id == path.step for step in scope.steps):
+            block, _, branch = scope.path.partition("/")
+            whose = f"branch {branch!r} of {block!r}" if branch else f"the items of {block!r}"
+            read = f"steps.{block}.output.{branch or 'items'}"
+            return Fault(place, f"step {path.step!r} belongs to {whose}, and is not seen from here", f"read {read}")
+    return Fault(place, f"there is no step {path.step!r}", f"steps are {', '.join(steps)}")
+
+
 def _missing_in(schema: Json, path: Path, start: int, place: str, whose: str) -> Iterator[Fault]:
     inner = path.parts[start:]
     index = contract_paths.first_missing(schema, inner)
@@ -246,22 +229,9 @@ def _missing_in(schema: Json, path: Path, start: int, place: str, whose: str) ->
 
 def _source_of(step: Step) -> str:
     match step:
-        case AgentStep() | ReviewStep():
+        case AgentStep() | ReviewStep() | WaitStep():
             return f"contract {step.output}"
         case RouteStep():
             return f"routing table {step.table}"
         case _:
             return f"the output of {step.common.id!r}"
-
-
-def _table_output(table: Json | None) -> Json | None:
-    if table is None:
-        return None
-    kinds = {"string": "string", "int": "integer", "number": "number", "bool": "boolean", "list": "array", "map": "object"}
-    outputs = {"case": "string", **table["spec"].get("outputs", {})}
-    properties = {name: {"type": kinds[kind]} if kind in kinds else {} for name, kind in outputs.items()}
-    return _closed(properties)
-
-
-def _closed(properties: Json) -> Json:
-    return {"type": "object", "additionalProperties": False, "properties": properties}

@@ -13,11 +13,12 @@ from typing import Final
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault
 from aegis.core.kinds import Overlay
-from approvals import policies
+from approvals import policies, strictness
 from orchestration.authority.verdicts import Matrix, Principal, Resource, Verdict, decide, load
 from orchestration.workflows import contract_paths
+from orchestration.workflows.contract_paths import Part
 from orchestration.workflows.definition import ActStep, AgentStep, Definition
-from orchestration.workflows.paths import output_path
+from orchestration.workflows.paths import item_path, output_path
 
 _AGENT: Final = "agent"  # its id in the matrix made here
 _ANYTHING: Final[Json] = {"type": "object", "additionalProperties": True}
@@ -32,10 +33,11 @@ def act_faults(
     Args:
         contracts: name -> JSON Schema of the contracts that exist.
     """
-    for index, step in enumerate(definition.steps):
-        if isinstance(step, ActStep):
-            asked = overlay if with_rights else None
-            yield from _faults_of(step, f"/spec/steps/{index}", definition, contracts, asked)
+    asked = overlay if with_rights else None
+    for scope in definition.scopes():
+        for index, step in enumerate(scope.steps):
+            if isinstance(step, ActStep):
+                yield from _faults_of(step, f"{scope.where}/steps/{index}", scope, contracts, asked)
 
 
 def _faults_of(
@@ -43,10 +45,9 @@ def _faults_of(
 ) -> Iterator[Fault]:
     where = f"{place}/act"
     source = definition.step(step.source)
-    path = output_path(step.act)
-    if not isinstance(source, AgentStep) or path is None or (schema := contracts.get(source.output)) is None:
+    inner = _place_of(step, definition)
+    if not isinstance(source, AgentStep) or inner is None or (schema := contracts.get(source.output)) is None:
         return
-    inner = path.parts[2:]
     if contract_paths.has(schema, inner) == "no":
         return  # lint_paths says so
     for field in _PROPOSAL_FIELDS:
@@ -68,6 +69,14 @@ def _faults_of(
         yield from _capability_faults(where, str(capability), source.agent, agent, types, overlay)
         if step.compensate:
             yield from _compensation_faults(f"{place}/compensate", str(capability), source.agent, agent, overlay)
+
+
+def _place_of(step: ActStep, definition: Definition) -> tuple[Part, ...] | None:
+    """Where in the output of its source the proposal is, also through the list whose items are walked."""
+    if path := output_path(step.act):
+        return path.parts[2:]
+    item, listed = item_path(step.act), output_path(definition.items)
+    return (*listed.parts[2:], 0, *item.parts) if item and listed else None
 
 
 def _compensation_faults(where: str, name: str, agent_name: str, agent: Json, overlay: Overlay) -> Iterator[Fault]:
@@ -181,9 +190,7 @@ def _standing_locks(capability: str, overlay: Overlay) -> Iterator[tuple[str, Js
 
 
 def _rules(document: Json) -> Json:
-    policy = policies.load(document)
-    stages = [{"groups": sorted(stage.groups), "quorum": stage.quorum} for stage in policy.stages]
-    return {"stages": stages, "reason": policy.reason}
+    return strictness.dump(policies.load(document))
 
 
 def _known(overlay: Overlay, kind: str) -> str:

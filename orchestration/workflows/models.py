@@ -17,6 +17,7 @@ class Workflow(Governed):
     area = "workflows"
 
     owner = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+")
+    retired_versions = models.JSONField(default=list)  # no new run starts on these (engine.retiring)
 
     class Meta(Governed.Meta):
         permissions: ClassVar = [

@@ -1,4 +1,4 @@
-"""Which places of `input` and `steps` an expression reads. Pure.
+"""Which places of `input` and `steps` (and, inside a `map`, of `item`) an expression reads. Pure.
 
 CEL itself types both as open maps; the places are found in the text, so that lint can hold them against the contracts. The text
 has already been compiled, so only well-formed selections need to be understood: `a.b`, `a["b"]`, `a[0]`. A computed index ends
@@ -23,7 +23,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ROOTS: Final = ("input", "steps")
+_ROOTS: Final = ("input", "steps", "item")
 _SIMPLE: Final = re.compile(r"""(?P<quote>["'])(?P<text>[^"'\\]*)(?P=quote)""")
 
 
@@ -32,7 +32,7 @@ class Path:
     """One place an expression reads.
 
     Attributes:
-        root: "input" or "steps".
+        root: "input", "steps" or "item".
         parts: field names and list positions below the root, as far as they are written out.
         place: "line:column" where it starts, counted from 1.
         is_whole: the expression is this path and nothing else.
@@ -56,6 +56,10 @@ class Path:
         return text
 
 
+#: An expression without its spelling: words and signs, and places as (root, parts). Text in quotes begins with a quote.
+Elements = tuple[str | tuple[str, tuple[str | int, ...]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
@@ -72,15 +76,43 @@ def output_path(source: str) -> Path | None:
     return path if path.root == "steps" and len(path.parts) > 1 and path.parts[1] == "output" else None
 
 
+def item_path(source: str) -> Path | None:
+    """The place, if `source` is nothing but the item of a `map`, or a field of it."""
+    paths = paths_of(source)
+    return paths[0] if len(paths) == 1 and paths[0].is_whole and paths[0].root == "item" else None
+
+
 @lru_cache(maxsize=2048)
 def paths_of(source: str) -> tuple[Path, ...]:
     """Every place read, in the order written."""
-    tokens = [
+    return tuple(_paths(source, _tokens(source)))
+
+
+def normal(source: str) -> Elements:
+    """The expression without spaces, comments, the choice of quotes and of `a.b` or `a["b"]`: of two that come to the same
+    here each computes what the other does. The converse does not hold."""
+    tokens = _tokens(source)
+    found: list[str | tuple[str, tuple[str | int, ...]]] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        index += 1
+        if token.kind == "name" and token.text in _ROOTS and (index == 1 or tokens[index - 2].text != "."):
+            parts, index = _selections(tokens, index)
+            found.append((token.text, parts))
+        elif token.kind == "string" and (simple := _SIMPLE.fullmatch(token.text)):
+            found.append(f'"{simple["text"]}"')
+        else:
+            found.append(token.text)
+    return tuple(found)
+
+
+def _tokens(source: str) -> list[_Token]:
+    return [
         _Token(found.lastgroup or "", found.group(), found.start())
         for found in _TOKEN.finditer(source)
         if found.lastgroup != "space"
     ]
-    return tuple(_paths(source, tokens))
 
 
 def _paths(source: str, tokens: list[_Token]) -> Iterator[Path]:

@@ -12,15 +12,19 @@ from orchestration.workflows.definition import (
     Definition,
     FinishStep,
     GateStep,
+    MapStep,
     OnFailure,
+    ParallelStep,
     ReviewStep,
     RouteStep,
+    RunStep,
     SetStep,
     Step,
+    WaitStep,
 )
 
 #: Kinds pinned at submission by digest (DESIGN promise 10). The others are live: policies, queues.
-PINNED: Final = ("Contract", "RoutingTable", "Agent")
+PINNED: Final = ("Contract", "RoutingTable", "Agent", "Workflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,19 @@ def pinned(definition: Definition) -> tuple[tuple[str, str], ...]:
 def _references(definition: Definition) -> Iterator[Reference]:
     yield Reference("Contract", definition.input, "/spec/input")
     yield Reference("ReviewQueue", definition.fallback_queue, "/spec/fallback/queue")
-    for index, step in enumerate(definition.steps):
-        where = f"/spec/steps/{index}"
-        yield from _of_step(step, where)
-        for code, action in step.common.on_failure.items():
-            if action.action == "queue" and action.target:
-                yield Reference("ReviewQueue", action.target, f"{where}/on_failure/{_escaped(code)}/queue")
+    if definition.on_deadline and definition.on_deadline.target:
+        yield Reference("ReviewQueue", definition.on_deadline.target, "/spec/on_deadline/queue")
+    if definition.rollback:
+        yield Reference("ApprovalPolicy", definition.rollback, "/spec/rollback/gate")
+    if definition.output_contract:
+        yield Reference("Contract", definition.output_contract, "/spec/output/contract")
+    for scope in definition.scopes():
+        for index, step in enumerate(scope.steps):
+            where = f"{scope.where}/steps/{index}"
+            yield from _of_step(step, where)
+            for code, action in step.common.on_failure.items():
+                if action.action == "queue" and action.target:
+                    yield Reference("ReviewQueue", action.target, f"{where}/on_failure/{_escaped(code)}/queue")
 
 
 def _of_step(step: Step, where: str) -> Iterator[Reference]:
@@ -72,7 +83,12 @@ def _of_step(step: Step, where: str) -> Iterator[Reference]:
         case ReviewStep():
             yield Reference("ReviewQueue", step.queue, f"{where}/review")
             yield Reference("Contract", step.output, f"{where}/output")
-        case ActStep() | SetStep() | FinishStep():
+        case WaitStep():
+            if step.output:
+                yield Reference("Contract", step.output, f"{where}/wait/output")
+        case RunStep():
+            yield Reference("Workflow", step.workflow, f"{where}/run")
+        case ActStep() | SetStep() | FinishStep() | ParallelStep() | MapStep():
             return
         case _:
             assert_never(step)

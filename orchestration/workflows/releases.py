@@ -1,8 +1,8 @@
 """Releases: a workflow version with what it pins by digest, made when a run needs one and never changed.
 
 Both verbs are on the path of every run. `release_for` costs two queries (the digests that stand now; the release row), whatever
-the size of the workflow: it never trusts a cache about *which* documents stand, only about what a digest means. `load` costs
-none once a process has seen the release.
+the size of the workflow, and as many again for each workflow that it runs: it never trusts a cache about *which* documents
+stand, only about what a digest means. `load` costs none once a process has seen the release.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
 from django.db.models import Q, Value
 
 from aegis.core import canonical, clock
 from aegis.core.canonical import Json
-from aegis.core.errors import IntegrityBroken, Unavailable
+from aegis.core.errors import Conflict, IntegrityBroken, Unavailable
 from approvals.models import DocumentVersion
 from orchestration.agents.models import Agent
 from orchestration.contracts.checker import compile_schema
@@ -28,7 +29,7 @@ from orchestration.workflows import parse
 from orchestration.workflows.definition import AgentVersion, Definition
 from orchestration.workflows.models import Workflow, WorkflowRelease
 from orchestration.workflows.references import pinned
-from orchestration.workflows.release import Release
+from orchestration.workflows.release import Release, agent_version
 
 MAX_CACHED: Final = 256
 
@@ -42,6 +43,12 @@ class NotReleasable(Unavailable):
     """Something the workflow names is gone. Publishing refuses that, so it was removed behind change control's back."""
 
     code, title = "not_releasable", "The workflow cannot start runs now"
+
+
+class VersionRetired(Conflict):
+    """The version that stands was retired, and no other one was published since."""
+
+    code, title = "version_retired", "No new run starts on this version"
 
 
 class _Cache(Generic[K, V]):
@@ -66,17 +73,25 @@ class _Cache(Generic[K, V]):
 
 
 _definitions: _Cache[str, tuple[Definition, Json]] = _Cache()  # by digest of the workflow document
-_releases: _Cache[uuid.UUID, Release] = _Cache()  # by release id
+_releases: _Cache[tuple[uuid.UUID, str], Release] = _Cache()  # by release id and path of a body
 
 
-def release_for(workflow: Workflow) -> WorkflowRelease:
+def release_for(workflow: Workflow, *, run_by: tuple[str, ...] = ()) -> WorkflowRelease:
     """The release a run submitted now is bound to; made if these exact documents were never released together.
 
+    Args:
+        run_by: names of the workflows through whose `run` steps this one is wanted.
+
     Raises:
-        NotReleasable: a contract, table or agent the workflow names does not stand.
+        VersionRetired: no new run starts on the version that stands.
+        NotReleasable: a contract, table, agent or workflow that it names does not stand, or it comes to run itself.
     """
+    if workflow.version in workflow.retired_versions:
+        raise VersionRetired(f"Version {workflow.version} of {workflow.name} is retired; runs start again with the next one")
+    if workflow.name in run_by:
+        raise NotReleasable(f"Workflow {workflow.name} runs itself, through {', '.join(run_by)}")
     definition, document = _read(workflow)
-    body = canonical.dump({"workflow": document, "pins": _standing_pins(definition)})
+    body = canonical.dump({"workflow": document, "pins": _standing_pins(definition, (*run_by, workflow.name))})
     release, _ = WorkflowRelease.objects.get_or_create(
         digest=canonical.digest(body),
         defaults={
@@ -89,18 +104,36 @@ def release_for(workflow: Workflow) -> WorkflowRelease:
     return release
 
 
-def load(release_id: uuid.UUID) -> Release:
+def load(release_id: uuid.UUID, path: str = "") -> Release:
     """A release, compiled. Cached for the life of the process: a release never changes.
+
+    Args:
+        path: of the body that a child run walks; "" = the workflow itself.
 
     Raises:
         WorkflowRelease.DoesNotExist: no such release.
-        IntegrityBroken: the release or something it pins is missing or is not what its digest says.
+        IntegrityBroken: the release or something it pins is missing or is not what its digest says; it has no such body.
     """
-    found = _releases.get(release_id)
+    found = _releases.get((release_id, path))
     if found is None:
-        found = _compiled(WorkflowRelease.objects.select_related("workflow").get(pk=release_id))
-        _releases.put(release_id, found)
+        if path:
+            found = _body(load(release_id), path)
+        else:
+            found = _compiled(WorkflowRelease.objects.select_related("workflow").get(pk=release_id))
+        _releases.put((release_id, path), found)
     return found
+
+
+def _body(release: Release, path: str) -> Release:
+    try:
+        return replace(release, definition=release.definition.body(path))
+    except KeyError:
+        raise IntegrityBroken(f"Release {release.id} of {release.workflow} has no block {path}") from None
+
+
+def standing(workflow: Workflow) -> Definition:
+    """The definition as it stands; parsed once per process."""
+    return _read(workflow)[0]
 
 
 def _read(workflow: Workflow) -> tuple[Definition, Json]:
@@ -112,8 +145,8 @@ def _read(workflow: Workflow) -> tuple[Definition, Json]:
     return found
 
 
-def _standing_pins(definition: Definition) -> dict[str, str]:
-    """Digests of the pinned documents as they stand, in one query."""
+def _standing_pins(definition: Definition, run_by: tuple[str, ...]) -> dict[str, str]:
+    """Digests of the pinned documents as they stand, in one query; of a workflow that is run, the digest of its release."""
     wanted = pinned(definition)
     queries = [
         model._default_manager.filter(name__in=[name for other, name in wanted if other == kind])
@@ -124,6 +157,9 @@ def _standing_pins(definition: Definition) -> dict[str, str]:
     ]
     rows = queries[0].union(*queries[1:], all=True) if len(queries) > 1 else queries[0]
     pins = {f"{kind}/{name}": digest for kind, name, digest in rows}
+    names = [name for kind, name in wanted if kind == "Workflow"]
+    for workflow in Workflow.objects.filter(name__in=names).order_by("name") if names else ():
+        pins[f"Workflow/{workflow.name}"] = release_for(workflow, run_by=run_by).digest
     if missing := [f"{kind} {name}" for kind, name in wanted if f"{kind}/{name}" not in pins]:
         raise NotReleasable(f"Workflow {definition.name} needs {', '.join(missing)}, which is not there")
     return pins
@@ -134,7 +170,7 @@ def _compiled(row: WorkflowRelease) -> Release:
         raise IntegrityBroken(f"Release {row.pk} of {row.workflow.name} is not what its digest says")
     document = canonical.parse(row.document, max_bytes=4 * canonical.MAX_PAYLOAD_BYTES)
     pins: Mapping[str, str] = document["pins"]
-    versions = _pinned_documents(pins)
+    versions = _pinned_documents({pin: digest for pin, digest in pins.items() if not pin.startswith("Workflow/")})
     by_kind: dict[str, dict[str, Json]] = {kind: {} for kind in _MODELS}
     for pin, version in versions.items():
         kind, _, name = pin.partition("/")
@@ -150,7 +186,20 @@ def _compiled(row: WorkflowRelease) -> Release:
         contracts={name: compile_schema(version["spec"]["schema"]) for name, version in by_kind["Contract"].items()},
         tables={name: tables.load(version) for name, version in by_kind["RoutingTable"].items()},
         agents=_agent_versions(by_kind["Agent"], pins),
+        workflows=_pinned_releases(row, pins),
     )
+
+
+def _pinned_releases(row: WorkflowRelease, pins: Mapping[str, str]) -> dict[str, Release]:
+    """Releases of the workflows that are run, by name."""
+    wanted = {digest: pin.partition("/")[2] for pin, digest in pins.items() if pin.startswith("Workflow/")}
+    if not wanted:
+        return {}
+    ids = WorkflowRelease.objects.filter(digest__in=wanted).values_list("digest", "id")
+    found = {wanted[digest]: load(release_id) for digest, release_id in ids}
+    if missing := sorted(set(wanted.values()) - found.keys()):
+        raise IntegrityBroken(f"Release {row.pk} of {row.workflow.name} runs {', '.join(missing)}, of which it pins no release")
+    return found
 
 
 def _pinned_documents(pins: Mapping[str, str]) -> dict[str, Json]:
@@ -182,16 +231,5 @@ def _agent_versions(documents: Mapping[str, Json], pins: Mapping[str, str]) -> d
         row, spec = rows.get(name), document["spec"]
         if row is None:
             raise IntegrityBroken(f"Agent {name} is pinned, but there is no such agent")
-        connection = spec["connector"]
-        versions[name] = AgentVersion(
-            id=str(row.pk),
-            name=name,
-            digest=pins[f"Agent/{name}"],
-            connector="python" if "python" in connection else next(iter(connection)),
-            callable=connection.get("python", ""),
-            settings=spec.get("settings", {}),
-            roles=tuple(spec.get("roles", ())),
-            owner=str(row.owner_id),
-            connection=connection,
-        )
+        versions[name] = agent_version(name, spec, ref=str(row.pk), digest=pins[f"Agent/{name}"], owner=str(row.owner_id))
     return versions

@@ -6,18 +6,23 @@ Steps are told apart with if/then rather than oneOf, so that a fault names the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from aegis.core import durations
 from aegis.core.canonical import Json
 from aegis.core.expressions import MAX_SOURCE_CHARS
 from aegis.core.kinds import envelope
+from orchestration.workflows import samples
 from orchestration.workflows.definition import FAILURE_CODES
 
 MAX_STEPS: Final = 200
 MAX_ATTEMPTS: Final = 20
 MAX_VISITS: Final = 100
+MAX_BRANCHES: Final = 20
+MAX_ITEMS: Final = 500
+MAX_AT_ONCE: Final = 50
+MAX_DEPTH: Final = 3  # blocks inside blocks
 
 STEP_ID: Final[Json] = {
     "type": "string",
@@ -41,6 +46,13 @@ def _expression(description: str) -> Json:
 def _object(required: list[str], properties: Mapping[str, Json], **more: Json) -> Json:
     return {"type": "object", "additionalProperties": False, "required": required, "properties": dict(properties), **more}
 
+
+_FAILURES: Final[Json] = {
+    "description": "Error code -> where the step goes that gives up with it; * for the codes not named.",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {code: {"$ref": "#/$defs/on_failure"} for code in FAILURE_CODES},
+}
 
 _QUEUE: Final[Json] = _object(["queue"], {"queue": {**NAME, "description": "A review queue."}})
 
@@ -75,17 +87,43 @@ _MAPPING: Final[Json] = {
     "additionalProperties": _EXPRESSION,
 }
 
+#: A requirement that names an event type of the run.
+_EVENT: Final = r"^event:[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$"
+
+_WAIT: Final[Json] = _object(
+    [],
+    {
+        "for": {**durations.SCHEMA, "description": "How long to wait, such as 15m."},
+        "until": _expression("The moment, as RFC 3339 text."),
+        "message": {
+            "type": "string",
+            "pattern": "^[a-z][a-z0-9-]{0,60}$",
+            "description": "Name of the message that ends the wait.",
+        },
+        "key": _expression("What the message is about: text that the sender names too."),
+        "output": CONTRACT,
+        "within": {**durations.SCHEMA, "description": "How long to wait for the message; then the step ends with no_message."},
+    },
+)
+
 _COMMON: Final[Mapping[str, Json]] = {
     "id": STEP_ID,
     "title": {"type": "string", "minLength": 1, "maxLength": 120},
-    "on_failure": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {code: {"$ref": "#/$defs/on_failure"} for code in FAILURE_CODES},
-    },
+    "on_failure": True,  # `_step` says it for every kind at once: a table of so many codes must not be counted per kind
     "max_visits": {"type": "integer", "minimum": 1, "maximum": MAX_VISITS},
-    "requires": {"type": "array", "items": STEP_ID, "uniqueItems": True, "maxItems": 50},
+    "requires": {
+        "type": "array",
+        "items": {"type": "string", "pattern": f"{STEP_ID['pattern']}|{_EVENT}"},
+        "uniqueItems": True,
+        "maxItems": 50,
+        "description": "Steps, or events such as event:gate.settled, that must be on record before it begins.",
+    },
+    "deadline": {**durations.SCHEMA, "description": "How long one visit may take, waiting included. Then it gives up."},
 }
+BRANCH: Final[Json] = {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "description": "Name of a branch."}
+# Contracts have no recursive references, so bodies are written out level by level: `_levels` puts the level below in here.
+_INNER_STEPS: Final[Json] = {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": {"$ref": "#/$defs/step"}}
+_BODY_OUTPUT: Final[Json] = _expression("What the parent gets of it. Left out: every output by step.")
 _NEXT: Final[Mapping[str, Json]] = {"next": {**STEP_ID, "description": "The step after this one, if not the one below it."}}
 _TRIES: Final[Mapping[str, Json]] = {"timeout": {"$ref": "#/$defs/timeout"}, "retry": {"$ref": "#/$defs/retry"}}
 
@@ -151,6 +189,51 @@ STEP_KINDS: Final[Mapping[str, tuple[Mapping[str, Json], tuple[str, ...]]]] = {
         ("output",),
     ),
     "set": ({**_NEXT, "set": {**_MAPPING, "description": "Name -> expression; the object of all is the step's output."}}, ()),
+    "wait": ({**_NEXT, "wait": {**_WAIT, "description": "for: a while; until: a moment; or message, key and output."}}, ()),
+    "parallel": (
+        {
+            **_NEXT,
+            "parallel": {
+                "description": "Branch -> its steps; the branches are walked side by side.",
+                "type": "object",
+                "minProperties": 1,
+                "maxProperties": MAX_BRANCHES,
+                "propertyNames": BRANCH,
+                "additionalProperties": _object(["steps"], {"steps": _INNER_STEPS, "output": _BODY_OUTPUT}),
+            },
+            "join": {
+                "description": "How many branches must be well: all, any (one), or {at_least: N}. The others are cancelled.",
+                "type": ["string", "object"],
+                "if": {"type": "string"},
+                "then": {"enum": ["all", "any"]},
+                "else": _object(["at_least"], {"at_least": {"type": "integer", "minimum": 1, "maximum": MAX_BRANCHES}}),
+            },
+        },
+        (),
+    ),
+    "map": (
+        {
+            **_NEXT,
+            "map": _expression("The list whose items are walked; the steps see item and index."),
+            "steps": _INNER_STEPS,
+            "output": _BODY_OUTPUT,
+            "at_once": {"type": "integer", "minimum": 1, "maximum": MAX_AT_ONCE, "description": "Items at a time; 5."},
+            "max_items": {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS, "description": "A longer list fails; 100."},
+            "on_item_failure": {
+                "enum": ["fail", "collect"],
+                "description": "fail: the step gives up with branch_failed. collect: null in its place, and it is listed.",
+            },
+        },
+        ("steps",),
+    ),
+    "run": (
+        {
+            **_NEXT,
+            "run": {**NAME, "description": "The workflow that is run. Its release is pinned with this one."},
+            "input": {**_MAPPING, "description": "What it gets. Left out: the whole input."},
+        },
+        (),
+    ),
     "finish": (
         {"finish": {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "description": "The outcome the run ends with."}},
         (),
@@ -158,16 +241,50 @@ STEP_KINDS: Final[Mapping[str, tuple[Mapping[str, Json], tuple[str, ...]]]] = {
 }
 
 
-def _step() -> Json:
+#: Kinds that hold steps.
+BLOCK_KINDS: Final = ("parallel", "map")
+
+
+def _step(level: int) -> Json:
     """Any step: told apart by the one key that names its kind."""
+    kinds = [kind for kind in STEP_KINDS if level < MAX_DEPTH or kind not in BLOCK_KINDS]
     return {
         "type": "object",
         "required": ["id"],
+        "properties": {"on_failure": _FAILURES},
         "allOf": [
-            {"if": {"required": [kind]}, "then": {"$ref": f"#/$defs/{kind}_step"}} for kind in STEP_KINDS
+            {"if": {"required": [kind]}, "then": {"$ref": f"#/$defs/{_name(kind, level)}"}} for kind in kinds
         ],
-        "oneOf": [{"required": [kind]} for kind in STEP_KINDS],
+        "oneOf": [{"required": [kind]} for kind in kinds],
     }  # fmt: skip
+
+
+def _name(kind: str, level: int) -> str:
+    return f"{kind}_step{_suffix(level) if kind in BLOCK_KINDS else ''}"
+
+
+def _suffix(level: int) -> str:
+    return f"_in_{level}" if level else ""
+
+
+def _levels() -> Iterator[tuple[str, Json]]:
+    """Every kind of step; the blocks once for each level they may stand on, with the steps of the next inside."""
+    for level in range(MAX_DEPTH + 1):
+        yield f"step{_suffix(level)}", _step(level)
+    for kind, (properties, required) in STEP_KINDS.items():
+        form = _object(["id", kind, *required], {**_COMMON, **properties})
+        for level in range(MAX_DEPTH if kind in BLOCK_KINDS else 1):
+            yield _name(kind, level), _deeper(form, level) if kind in BLOCK_KINDS else form
+
+
+def _deeper(form: Json, level: int) -> Json:
+    match form:
+        case {"$ref": "#/$defs/step"}:
+            return {"$ref": f"#/$defs/step{_suffix(level + 1)}"}
+        case dict():
+            return {key: _deeper(value, level) for key, value in form.items()}
+        case _:
+            return form
 
 
 def _spec() -> Json:
@@ -185,8 +302,33 @@ def _spec() -> Json:
                 "maxLength": MAX_SOURCE_CHARS,
             },
             "success": _expression("When a finished run counts as a success."),
+            "output": _object(
+                ["contract", "value"],
+                {"contract": CONTRACT, "value": _expression("What it computes, over input and steps.")},
+                description="What a run leaves behind: the output of a step that runs this workflow.",
+            ),
             "fallback": {**_QUEUE, "description": "Where a run waits for a person when nothing else was said."},
+            "deadline": {**durations.SCHEMA, "description": "How long a run may take, from its submission."},
+            "on_deadline": {
+                "description": "What becomes of a run that took too long: fail, compensate, queue or {queue: NAME}.",
+                "type": ["string", "object"],
+                "if": {"type": "string"},
+                "then": {"enum": ["fail", "compensate", "queue"]},
+                "else": _QUEUE,
+            },
+            "resource": _object(
+                ["key"],
+                {
+                    "key": _expression("What no two runs may act on at once, such as 'service/' + input.service."),
+                    "hold": {"enum": ["until_end", "while_running"]},
+                    "wait": {**durations.SCHEMA, "description": "How long a run waits for it."},
+                },
+            ),
+            "rollback": _object(
+                ["gate"], {"gate": {**NAME, "description": "The approval policy that lets a finished run be rolled back."}}
+            ),
             "steps": {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": {"$ref": "#/$defs/step"}},
+            "samples": samples.SCHEMA,
         },
     )
 
@@ -198,11 +340,7 @@ def _document() -> Json:
         "on_failure": _ON_FAILURE,
         "retry": _RETRY,
         "timeout": _TIMEOUT,
-        "step": _step(),
-        **{
-            f"{kind}_step": _object(["id", kind, *required], {**_COMMON, **properties})
-            for kind, (properties, required) in STEP_KINDS.items()
-        },
+        **dict(_levels()),
     }
     return document
 

@@ -186,7 +186,7 @@ def test_many_calls_at_once_are_answered_each_with_its_own():
 
 def test_when_the_worker_is_gone_so_is_the_nursery_and_all_it_made():
     private = isolated._Nursery()
-    control = private.start()
+    control = private._running()
     channel, theirs = isolated.socket.socketpair()
     leash, their_leash = isolated.socket.socketpair()
     private.bear(theirs, their_leash, 64, time.monotonic() + 5)

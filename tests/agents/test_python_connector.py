@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.agents import protocol, python
+from orchestration.agents import protocol, python, replies
 from orchestration.agents.protocol import Abstain, AgentRequest, CallFailed, Done
 from orchestration.workflows.definition import AgentVersion
 
@@ -124,7 +124,7 @@ def test_a_hostile_reply_breaks_the_contract_and_nothing_else(answering: Any, ca
 
     assert isinstance(reply, CallFailed), reply
     assert reply.code == "contract"
-    assert len(reply.detail) <= python.MAX_DETAIL_CHARS
+    assert len(reply.detail) <= replies.MAX_DETAIL_CHARS
     assert "\x00" not in reply.detail
 
 
@@ -134,5 +134,5 @@ def test_the_text_of_an_exception_is_cut_and_can_be_stored(answering: Any):
     reply = python.call(agent(), REQUEST)
 
     assert isinstance(reply, CallFailed)
-    assert len(reply.detail) == python.MAX_DETAIL_CHARS
+    assert len(reply.detail) == replies.MAX_DETAIL_CHARS
     reply.detail.encode()

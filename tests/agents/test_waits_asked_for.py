@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.engine.planner import CallFailed
 from orchestration.workflows.definition import AgentStep, Common, Definition, Retry
-from tests.engine.test_turn import world_with
+from tests.engine.turns import world_with
 from tests.engine.world import Life
 
 

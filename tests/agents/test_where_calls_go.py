@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.agents import dialing, idle
+from orchestration.agents import addresses, dialing, exchange, idle
 from orchestration.agents.protocol import CallFailed, Done
 from tests.agents.asking import SECRET_NAME, SECRET_TEXT, ScriptedAgent, ask, serving, version
 from tests.agents.test_addresses import DENIED_URLS
@@ -253,3 +253,32 @@ def test_certificates_are_loaded_once_and_checked():
 
     assert context is dialing.tls_context()
     assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+
+
+def test_a_reader_of_a_record_now_and_then_does_not_make_the_call_last_longer(authority: Path):
+    """Over TLS a large body leaves record by record: the deadline is that of all of them together."""
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    serving_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving_side.load_cert_chain(authority)
+    is_over = threading.Event()
+
+    def read_slowly() -> None:
+        with suppress(OSError), serving_side.wrap_socket(theirs, server_side=True) as sock:
+            while not is_over.wait(0.4) and sock.recv(16 * 1024):
+                pass
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    asking = ssl.create_default_context(cafile=str(authority)).wrap_socket(ours, server_hostname="agent.example")
+    connection = exchange.Connection(asking)
+    endpoint = addresses.endpoint("https://agent.example/", addresses.Allowance())
+    started = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            connection.post(endpoint, {}, b"x" * 400_000, max_bytes=1, kept_bytes=1, deadline=started + 1)
+        assert time.monotonic() - started < 2
+    finally:
+        is_over.set()
+        connection.close()
+        reader.join()

@@ -10,8 +10,9 @@ from approvals.models import Decision
 from audit.models import Event
 from orchestration.agents.protocol import Done
 from orchestration.engine.models import Run
-from tests.api.test_runs_api import assert_problem, client_of
+from tests.api.test_runs_api import assert_problem
 from tests.engine import house
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

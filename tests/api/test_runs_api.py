@@ -12,6 +12,7 @@ from audit.models import Event
 from orchestration.agents.protocol import Done
 from orchestration.engine.models import Run
 from tests.engine import house
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,12 +24,6 @@ def starter(person, ada, sam):
     house.answers["write"] = Done({"note": house.NOTE}, confidence=0.9)
     house.bootstrap(house.documents())
     return zoe
-
-
-def client_of(person) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(person)
-    return client
 
 
 def post(client: APIClient, body: object, **headers: str):
@@ -52,6 +47,18 @@ def test_a_submission_makes_a_run_that_can_be_read(starter):
     assert made.status_code == 201
     found = client.get(made["Location"]).json()
     assert (found["business_key"], found["status"], found["workflow"]) == ("n-7", "running", "notes")
+
+
+def test_a_small_body_of_many_wrong_names_has_a_small_answer(starter):
+    wrong = {f"{number}{'x' * 200}": 1 for number in range(2_000)}
+
+    answer = post(client_of(starter), {"workflow": 7, **wrong})
+
+    faults = assert_problem(answer, 422, "invalid")["faults"]
+    told = [(fault["where"], fault["what"]) for fault in faults[:2]]
+    assert told == [("/input", "is missing"), ("/workflow", "must be text")]
+    assert len(faults) == 100
+    assert len(answer.content) < 20_000
 
 
 def test_the_same_key_answers_with_the_same_run(starter):

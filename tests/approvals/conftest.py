@@ -14,7 +14,7 @@ from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.identity.models import User
-from approvals import gates, questions
+from approvals import changes, gates, policies, questions
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.questions import Live, Outcome, Question
 from audit import journal
@@ -45,7 +45,10 @@ class RecordQuestion(Question):
             record_label=record.key,
         )
 
-    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor) -> None:
+    def takes_changes(self, request: ApprovalRequest) -> bool:
+        return True
+
+    def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor, reason: str = "") -> None:
         record = Record.objects.get(pk=request.subject)
         body = canonical.parse(record.body)
         body["outcomes"].append(outcome)
@@ -72,8 +75,7 @@ def store_policy(document: Json) -> ApprovalPolicy:
         name=document["metadata"]["name"],
         defaults={"document": body.decode(), "digest": canonical.digest(body), "updated_at": clock.now()},
     )
-    names = {name for stage in document["spec"]["stages"] for name in stage["groups"]}
-    row.groups.set([Group.objects.get_or_create(name=name)[0] for name in names])
+    row.groups.set([Group.objects.get_or_create(name=name)[0] for name in policies.load(document).groups])
     return row
 
 
@@ -121,7 +123,9 @@ def decide_as(
     person: User, request: ApprovalRequest, verdict: str = "approve", *, reason: str = "looks right", digest: str | None = None
 ) -> ApprovalRequest:
     seen = request.digest if digest is None else digest
-    return gates.decide(request.pk, person=person, auth="session", verdict=verdict, reason=reason, seen_digest=seen)
+    return gates.decide(
+        request.pk, person=person, auth="session", verdict=verdict, reason=reason, seen_digest=seen, proved_at=clock.now()
+    )
 
 
 def events_of(request: ApprovalRequest) -> list[str]:
@@ -134,6 +138,12 @@ def line_of(request: ApprovalRequest, index: int = -1) -> Json:
 
 def reload(request: ApprovalRequest) -> ApprovalRequest:
     return ApprovalRequest.objects.get(pk=request.pk)
+
+
+@pytest.fixture
+def no_foreign_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Applied changes tell nobody: the matrix has nothing to compile here."""
+    monkeypatch.setattr(changes, "_hooks", [])
 
 
 @pytest.fixture

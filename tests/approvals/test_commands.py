@@ -142,7 +142,7 @@ def test_a_fault_names_file_line_and_column(run: Run, tmp_path: Path, ada: User,
 
     assert code == 1
     assert f"fault: {path}:8:23: /spec/stages/1/groups/1: there is no group 'Nobody'" in err
-    assert f"fault: {path}:9:14: /spec/fast_path" in err
+    assert f"fault: {path}:9:21: /spec/fast_path 1:8" in err
     assert run("apply", path, "--as", "ada", "--reason", "x")[0] == 1
     assert not ApprovalPolicy.objects.exists()
 

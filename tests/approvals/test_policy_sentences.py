@@ -7,7 +7,7 @@ from jsonschema_rs import validator_for
 
 from aegis.core.errors import Invalid
 from aegis.core.expressions import Failed
-from approvals import policies
+from approvals import policies, policy_schema, policy_words
 from tests.approvals.conftest import policy_document
 
 FACTS = {"capability": "ticket.reply", "parameters": {"amount": 10}, "record": {}, "requester": {}, "risk": "low"}
@@ -18,24 +18,24 @@ def load(**spec: object) -> policies.Policy:
 
 
 def test_one_stage_reads_as_one_sentence_about_people() -> None:
-    assert policies.describe(load())[0] == "One person: one of Leads."
+    assert policy_words.describe(load())[0] == "One person: one of Leads."
 
 
 def test_stages_read_in_their_order_with_the_number_of_different_people() -> None:
     policy = load(stages=[{"groups": ["Leads", "Duty"]}, {"groups": ["Finance", "Legal", "Risk"], "quorum": 2}])
 
-    assert policies.describe(policy)[0] == (
+    assert policy_words.describe(policy)[0] == (
         "Three different people: first one of Leads or Duty, then two of Finance, Legal or Risk."
     )
 
 
 def test_every_policy_ends_with_never_approves_by_itself() -> None:
     for spec in ({}, {"reason": "always"}, {"fast_path": "risk == 'low'"}, {"deadline": "7d"}):
-        assert policies.describe(load(**spec))[-1] == "It never approves by itself."
+        assert policy_words.describe(load(**spec))[-1] == "It never approves by itself."
 
 
 def test_the_fast_path_is_said_with_its_limit() -> None:
-    said = " ".join(policies.describe(load(fast_path="risk == 'low'")))
+    said = " ".join(policy_words.describe(load(fast_path="risk == 'low'")))
 
     assert "No vote is asked where risk == 'low' holds; this is recorded, and impossible under a floor lock." in said
 
@@ -45,7 +45,7 @@ def test_the_fast_path_is_said_with_its_limit() -> None:
     [("24h", "24 hours"), ("1d", "24 hours"), ("2d", "2 days"), ("1h30m", "90 minutes"), ("45s", "45 seconds")],
 )
 def test_the_deadline_is_said_in_the_largest_whole_unit(deadline: str, words: str) -> None:
-    assert f"Undecided after {words}, it expires." in policies.describe(load(deadline=deadline))
+    assert f"Undecided after {words}, it expires." in policy_words.describe(load(deadline=deadline))
 
 
 def test_fast_path_passes_where_it_holds() -> None:
@@ -91,7 +91,7 @@ def test_a_policy_that_could_approve_by_itself_or_never_ends_is_refused(spec: di
 
 
 def test_the_schema_agrees_with_the_loader_about_good_and_bad() -> None:
-    schema = validator_for(policies.SCHEMA)
+    schema = validator_for(policy_schema.SCHEMA)
 
     assert schema.is_valid(policy_document())
     assert schema.is_valid(policy_document(reason="always", risk="high", fast_path="true"))

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
+from aegis.identity.models import Area
 from audit import checks, triggers
 from audit.models import Event, Payload
 from tests.audit.conftest import NOON
+from tests.support.emptying import Emptying
 from tests.support.journal_guard import lifted
 
 EVENT = (
@@ -171,11 +174,24 @@ def test_the_migration_can_be_taken_back_and_made_again(recorded: Event) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_harness_flush_leaves_the_triggers_standing(note: Callable[..., Any]) -> None:
+def test_the_harness_empties_the_journal_and_leaves_the_triggers_standing(note: Callable[..., Any]) -> None:
+    emptying = Emptying()
     note()
-    call_command("flush", interactive=False, verbosity=0)
+    emptying.restore()
 
     assert not Event.objects.exists()
     assert triggers.faults() == []
     note()
     assert refused(lambda: Event.objects.all().delete())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_harness_puts_back_the_rows_of_the_migrations() -> None:
+    emptying = Emptying()
+    before = (list(Area.objects.order_by("pk").values()), list(Permission.objects.order_by("pk").values()))
+    Area.objects.filter(name="audit").delete()
+    Area.objects.create(name="attic")
+    Permission.objects.update(name="renamed")
+    emptying.restore()
+
+    assert before == (list(Area.objects.order_by("pk").values()), list(Permission.objects.order_by("pk").values()))

@@ -48,8 +48,8 @@ def status(author: User, document: Any) -> str:
         (agent(connector={"python": "tests.echo", "http": {"url": URL, "secret": SECRET_NAME}}), "", ""),
         (agent(connector={"python": "tests.echo", "mode": "isolated", "memory_mb": 64}), None, ""),
         (agent(connector={"python": "tests.echo", "mode": "thread"}), "mode", ""),
-        (agent(connector={"http": {"url": URL, "secret": SECRET_NAME}, "mode": "isolated"}), "", ""),
-        (agent(connector={"python": "tests.echo", "memory_mb": 64}), "", ""),
+        (agent(connector={"http": {"url": URL, "secret": SECRET_NAME}, "mode": "isolated"}), "python", "is missing"),
+        (agent(connector={"python": "tests.echo", "memory_mb": 64}), "mode", "is missing"),
     ],
 )  # fmt: skip
 def test_lint_names_the_place_in_the_connector(document: Any, where: str | None, what: str):

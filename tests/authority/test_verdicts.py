@@ -185,30 +185,35 @@ def test_a_lock_raises_a_weaker_policy_to_its_floor_and_lets_a_stricter_one_stan
     assert (stricter.policy, stricter.code, stricter.raised_by, stricter.locks) == ("two", "gated", (), ("law-1",))
 
 
+def rules(*stages: tuple[str, int], reason: str = "on_reject") -> PolicyRules:
+    """Stages of (groups, quorum)."""
+    asked = [{"groups": groups.split(), "quorum": quorum} for groups, quorum in stages]
+    return PolicyRules.read("p", {"stages": asked, "reason": reason})
+
+
 def test_a_policy_that_asks_for_fewer_reasons_is_weaker():
-    strict = PolicyRules("strict", ((frozenset({"legal"}), 1),), True)
-    silent = PolicyRules("silent", ((frozenset({"legal"}), 1),), False)
+    strict = rules(("legal", 1), reason="always")
+    silent = rules(("legal", 1))
 
     assert at_least_as_strict(strict, silent)
     assert not at_least_as_strict(silent, strict)
 
 
 def test_a_stage_with_fewer_people_is_weaker():
-    one = PolicyRules("one", ((frozenset({"legal"}), 1),), True)
-    two = PolicyRules("two", ((frozenset({"legal"}), 2),), True)
+    one = rules(("legal", 1))
+    two = rules(("legal", 2))
 
     assert at_least_as_strict(two, one)
     assert not at_least_as_strict(one, two)
 
 
 def test_stages_of_the_floor_need_stages_of_their_own_in_their_order():
-    legal, support = (frozenset({"legal"}), 1), (frozenset({"support"}), 1)
+    legal, support = ("legal", 1), ("support", 1)
 
-    assert at_least_as_strict(PolicyRules("p", (support, legal, support), True), PolicyRules("f", (support, legal), True))
-    assert not at_least_as_strict(PolicyRules("p", (legal, support), True), PolicyRules("f", (support, legal), True))
-    assert not at_least_as_strict(PolicyRules("p", (legal,), True), PolicyRules("f", (legal, legal), True))
-    wide = (frozenset({"legal", "interns"}), 2)
-    assert not at_least_as_strict(PolicyRules("p", (wide,), True), PolicyRules("f", (legal,), True))
+    assert at_least_as_strict(rules(support, legal, support), rules(support, legal))
+    assert not at_least_as_strict(rules(legal, support), rules(support, legal))
+    assert not at_least_as_strict(rules(legal), rules(legal, legal))
+    assert not at_least_as_strict(rules(("legal interns", 2)), rules(legal))
 
 
 def test_a_lock_does_not_soften_a_deny():

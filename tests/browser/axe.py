@@ -69,5 +69,27 @@ def overflow_of(page: Page) -> list[str]:
     return found
 
 
+def small_targets_of(page: Page) -> list[str]:
+    """What can be pressed but is less than 24 by 24 px. Stricter than WCAG 2.5.8, which lets room around a target make up for
+    its size; excused are words inside a sentence, and a box whose label is large enough.
+    """
+    found: list[str] = page.evaluate(
+        """() => {
+            const inText = e => getComputedStyle(e).display === 'inline' &&
+                [...e.parentElement.childNodes].some(n => n !== e && n.nodeType === Node.TEXT_NODE && n.data.trim().length > 1);
+            const isSmall = e => { const box = e.getBoundingClientRect();
+                return box.width && box.height && (box.width < 23.5 || box.height < 23.5); };
+            return [...document.querySelectorAll('a[href],button,input,select,textarea,summary')]
+                .filter(e => e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && isSmall(e))
+                .filter(e => !inText(e) && !e.closest('.ag-skip') && ![...(e.labels || [])].some(label => !isSmall(label)))
+                .map(e => { const box = e.getBoundingClientRect();
+                    const name = (e.innerText || e.getAttribute('aria-label') || '').slice(0, 40);
+                    return `target of ${Math.round(box.width)} by ${Math.round(box.height)} px: ` +
+                        `${e.tagName.toLowerCase()}.${e.getAttribute('class') || ''} ${name}`; });
+        }"""
+    )
+    return found
+
+
 def _why(node: dict[str, Any]) -> str:
     return " ".join(check["message"] for kind in ("any", "all", "none") for check in node[kind])[:300]

@@ -26,7 +26,7 @@ def running_house(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -
     BUILD.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("demo")
     with serving(folder, "--demo") as portal:
-        portal.start().wait_ready()
+        portal.start().wait_ready(180)  # it loads every reference workflow first
         found = House(portal, chromium, logins_of(portal.data_dir))
         found.page_of("olivia").close()
         wait_for(lambda: _resting(found) >= SAMPLES, "the sample requests rest", seconds=120)

@@ -144,13 +144,17 @@ class House:
 
     def submit(self, person: str, **request: str) -> str:
         """The person submits one request to the desk over the API, with the session. Returns the run's id."""
+        return self.start(person, "support-intake", {"customer": "C-90210", "channel": "email", **request})
+
+    def start(self, person: str, workflow: str, payload: dict[str, Any]) -> str:
+        """The person submits an input of any workflow over the API, with the session. Returns the run's id."""
         self.page_of(person).close()
         context = self.contexts[person]
         token = next(cookie["value"] for cookie in context.cookies() if cookie["name"] == "csrftoken")
         answer = context.request.post(
             "/api/v1/runs",
-            data={"workflow": "support-intake", "input": {"customer": "C-90210", "channel": "email", **request}},
-            headers={"X-CSRFToken": token, "Idempotency-Key": request["id"], "Referer": self.url},
+            data={"workflow": workflow, "input": payload},
+            headers={"X-CSRFToken": token, "Idempotency-Key": payload["id"], "Referer": self.url},
         )
         assert answer.status == 201, answer.text()
         run: str = answer.json()["id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.axe import LOOKS, faults_of, overflow_of, put_on
+from tests.browser.axe import LOOKS, faults_of, overflow_of, put_on, small_targets_of
 from tests.browser.house import House, Watch, wait_for
 from tests.browser.test_tab_order import faults_of as faults_of_walk
 from tests.browser.test_tab_order import walk
@@ -59,6 +59,22 @@ def test_axe_finds_what_is_planted_in_every_look(house: House) -> None:
         assert overflow_of(page) == []
     page.evaluate("document.getElementById('pale').attributeStyleMap.set('min-width', '2000px')")
     assert overflow_of(page)
+
+
+def test_what_is_too_small_to_press_is_found(house: House) -> None:
+    page = house.page_of("olivia")
+    page.goto("/")
+    assert small_targets_of(page) == []
+    page.evaluate(
+        """() => document.querySelector('#main h1').insertAdjacentHTML('afterend',
+            '<p>Words with <a href="/">a link</a> inside.</p><p><a href="/">i</a></p>' +
+            '<label>All of it <input type="checkbox"></label>')"""
+    )
+    page.evaluate("document.querySelector('#main label').attributeStyleMap.set('line-height', '30px')")
+    page.evaluate("document.querySelector('#main label').attributeStyleMap.set('display', 'inline-block')")
+    found = small_targets_of(page)
+    assert len(found) == 1
+    assert "a. i" in found[0]
 
 
 def test_the_walk_finds_stops_without_name_or_visible_focus_and_out_of_order(house: House) -> None:

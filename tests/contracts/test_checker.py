@@ -12,7 +12,6 @@ from orchestration.contracts.checker import (
     ContractBroken,
     SchemaInvalid,
     compile_schema,
-    covers,
     schema_faults,
 )
 
@@ -151,11 +150,3 @@ def test_the_same_schema_is_compiled_once_whatever_its_key_order():
 
     assert compile_schema({"maxProperties": 3, "type": "object"}) is first
     assert len(first.digest) == 64
-
-
-def test_one_contract_covers_another_only_when_it_is_proven():
-    narrow = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
-    wide = {"type": "object", "properties": {"a": {"type": "integer"}}}
-
-    assert covers(wide, narrow)
-    assert not covers(narrow, wide)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis.core.canonical import MAX_SAFE_INTEGER
-from aegis.core.expressions import Expression, Failed, bind, compile_value
+from aegis.core.expressions import Expression, ExpressionInvalid, Failed, bind, compile_condition, compile_value
 
 MAPS = {"input": "map", "steps": "map"}
 names = st.sampled_from(["a", "b", "output", "size", "_x"])
@@ -91,3 +91,37 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("stage", ["x + x", "[x, x]", "{'a': x, 'b': x}"])
+def test_what_would_double_again_and_again_is_refused_before_it_is_evaluated(stage):
+    """Forty stages would be a million million times the value, within the library's budget of iterations."""
+    few, many = (f"['a']{f'.map(x, {stage})' * count}.size()" for count in (9, 40))
+
+    assert compile_value(few, {}).value({}) == 1
+    with pytest.raises(ExpressionInvalid) as refused:
+        compile_value(many, {})
+
+    (fault,) = refused.value.faults
+    assert "1,000 times as large" in fault.what
+    assert fault.where == f"1:{5 + 9 * len(f'.map(x, {stage})') + 1}"
+
+
+@pytest.mark.parametrize("hidden", [r"""r"\" """, "')'", '""")"""', r"'\'('", "// )\n'a'", r"br'\'"])
+def test_growth_does_not_hide_behind_quotes(hidden):
+    source = "['a']" + f".map(x, [{hidden}, x, x])" * 40
+
+    with pytest.raises(ExpressionInvalid, match="times as large"):
+        compile_value(source, {})
+
+
+def test_what_only_looks_like_growth_is_no_fault():
+    quoted = "['.map(x, x + x)'" + ", '.map(x, x + x)'" * 40 + "].size()"
+
+    assert compile_value(quoted, {}).value({}) == 41
+
+
+@pytest.mark.parametrize(("source", "says"), [("'\ud800'", "surrogate"), ("'\x00'", "NUL"), ("{string: []}", "map key type")])
+def test_what_the_library_chokes_on_is_refused_like_any_other_mistake(source, says):
+    with pytest.raises(ExpressionInvalid, match=says):
+        compile_condition(source, {})

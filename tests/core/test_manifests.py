@@ -101,7 +101,7 @@ def test_every_refusal_names_line_and_column(text: str, place: str) -> None:
 
 
 def test_a_duplicate_key_is_named() -> None:
-    assert refusal(HEAD + "  a: 1\n  b: 2\n  a: 3") == "f.yaml:7:3: the key 'a' appears twice"
+    assert refusal(HEAD + "  a: 1\n  b: 2\n  a: 3") == "f.yaml:7:3: the key 'a' appears twice (keep one of them)"
 
 
 def test_an_alias_bomb_is_refused_at_its_first_anchor() -> None:
@@ -229,3 +229,36 @@ def test_no_bytes_at_all_cause_anything_but_a_named_refusal(raw: bytes | str) ->
         places = []
 
     assert all(place.startswith("f.yaml:") for place in places)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("  when: input.amont > 1\n", (5, 15)),
+        ("  {when: input.amont > 1}\n", (5, 16)),
+        ("  when: 'input.amont > 1'\n", (5, 16)),
+        ('  when: "input.amont > 1"\n', (5, 16)),
+        ("  when: |\n    input.amont\n", (6, 11)),
+    ],
+)
+def test_a_place_inside_a_text_is_a_place_in_the_file(text: str, place: tuple[int, int]) -> None:
+    (manifest,) = manifests.read(HEAD + text, "f.yaml")
+
+    assert manifest.place("/spec/when 1:7") == place
+
+
+def test_a_place_in_a_later_line_of_a_block_is_found_and_one_in_a_folded_text_is_where_that_begins() -> None:
+    (manifest,) = manifests.read(HEAD + "  a: |\n\n    one\n    two\n  b: >\n    one\n    two\n  c: one\n    two\n", "f.yaml")
+
+    assert manifest.place("/spec/a 3:2") == (8, 6)
+    assert manifest.place("/spec/b 1:5") == (9, 6)
+    assert manifest.place("/spec/c 1:5") == (12, 6)
+    assert manifest.at("/spec/a/gone 1:5") == "f.yaml:5:6"
+
+
+def test_a_located_fault_keeps_its_code() -> None:
+    (manifest,) = manifests.read(HEAD + "  when: input.x\n", "f.yaml")
+
+    located = manifest.locate(Fault("/spec/when 1:7", "is not there", "write y", code="path"))
+
+    assert (located.where, located.code) == ("f.yaml:5:15: /spec/when 1:7", "path")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from uuid import UUID
 
 import pytest
 from django.core.management import call_command
@@ -16,6 +17,7 @@ from tests.effects.conftest import PAY, asked, heard, item_of, regrant, says
 from tests.effects.test_dead_letters import letters, refused
 from tests.engine import house
 from tests.pages.conftest import text_of
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HERE = "/dead-letters/"
@@ -25,12 +27,6 @@ HERE = "/dead-letters/"
 def stuck(furnish, sam) -> list[Run]:
     furnish()
     return refused(sam, 2)
-
-
-def api(person) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(person)
-    return client
 
 
 def post(client: APIClient, path: str, body: object):
@@ -168,7 +164,7 @@ def test_the_live_part_answers_304_while_nothing_changes(stuck, sam, browser_of)
 
 
 def test_the_api_lists_and_sends_on(stuck, sam):
-    client = api(sam)
+    client = client_of(sam)
     found = client.get("/api/v1/dead-letters?code=effect_failed&older_than=1s").json()
     assert found == {"dead_letters": [], "next": ""}
     found = client.get("/api/v1/dead-letters?code=effect_failed").json()["dead_letters"]
@@ -191,17 +187,23 @@ def test_the_api_lists_and_sends_on(stuck, sam):
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_with_its_place(stuck, sam, body, pointer):
-    answer = post(api(sam), "dead-letters/redrive", body)
+    answer = post(client_of(sam), "dead-letters/redrive", body)
 
     assert answer.status_code == 422
     assert pointer in json.dumps(answer.json())
 
 
 def test_a_guessed_id_is_not_found_over_the_api(stuck, sam, person):
+    mallory = client_of(person("mallory", "Visitors"))
     [first, _] = letters(sam)
-    for guess in (first.id, "x", f"{stuck[0].pk}.3"):
-        assert post(api(person("mallory", "Visitors")), f"dead-letters/{guess}/redrive", {"reason": "x"}).status_code == 404
-        break
+
+    answers = {
+        (answer.status_code, answer.content)
+        for guess in (first.id, "x", f"{stuck[0].pk}.{stuck[0].seq}", f"{UUID(int=0)}.3", "0.0", f"{first.id}.99999999999")
+        for answer in [post(mallory, f"dead-letters/{guess}/redrive", {"reason": "x"})]
+    }
+
+    assert [code for code, _ in answers] == [404]  # and all of them alike
 
 
 def test_a_statement_is_made_over_the_api(furnish, sam, olivia):
@@ -211,13 +213,13 @@ def test_a_statement_is_made_over_the_api(furnish, sam, olivia):
     house.drive(run)
     path = f"review-items/{item_of(run).pk}/statement"
 
-    assert post(api(olivia), path, {"outcome": "happened", "reason": "x"}).status_code == 403
-    assert post(api(sam), path, {"outcome": "maybe", "reason": "x"}).status_code == 422
+    assert post(client_of(olivia), path, {"outcome": "happened", "reason": "x"}).status_code == 403
+    assert post(client_of(sam), path, {"outcome": "maybe", "reason": "x"}).status_code == 422
     said = {"outcome": "happened", "reason": "books", "reference": "B-7", "result": {"receipt": 7}}
-    assert post(api(sam), path, said).status_code == 202
+    assert post(client_of(sam), path, said).status_code == 202
     house.drive(run)
     assert run.status == Run.Status.COMPLETED
-    assert post(api(sam), path, said).status_code == 409
+    assert post(client_of(sam), path, said).status_code == 409
 
 
 # --- command line --------------------------------------------------------------------------------

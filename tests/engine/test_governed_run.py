@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from aegis.core.errors import Forbidden, IdempotencyMismatch, Invalid, NotFound, Stale
 from approvals import gates, questions
 from approvals.errors import NotEligible
@@ -61,7 +61,9 @@ def verified() -> bool:
 def decide(person, run, verdict="approve", reason="looks right"):
     request = house.request_of(run)
     digest = questions.get(request.question).live(request.subject).digest
-    return gates.decide(request.pk, person=person, auth="test", verdict=verdict, reason=reason, seen_digest=digest)
+    return gates.decide(
+        request.pk, person=person, auth="test", verdict=verdict, reason=reason, seen_digest=digest, proved_at=clock.now()
+    )
 
 
 def test_an_allowed_effect_happens_once_and_is_on_record(allowed):

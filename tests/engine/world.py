@@ -7,13 +7,13 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from aegis.core import canonical
+from aegis.core import canonical, clock_text
 from approvals import policies
 from orchestration.authority import verdicts
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import turn
-from orchestration.engine.guards.asking import Hold, Take
-from orchestration.engine.scene import PastEffect, RecordSnapshot, RunFacts, Scene
+from orchestration.engine.guards.asking import Hold, Spent, Take, Unspent
+from orchestration.engine.scene import PastEffect, RecordSnapshot, RunFacts, Scene, Stood
 from orchestration.engine.state import State, Undoable
 from orchestration.records import handlers
 from orchestration.workflows.definition import AgentVersion, Definition
@@ -54,6 +54,12 @@ class MemoryWorld:
     past_effects: dict[str, PastEffect] = field(default_factory=dict)  # by key; `Life` keeps them
     holds: dict[str, Hold] = field(default_factory=dict)  # by key ("agent:clerk"); "*" = everything
     stirred: set[str] = field(default_factory=set)
+    halts: Stood = field(default_factory=Stood)
+    holders: dict[str, str] = field(default_factory=dict)  # resource -> whoever comes first at it
+    above: frozenset[str] = frozenset()  # runs that led to this one
+    on_record: frozenset[str] = frozenset()  # event types
+    written: set[tuple[str, str]] = field(default_factory=set)  # records that the run changed
+    uses: dict[str, dict[str, tuple[datetime, int]]] = field(default_factory=dict)  # counter -> effect -> (when, how much)
     random: random.Random = field(default_factory=lambda: random.Random(7))
 
     def matrix(self) -> verdicts.Matrix:
@@ -80,6 +86,9 @@ class MemoryWorld:
     def patch(self, handler, body, parameters):
         return handlers.get(handler)(dict(body) if body is not None else None, parameters)
 
+    def has_written(self, type_: str, key: str, run_id: uuid.UUID) -> bool:
+        return (type_, key) in self.written
+
     def past(self, stream: str, effect: Undoable) -> PastEffect | None:
         return self.past_effects.get(effect.key)
 
@@ -94,6 +103,40 @@ class MemoryWorld:
 
     def takes(self, asking) -> list[Take]:
         return []
+
+    def used(self, readings, effect: str) -> dict[str, int]:
+        found = {}
+        for reading in readings:
+            uses = self.uses.get(reading.key, {})
+            found[reading.key] = sum(
+                amount for key, (at, amount) in uses.items() if key != effect and at >= self.now - reading.per
+            )
+        return found
+
+    def count(self, item) -> None:
+        uses = self.uses.setdefault(item.key, {})
+        if isinstance(item, Spent):
+            uses[item.effect] = (self.now, item.amount)
+        elif isinstance(item, Unspent):
+            uses.pop(item.effect, None)
+
+    def counters_of(self, effect: str) -> list[str]:
+        return sorted(key for key, uses in self.uses.items() if effect in uses)
+
+    def stood(self, workflows, agent_id, since) -> Stood:
+        return self.halts
+
+    def holder(self, resource: str, run_id: uuid.UUID) -> str:
+        return self.holders.get(resource, "")
+
+    def is_above(self, other: str, run_id: uuid.UUID) -> bool:
+        return other in self.above
+
+    def is_retired(self, workflow_id: uuid.UUID, version: int) -> bool:
+        return False
+
+    def recorded(self, stream: str, types) -> frozenset[str]:
+        return self.on_record & frozenset(types)
 
     def is_stirred(self, key: str) -> bool:
         return key in self.stirred
@@ -151,6 +194,8 @@ class Life:
         self.values: dict = {}
         self.events: list[tuple[str, dict]] = []
         first = {"next": definition.steps[0].common.id}
+        if definition.deadline:
+            first |= {"at": clock_text.render(world.now), "deadline": clock_text.render(world.now + definition.deadline)}
         self.state = fold(State(), stream="run:9", seq=1, type="run.submitted", data=first)
         self.events.append(("run.submitted", first))
         self.last: Scene | None = None

@@ -12,11 +12,11 @@ import pytest
 
 import examples.support_intake as package
 from aegis.core.errors import Invalid
+from examples.common.personal_data import find_personal_data
 from examples.support_intake import agents
 from examples.support_intake.classifier import find_model
 from examples.support_intake.legal import REASONS
 from examples.support_intake.modelfile import ModelRefused
-from examples.support_intake.personal_data import find_personal_data
 from examples.support_intake.policy import parse_policy
 from examples.support_intake.proposals import SUBJECT_LENGTH, templates
 from orchestration.agents.protocol import Abstain, AgentRequest, Done, PythonAgent, registered

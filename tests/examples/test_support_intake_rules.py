@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from examples.common.personal_data import find_personal_data, iban_holds, luhn_holds, mask, redact
 from examples.support_intake.classifier import Prediction
 from examples.support_intake.entities import MOST, find_entities
 from examples.support_intake.legal import REASONS, find_legal_reasons
-from examples.support_intake.personal_data import find_personal_data, iban_holds, luhn_holds, mask, redact
 from examples.support_intake.policy import parse_policy
 from examples.support_intake.urgency import judge_urgency
 

@@ -14,7 +14,8 @@ from tests.support.client import Answer, Client
 from tests.support.sink import Sink
 from tests.support.stack import Program, Stack
 
-READY_SECONDS = 10.0  # at most waited for a program to work again before it is killed again
+WEB_READY_SECONDS = 60.0  # it always comes up; on a busy machine it takes its time
+READY_SECONDS = 20.0  # at most waited for a program to work again before it is killed again
 SHARES = {"gated": 0.1, "unsafe": 0.08}  # of all orders; the rest is plain
 
 
@@ -131,7 +132,7 @@ class Killer:
                 program.start()
 
     def _wait_until_it_works(self, program: Program) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + (WEB_READY_SECONDS if program is self.web else READY_SECONDS)
         while time.monotonic() < deadline and not self._works(program):
             time.sleep(0.05)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -99,3 +100,18 @@ def test_an_unsafe_effect_of_unknown_outcome_may_wait_for_a_person() -> None:
     story.facts["effects_done"].pop("run-3/post/1/0")
 
     assert story.violations() == []
+
+
+def test_half_a_request_is_no_arrival() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nAEGIS-Fence: 1\r\nContent-Length: 10\r\n\r\n"
+    with Sink() as sink:
+        port = int(sink.url.rstrip("/").rpartition(":")[2])
+        for body in (b"half", b"0123456789"):
+            with socket.create_connection(("127.0.0.1", port)) as sender:
+                sender.sendall(head + body)
+                sender.shutdown(socket.SHUT_WR)  # as a worker that is killed leaves it
+                while sender.recv(4096):
+                    pass
+
+        assert sink.counts() == {"k": 1}
+        assert sink.quarrels() == []

@@ -57,9 +57,10 @@ def wait_for(what: str, log: Path, seconds: float = 30) -> None:
 
 
 def test_work_queued_under_a_former_key_and_behind_rubbish_is_done(tmp_path: Path) -> None:
-    former, new = secrets.token_urlsafe(50), secrets.token_urlsafe(50)
+    new = secrets.token_urlsafe(50)
     todo = orders(RUNS)
-    with Sink() as sink, stack(tmp_path, AEGIS_TEST_SINK=sink.url, AEGIS_SECRET_KEY=former) as house:
+    with Sink() as sink, stack(tmp_path, AEGIS_TEST_SINK=sink.url) as house:
+        former = (house.folder / "data" / "secret_key").read_text().strip()
         web = house.web()
         web.start()
         house.wait_for_web()

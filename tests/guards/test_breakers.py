@@ -231,13 +231,15 @@ def test_who_may_not_operate_it_is_refused(eager, quinn, root, as_actor):
     assert not Breaker.objects.exists()
 
 
-def test_closing_wakes_at_a_pace(eager, as_ada, monkeypatch):
+def test_closing_wakes_at_a_pace_each_time(eager, as_ada, monkeypatch):
     monkeypatch.setattr(waking, "BREAKER_PACE", 2)
     start = clock.db_now()  # it moves only as the test says: a slow machine must not lengthen a stage
     monkeypatch.setattr(clock, "db_now", lambda: start + desk._offset[0])
-    verbs.open_breaker("agent", "clerk", actor=as_ada, reason="one")
-    held = submit_many(eager, 5)
-    house.drive(*held)
-    verbs.close_breaker("agent", "clerk", actor=as_ada, reason="two")
+    for _ in range(2):
+        verbs.open_breaker("agent", "clerk", actor=as_ada, reason="one")
+        held = submit_many(eager, 5)
+        house.drive(*held)
+        pass_time(minutes=5)
+        verbs.close_breaker("agent", "clerk", actor=as_ada, reason="two")
 
-    assert [sweep(*held) for _ in range(4)] == [2, 2, 1, 0]
+        assert [sweep(*held) for _ in range(4)] == [2, 2, 1, 0]

@@ -11,6 +11,8 @@ from approvals.errors import RequestFrozen
 from approvals.models import ApprovalRequest
 from audit import journal
 from audit.models import Event
+from orchestration.engine import verbs as engine
+from orchestration.engine.driver import Driver
 from orchestration.engine.guards import freezing, verbs
 from orchestration.engine.models import ReviewItem, Run
 from tests.engine import house
@@ -138,6 +140,26 @@ def test_overlapping_halts_keep_it_frozen_until_the_last_one_ends(asked, as_ada)
     assert told(request_of(asked)) == ["request.opened", "request.frozen", "request.thawed"]
 
 
+def test_what_an_older_halt_keeps_frozen_does_not_keep_the_rest_from_thawing(zoe, as_ada):
+    documents = desk.documents()
+    memos = {**documents[-1], "metadata": {**documents[-1]["metadata"], "name": "memos"}}
+    house.bootstrap([*documents, memos])
+    desk.behind["write"] = desk.Abstain("I do not know")
+    notes = [house.submit(zoe, {"id": f"n-{index}"}) for index in range(2)]
+    memo = engine.submit("memos", engine.Submission({"id": "m-1"}), person=zoe, actor=as_ada).run
+    house.drive(*notes, memo)
+    verbs.halt("workflow", "notes", actor=as_ada, reason="stop")
+    pass_time(seconds=1)
+    row = verbs.halt("workflow", "memos", actor=as_ada, reason="stop").halt
+    with pytest.MonkeyPatch.context() as late:
+        late.setattr(freezing, "keep", lambda limit=0: 0)  # thawing is left to the sweep
+        verbs.resume(row.pk, actor=as_ada, reason="go on")
+
+    assert freezing.keep(limit=1) == 1
+
+    assert list(ReviewItem.objects.filter(frozen_at__isnull=True).values_list("run_id", flat=True)) == [memo.pk]
+
+
 def test_changes_of_configuration_are_decided_under_any_halt(asked, as_ada):
     verbs.halt("everything", actor=as_ada, reason="stop")
 
@@ -164,3 +186,17 @@ def test_a_review_items_clock_stands_too(zoe, as_ada, what, name):
     types = list(Event.objects.filter(stream=item.stream).order_by("seq").values_list("type", flat=True))
     assert types == ["review.frozen", "review.thawed"]
     assert journal.verify().problems == []
+
+
+def test_a_halt_of_an_agent_freezes_its_items_inside_a_block(zoe, as_ada):
+    inside = {"id": "write", "agent": "clerk", "output": "anything@1"}
+    documents = desk.documents()
+    documents[-1]["spec"]["steps"] = [{"id": "all", "parallel": {"one": {"steps": [inside]}}}]
+    house.bootstrap(documents)
+    desk.behind["write"] = desk.Abstain("I do not know")
+    house.submit(zoe)
+    Driver().drive()
+
+    row = verbs.halt("agent", "clerk", actor=as_ada, reason="stop").halt
+
+    assert ReviewItem.objects.get().frozen_at == row.placed_at

@@ -19,16 +19,11 @@ from orchestration.engine.guards import verbs
 from orchestration.engine.guards.models import Breaker, Halt
 from tests.engine import house
 from tests.guards.desk import submit_many
+from tests.support.api import client_of
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"  # the same in every test process
 
 pytestmark = pytest.mark.django_db
-
-
-def client_of(person) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(person)
-    return client
 
 
 def post(person, path: str, body: object):

@@ -194,6 +194,21 @@ def test_raising_or_removing_a_limit_needs_two_people(zoe, ada, limits):
     assert any("more often than 10 per 1m" in guard for guard in judged.guards)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"share": 30}, {"floor": 11}, {"within": "30s"}, {"within": "1h"}],
+    ids=["more of its calls", "more always", "its floor more often", "more at once"],
+)
+def test_widening_a_retry_budget_needs_two_people(zoe, ada, change):
+    budget = {"share": 20, "floor": 10, "within": "1m"}
+    house.bootstrap(desk.documents(agent={"limits": {"retries": budget}}))
+    wider = next(doc for doc in desk.documents(agent={"limits": {"retries": budget | change}}) if doc["kind"] == "Agent")
+
+    judged = changes.preview([(document_key(wider), wider)], ada)
+
+    assert any("tried again more often than" in guard for guard in judged.guards)
+
+
 def test_lowering_a_limit_needs_nobody_else(zoe, ada):
     house.bootstrap(desk.documents(agent={"limits": {"rate": {"count": 10, "per": "1m"}, "concurrency": 4}}))
     lower = desk.documents(agent={"limits": {"rate": {"count": 5, "per": "1m"}, "concurrency": 4}})

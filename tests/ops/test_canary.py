@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis.core import wake
+from aegis.core import clock, wake
 from aegis.portal.management import canary as module
 from aegis.portal.management.canary import START_SECONDS, Canary
 from aegis.portal.management.supervisor import Child
@@ -16,50 +16,71 @@ from aegis.portal.management.supervisor import Child
 pytestmark = pytest.mark.django_db
 
 
+class Passing:
+    """Seconds pass as the test says: on the clock that only goes forward, and, if it says so, on the one of the wall."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 1_000.0
+        monkeypatch.setattr(clock, "monotonic", lambda: self.seconds)
+
+    def __call__(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
 @pytest.fixture
-def canary(tmp_path: Path) -> Canary:
-    made = Canary(tmp_path / "beat", send_every=0.0, stalled_after=10)
-    made.excuse()
-    return made
+def passing(monkeypatch: pytest.MonkeyPatch) -> Passing:
+    return Passing(monkeypatch)
 
 
-def beat(canary: Canary, seconds_ago: float) -> None:
+@pytest.fixture
+def canary(tmp_path: Path, passing: Passing) -> Canary:
+    return Canary(tmp_path / "beat", send_every=0.0, stalled_after=10)
+
+
+def beat(canary: Canary, *, at: float | None = None) -> None:
+    """
+    Args:
+        at: what the clock of the wall says; None: the truth.
+    """
     canary.beat_file.touch()
-    moment = time.time() - seconds_ago
-    os.utime(canary.beat_file, (moment, moment))
+    if at is not None:
+        os.utime(canary.beat_file, (at, at))
+    assert not canary.is_stalled  # noticed
 
 
-def started(canary: Canary, seconds_ago: float) -> None:
-    canary._excused_until = time.time() - seconds_ago
-
-
-def test_a_fresh_beat_is_no_stall(canary: Canary) -> None:
-    started(canary, 100)
-    beat(canary, 9)
-
+def test_a_canary_in_time_is_no_stall_and_a_late_one_is(canary: Canary, passing: Passing) -> None:
+    beat(canary)
+    passing(9)
     assert not canary.is_stalled
 
-
-def test_an_old_beat_is_a_stall(canary: Canary) -> None:
-    started(canary, 100)
-    beat(canary, 11)
-
+    passing(2)
     assert canary.is_stalled
 
 
-def test_a_worker_that_starts_slowly_is_not_killed_for_it(canary: Canary) -> None:
-    started(canary, START_SECONDS - 1)
-    beat(canary, 1000)  # its predecessor's
-
+def test_a_clock_that_is_set_neither_stalls_a_worker_nor_hides_that_it_stalls(canary: Canary, passing: Passing) -> None:
+    beat(canary, at=time.time() - 3_600)
+    passing(9)
     assert not canary.is_stalled
 
-    started(canary, START_SECONDS + 1)
+    beat(canary, at=time.time() + 3_600)
+    passing(11)
     assert canary.is_stalled
 
 
-def test_a_silent_broker_is_not_the_workers_fault(canary: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
-    started(canary, 1000)
-    beat(canary, 1000)
+def test_a_worker_that_starts_slowly_is_not_killed_for_it(canary: Canary, passing: Passing) -> None:
+    beat(canary)  # its predecessor's
+    passing(1_000)
+    canary.excuse()
+
+    passing(START_SECONDS - 1)
+    assert not canary.is_stalled
+
+    passing(2)
+    assert canary.is_stalled
+
+
+def test_a_silent_broker_is_not_the_workers_fault(canary: Canary, passing: Passing, monkeypatch: pytest.MonkeyPatch) -> None:
+    passing(1_000)
     monkeypatch.setattr(module, "_send", lambda: False)
 
     canary.send_if_due()
@@ -69,10 +90,9 @@ def test_a_silent_broker_is_not_the_workers_fault(canary: Canary, monkeypatch: p
 
 
 def test_a_worker_that_blocks_the_database_its_queue_is_in_is_still_found(
-    canary: Canary, monkeypatch: pytest.MonkeyPatch
+    canary: Canary, passing: Passing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started(canary, 1000)
-    beat(canary, 100)
+    passing(1_000)
     canary.broker_may_be_away = False
     monkeypatch.setattr(module, "_send", lambda: False)
 

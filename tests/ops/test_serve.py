@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from aegis.portal.demo_people import PERSONAS
 from tests.support.report import say
 from tests.support.serving import Serving, serving, signal_all
 
@@ -129,7 +130,7 @@ def test_the_demo_prints_the_same_logins_again_and_ctrl_c_stops_it(tmp_path: Pat
         portal.stop(signal.SIGINT)
 
         logins = [line for line in first.splitlines() if line.startswith("  ")]
-        assert len(logins) == 4
+        assert len(logins) == len(PERSONAS)
         assert [line for line in portal.log.splitlines() if line.startswith("  ")] == logins
 
 

@@ -63,11 +63,21 @@ def mallory(person: Callable[..., User]) -> User:
 def furnish(zoe: User, sam: User) -> Callable[..., None]:
     """Apply the house's documents, some of them changed: furnish(capability={"risk": "high"})."""
 
-    def apply(*, effect: str = "gate", steps: Any = None, capability: Any = None, policy: Any = None, extra: Any = ()) -> None:
+    def apply(
+        *,
+        effect: str = "gate",
+        steps: Any = None,
+        capability: Any = None,
+        policy: Any = None,
+        contract: Any = None,
+        extra: Any = (),
+    ) -> None:
         documents = house.documents(effect=effect, steps=steps)
         for document in documents:
             if document["kind"] == "Capability":
                 document["spec"].update(capability or {})
+            if document["metadata"]["name"] == "request@1":
+                document["spec"].update(contract or {})
             if document["kind"] == "ApprovalPolicy":
                 document["spec"].update(policy or {})
         house.bootstrap([*documents, *extra])

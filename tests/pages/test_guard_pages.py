@@ -64,6 +64,17 @@ def test_home_says_that_work_is_held_back(halted: Run, ada: Any, at_desk: Any) -
     assert "agent clerk" in text
 
 
+def test_home_does_not_say_that_a_closed_breaker_holds_work_back(furnish: Any, zoe: Any, ada: Any, at_desk: Any) -> None:
+    furnish(effect="allow")
+    house.answers["write"] = RuntimeError("down")
+    house.drive(house.submit(zoe))
+
+    text = text_of(at_desk(ada).get("/"))
+    assert Breaker.objects.get().phase == "closed"
+    assert "still closed: work goes on" in text
+    assert "Work is held back" not in text
+
+
 def test_the_run_page_says_why_it_is_held(halted: Run, zoe: Any, at_desk: Any) -> None:
     assert "somebody halted it" in text_of(at_desk(zoe).get(f"/runs/{halted.pk}/"))
 

@@ -220,10 +220,14 @@ def test_the_list_filters_by_status_workflow_priority_and_text(gated, zoe, sam, 
     assert found(workflow="other") == set()
     assert found(priority="3") == both
     assert found(priority="1") == set()
+    assert found(day="started") == both
+    assert found(day="ended") == set()
     assert found(q="n-001") == {second.pk}
     assert found(q=first.label) == {first.pk}
     assert found(q=str(first.pk)) == {first.pk}
-    assert found(status="no such", priority="9", before="garbage~x") == both
+    assert found(status="no such", priority="9", day="last", before="garbage~x") == both
+    Run.objects.filter(pk=first.pk).update(submitted_at=clock.now() - runlist.DAY * 2, ended_at=clock.now())
+    assert (found(day="started"), found(day="ended")) == ({second.pk}, {first.pk})
 
 
 def test_the_list_pages_by_key_without_counting(gated, zoe, sam, at_desk, monkeypatch, django_assert_max_num_queries):

@@ -13,6 +13,7 @@ from aegis.core import bodies  # noqa: F401  (before REST framework reads its se
 from aegis.portal import errors
 from aegis.portal.middleware import ErrorPages
 from orchestration.engine.models import Run
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -22,10 +23,7 @@ def locked(*_: object, **__: object) -> None:
 
 
 def test_the_api_answers_503_with_a_problem(olivia, monkeypatch):
-    from rest_framework.test import APIClient
-
-    client = APIClient()
-    client.force_authenticate(olivia)
+    client = client_of(olivia)
     monkeypatch.setattr(Run.objects.all().__class__, "visible_to", locked)
 
     answer = client.get("/api/v1/runs")

@@ -11,8 +11,9 @@ import pytest
 from django.test import Client
 
 from aegis.core import canonical
+from aegis.core.errors import Fault
 from aegis.identity.models import User
-from aegis.portal.governed import texts
+from aegis.portal.governed import editing, texts
 from approvals.models import ApprovalRequest, ChangeSet, DocumentVersion
 from audit.models import Event
 from orchestration.authority.models import Capability, FloorLock, Role
@@ -63,6 +64,13 @@ def test_checking_names_the_line_of_a_fault_and_changes_nothing(
     assert "/spec/rules/0/when" in page
     assert shown_text(answer) == text
     assert RoutingTable.objects.get(name="desk").digest == desk.digest
+
+
+def test_findings_stand_in_the_order_of_their_lines() -> None:
+    places = ["line 12, column 3", "/spec", "line 2, column 40", "line 12, column 1"]
+    found = editing.places_of([Fault(place, "wrong") for place in places], None, None)
+
+    assert [place.fault.where for place in found] == ["/spec", "line 2, column 40", "line 12, column 1", "line 12, column 3"]
 
 
 def test_a_text_that_is_no_yaml_comes_back_with_the_place(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,18 +11,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from aegis.identity.models import User
 from aegis.portal.health import CSP_REPORTS
 from approvals import changes
+from orchestration.routing.models import RoutingTable
 from tests.portal.documents import document, everything, keyed
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PAGES = (
-    "/", "/matrix/", "/matrix/?who=agent:reply-writer&what=ticket.read", "/orchestration/agent/", "/identity/user/",
+    "/", "/matrix/", "/matrix/cell/?role=support-desk&capability=ticket.refund", "/matrix/review/",
+    "/matrix/?who=agent:reply-writer&what=ticket.read", "/orchestration/agent/", "/identity/user/",
     "/open/Agent/?name=reply-writer", "/open/Workflow/?name=intake", "/open/RoutingTable/?name=desk",
     "/open/Role/?name=support-desk",
     "/open/ApprovalPolicy/?name=lead", "/open/FloorLock/?name=refund-floor", "/open/Contract/?name=ticket@1",
@@ -86,6 +89,48 @@ def test_every_page_is_free_of_faults_that_axe_finds(
         page.goto(path)
         assert axe_faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_cells_are_changed_by_keyboard_and_what_is_typed_survives_a_reload(house: User, open_as: Callable[..., Page]) -> None:
+    shots = os.environ.get("MATRIX_SHOTS")
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        page = open_as(house, color_scheme=scheme, viewport={"width": width, "height": 844})
+        page.goto("/matrix/?role=support-desk&find=ticket.re")
+        cell = page.locator('tr[data-capability="ticket.read"] td[data-role="support-desk"] .mx-cell')
+        cell.focus()
+        page.keyboard.press("Space")
+        expect(page.locator("#mx-unsaved")).to_have_text("1 change")
+        expect(cell).to_contain_text("gate")
+        page.keyboard.press("e")
+        expect(page.locator("#mx-editor [name=effect]:checked")).to_be_focused()
+        page.get_by_label("allow", exact=True).check()
+        page.locator("#mx-editor [name=when]").fill("record.open ==")
+        expect(page.locator("#mx-check .ag-faults")).to_contain_text("when 1:")
+        page.reload()
+        cell.focus()
+        page.keyboard.press("e")
+        expect(page.locator("#mx-editor [name=when]")).to_have_value("record.open ==")
+        page.locator("#mx-editor [name=when]").fill("record.open == true")
+        expect(page.locator("#mx-check .mx-reads")).to_contain_text("may ticket.read without asking if record.open == true")
+        assert axe_faults(page) == []
+        if shots:
+            page.screenshot(path=f"{shots}/drawer-{width}-{scheme}.png")
+        page.get_by_role("button", name="Keep in my changes").click()
+        expect(cell).to_contain_text("allow if")
+        expect(cell).to_be_focused()
+        assert axe_faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        if shots:
+            page.screenshot(path=f"{shots}/matrix-{width}-{scheme}.png")
+        page.goto("/matrix/review/")
+        assert axe_faults(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.locator("#mx-reason").fill("Half a sen")
+        page.reload()
+        expect(page.locator("#mx-reason")).to_have_value("Half a sen")
+        if shots:
+            page.screenshot(path=f"{shots}/review-{width}-{scheme}.png", full_page=True)
+        page.wait_for_load_state("networkidle")
 
 
 def test_signing_in_and_out_works_by_keyboard(
@@ -196,3 +241,25 @@ def test_on_a_phone_no_column_is_cut(house: User, open_as: Callable[..., Page]) 
     assert axe_faults(page) == []
     page.goto("/audit/verify/")
     assert page.locator(".au-vr").evaluate("form => innerWidth - form.getBoundingClientRect().right") >= 12
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_grid_of_a_table_follows_what_is_typed_and_moves_like_a_sheet(
+    house: User, open_as: Callable[..., Page], scheme: str
+) -> None:
+    table = RoutingTable.objects.get(name="desk")
+    page = open_as(house, color_scheme=scheme, viewport={"width": 1440, "height": 900})
+    page.goto(f"/orchestration/routingtable/{table.pk}/grid/")
+    assert axe_faults(page) == []
+
+    page.get_by_role("button", name="Add a row", exact=True).click()
+    field = page.locator('[name="r0.out.case"]')
+    field.fill("")
+    expect(page.locator("#grid-findings")).to_contain_text("/spec/rules/0/then/case")
+    field.press("ArrowDown")
+    assert page.evaluate("document.activeElement.name") == "r1.out.case"
+    field.fill("elsewhere")
+    page.get_by_role("button", name=re.compile("Ask it about")).click()
+    expect(page.locator("#grid-replay")).to_contain_text("There is no recorded input")
+    assert field.input_value() == "elsewhere"  # asking left what was typed
+    assert axe_faults(page) == []

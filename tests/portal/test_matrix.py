@@ -39,6 +39,28 @@ def test_every_cell_says_its_state_in_words(page: str, role: str, capability: st
     assert cell(page, role, capability).endswith(f"{capability}: {words}")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "shown"),
+    [
+        ("?roles=all", ["support-desk", "Support leads"]),
+        ("?roles=agents", ["support-desk"]),
+        ("?roles=people", ["Support leads"]),
+        ("?roles=granted&find=REPLY", ["support-desk"]),
+        ("?roles=granted&find=nothing-like-it", []),
+        ("?roles=%3Cscript%3E", ["support-desk", "Support leads"]),
+    ],
+)
+def test_the_roles_to_show_are_chosen_in_the_address(
+    configured: object, quinn: User, browser_of: Callable[..., Client], chosen: str, shown: list[str]
+) -> None:
+    page = browser_of(quinn).get(f"/matrix/{chosen}").content.decode()
+    heads = re.findall(r'<th class="mx-h[^"]*" data-role="([^"]+)"', page)
+
+    assert [name for name in heads if name in ("support-desk", "Support leads")] == shown
+    assert page.count('class="mx-col"') == len(heads)
+    assert shown or "it is denied to all" in page
+
+
 def test_the_grid_is_one_tab_stop(page: str) -> None:
     cells = re.findall(r'class="mx-cell"[^>]*>', page)
     assert len(cells) == 6

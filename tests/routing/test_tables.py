@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.routing.tables import TableInvalid, choose, faults_of, load
+from orchestration.routing.publishing import faults_of
+from orchestration.routing.tables import TableInvalid, choose, load
 
 
 def rule(id_: str, when: str, case: str, *, tier: int | None = None, queue: str = "q") -> dict[str, Any]:

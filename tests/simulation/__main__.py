@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -20,15 +21,21 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Final
 
-from tests.simulation.shrink import shrink, told
-from tests.simulation.simulator import simulate
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegis.settings")
+django.setup()  # the commit whose transitions are simulated has models in its module
+
+from tests.simulation.shrink import shrink, told  # noqa: E402
+from tests.simulation.simulator import simulate  # noqa: E402
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "build" / "simulation"
 REGRESSIONS: Final = Path(__file__).with_name("regressions.txt")
 CHUNK: Final = 50
 #: What a simulation runs; another byte in it makes another result.
-CODE: Final = ("aegis/core", "approvals", "audit", "orchestration", "tests/simulation", "tests/engine/world.py")
+CODE: Final = ("aegis/core", "approvals", "audit", "orchestration", "tests/simulation", "tests/generated/definitions.py",
+               "tests/generated/house.py", "tests/engine/world.py")  # fmt: skip
 
 
 def main() -> int:

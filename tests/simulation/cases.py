@@ -26,7 +26,7 @@ from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM, user_actor
 from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError
-from aegis.core.kinds import document_key
+from aegis.core.kinds import Key, document_key
 from aegis.identity import authority, people
 from aegis.identity.models import User
 from approvals import changes, gates, questions
@@ -157,9 +157,8 @@ class Case:
             people.create_person(name, name=name.capitalize(), groups=[group], actor=SYSTEM, reason="test")
         self.leads = list(User.objects.filter(username__in=house.LEADS).order_by("username"))
         self.rita = User.objects.get(username="rita")
-        made = [generate(seed) for seed in self.definitions]
-        _made.update(zip(self.definitions, made, strict=True))
-        documents = [*house.surroundings().values(), *(one for each in made for _, one in each.documents())]
+        made = [self._draw(seed) for seed in self.definitions]
+        documents = [*self._around().values(), *(one for each in made for _, one in each.documents())]
         try:
             changes.bootstrap([(document_key(one), one) for one in documents])
         except AegisError as error:
@@ -172,6 +171,16 @@ class Case:
             submissions = [verbs.Submission(payload) for payload in payloads]
             submitted = verbs.submit_many(each.definition.name, submissions, person=self.rita, actor=actor)
             self.runs += [one.run.pk for one in submitted]
+
+    def _draw(self, seed: int) -> Generated:
+        return _made.setdefault(seed, generate(seed))
+
+    def _around(self) -> dict[Key, Any]:
+        return house.surroundings()
+
+    def _message(self, contract: str) -> Any:
+        """What a person enters."""
+        return outside.message(self.rng, contract)
 
     def _payload(self, seed: int, number: int) -> dict[str, Any]:
         rng = self.rng
@@ -290,7 +299,15 @@ class Case:
         verdict = "approve" if self.rng.random() < 0.8 else "reject"
         with self._refusable("decide"):
             digest = questions.get(request.question).live(request.subject).digest
-            gates.decide(request.pk, person=person, auth="test", verdict=verdict, reason="because", seen_digest=digest)
+            gates.decide(
+                request.pk,
+                person=person,
+                auth="test",
+                verdict=verdict,
+                reason="because",
+                seen_digest=digest,
+                proved_at=clock.now(),
+            )
 
     def _answer(self, item: ReviewItem) -> None:
         rng, ways = self.rng, standing.of(item)
@@ -300,7 +317,7 @@ class Case:
             if draw < 0.65 and item.choices:
                 reviews.complete(item.pk, case=rng.choice(item.choices), **by)
             elif draw < 0.65 and item.contract:
-                reviews.complete(item.pk, output=outside.message(rng, item.contract), **by)
+                reviews.complete(item.pk, output=self._message(item.contract), **by)
             elif draw < 0.7 and ways.may_state:
                 self._look_outside(item, by)
             elif draw < 0.75 and ways.is_undo:

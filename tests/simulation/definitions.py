@@ -52,11 +52,11 @@ def generate(seed: int) -> Generated:
     around = house.surroundings()
     for attempt in range(MAX_TRIES):
         rng = Random(f"definition/{seed}/{attempt}")
-        workflow, tables = _Draft(rng, f"w{seed}").draw()
+        workflow, tables = Draft(rng, f"w{seed}").draw()
         _bound_loops(workflow, rng)
         mine = {Key("RoutingTable", table["metadata"]["name"]): table for table in tables}
         if not lint(workflow, Documents({**around, **mine})):
-            return Generated(workflow, tuple(tables), parse.load(workflow))
+            return Generated(workflow, tuple(tables), parse.read(workflow))
     raise NoneFound(f"seed {seed}: {MAX_TRIES} draws were refused")
 
 
@@ -69,7 +69,7 @@ def _bound_loops(workflow: Json, rng: Random) -> None:
 
 
 @dataclass
-class _Draft:
+class Draft:
     rng: Random
     name: str
     steps: list[Json] = field(default_factory=list)
@@ -90,6 +90,8 @@ class _Draft:
         }
         if rng.random() < 0.3:
             spec["success"] = "input.amount >= 0"
+        if any(step.get("compensate") for step in self.steps) and rng.random() < 0.7:
+            spec["rollback"] = {"gate": rng.choice(house.POLICIES)}
         return document("Workflow", self.name, spec, title=f"Generated {self.name}", owner=house.DESK), self.tables
 
     def _step(self, index: int, step_id: str, *, is_last: bool) -> Json:
@@ -148,7 +150,7 @@ class _Draft:
         spec = {"inputs": TABLE_INPUTS, "outputs": {}, "rules": rules, "default": {"case": rng.choice(cases)}}
         self.tables.append(document("RoutingTable", table, spec))
         used = {spec["default"]["case"], *(rule["then"]["case"] for rule in rules)}
-        told = [step["id"] for step in self.steps if "output" in step]
+        told = self._told()
         source = f"steps.{rng.choice(told)}.output" if told else ""
         facts = {
             "amount": "input.amount",
@@ -178,9 +180,13 @@ class _Draft:
 
     def _set(self, index: int, plans: Sequence[Json]) -> Json:
         values = {"double": "input.amount * 2", "key": "input.id"}
-        if told := [step["id"] for step in self.steps if "output" in step]:
+        if told := self._told():
             values["score"] = f"steps.{self.rng.choice(told)}.output.score + 1"
         return {"set": values}
+
+    def _told(self) -> list[str]:
+        """Steps so far whose output has a kind and a score."""
+        return [step["id"] for step in self.steps if "output" in step]
 
     def _finish(self, index: int, plans: Sequence[Json]) -> Json:
         return {"finish": self.rng.choice(["done", "sent", "closed"])}

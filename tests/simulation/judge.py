@@ -21,32 +21,32 @@ from orchestration.engine.planner import MAX_LOSSES
 from orchestration.engine.scene import AgentCall, EffectCall
 from orchestration.engine.state import State, Status
 from orchestration.engine.turn import Runaway
+from orchestration.workflows.definition import ActStep
 from tests.simulation import house, setting
+from tests.simulation.census import Census
+from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
+    from orchestration.engine.commit import Transition
     from tests.simulation.outside import Receivers
     from tests.simulation.store import Store
-    from tests.simulation.tables import Item, Request, Row, Transition
+    from tests.simulation.tables import Item, Request, Row
 
 DECLARED: Final = frozenset(get_args(Status))
 #: Events that say that something was given up; the same commit must say where the run goes instead.
 GIVEN_UP: Final = frozenset(
     {"step.abstained", "step.unsure", "contract.violated", "expression.failed", "effect.unknown", "run.quarantined",
-     "run.faulted", "effect.diverged"}
+     "run.faulted", "effect.diverged", "deadline.passed"}
 )  # fmt: skip
-SOMEWHERE: Final = frozenset({"review.opened", "step.gave_up", "run.failed", "run.cancelled", "run.compensating"})
+SOMEWHERE: Final = frozenset(
+    {"review.opened", "step.gave_up", "run.failed", "run.cancelled", "run.compensating", "step.stopping"}
+)
+#: Events that take the outcome of a request or of a review item.
+SETTLED: Final = frozenset({"gate.settled", "review.settled", "rollback.approved", "rollback.refused"})
 MOST_DEATHS: Final = 6  # workers one run may kill before its next commit: its holder, then MAX_CLAIMS that took it up
 
 
 Place = tuple[str, int, bool]  # step, visit; is it about undoing
-
-
-class Violation(AssertionError):
-    """A promise was broken. `promise` is a word that stays the same when the plan is shrunk."""
-
-    def __init__(self, promise: str, detail: str) -> None:
-        super().__init__(f"{promise}: {detail}")
-        self.promise = promise
 
 
 @dataclass(slots=True)
@@ -73,6 +73,7 @@ class Judge:
     books: dict[uuid.UUID, Book] = field(default_factory=lambda: defaultdict(Book))
     outcomes: Counter[uuid.UUID] = field(default_factory=Counter)  # of requests, as people settled them
     answers: Counter[uuid.UUID] = field(default_factory=Counter)  # of review items
+    census: Census = field(default_factory=Census)
 
     # --- every commit ---
 
@@ -82,9 +83,14 @@ class Judge:
             raise Violation("stale worker", f"{row.stream} was written under fence {transition.fence}, it is {row.fence}")
         parsed = []
         for line in lines:
+            before = book.state
             parsed.append(self._read(row, book, line.text))
             self._look(row, book, parsed[-1])
+            self.census.read(row, line, before, parsed[-1])
+            if transition is not None:
+                self.census.heard_first(row, transition.seen, parsed[-1])
         self._compare(row, book, transition)
+        self.census.committed(row, book.state, self.store)
         self._given_up(row, parsed)
         self.put_down(row)
         book.deaths = 0
@@ -141,8 +147,11 @@ class Judge:
         kind, _, ref = line["cause"].partition(":")
         if kind == "inbox":
             book.consumed.add(int(ref))
-        elif line["type"] in ("gate.settled", "review.settled"):
+        elif line["type"] in SETTLED and kind in ("request", "review"):
             found = [one.ordinal for one in self.store.inbox[row.id] if one.ref == ref and one.ordinal not in book.consumed]
+            book.consumed.update(found[:1])
+        elif kind == "message":
+            found = [one.ordinal for one in self.store.inbox[row.id] if one.outcome == ref and one.ordinal not in book.consumed]
             book.consumed.update(found[:1])
 
     def _bounded_tries(self, row: Row, book: Book, place: Place) -> None:
@@ -154,7 +163,7 @@ class Judge:
         agent = row.release.agents[line["agent"]]
         if not setting.matrix(self.store.matrix).agents[agent.id].is_enabled:
             raise Violation("epoch", f"{row.stream}/{line['seq']}: {line['agent']} is disabled")
-        if self.store.halt_of(agent.name, row.release.workflow_id):
+        if self.store.halt_of(agent.name, [str(row.release.workflow_id)]):
             raise Violation("epoch", f"{row.stream}/{line['seq']}: an intent under a halt")
 
     def _sent_back(self, book: Book) -> None:
@@ -176,7 +185,7 @@ class Judge:
                 owed = ""
                 if type_ == "run.failed" and not data["code"]:
                     raise Violation("never silent", f"{row.stream}: failed without a code")
-            elif _gives_up(type_, data):
+            elif _gives_up(type_, data) and not line["cause"].startswith("message:"):  # a wait goes on behind a broken message
                 owed = type_
         if owed:
             raise Violation("never silent", f"{row.stream}: {owed}, and then nothing")
@@ -251,7 +260,23 @@ class Judge:
             return "" if item is not None and item.status == "open" else "waits for a review item that is closed"
         if state.phase == "held" and state.hold == "halt" and state.held_by in self.store.halts:
             return ""
+        if row.due_us is not None and self._is_halted(row, state):
+            return ""  # its clocks stand still
+        if state.phase in ("joining", "recalling"):
+            return self._waits_for_children(row, state)
         return f"{state.phase} for nobody"
+
+    def _waits_for_children(self, row: Row, state: State) -> str:
+        waits_for = {state.undoes} if state.phase == "recalling" else set(state.fork.open.values()) if state.fork else set()
+        children = [child for child in self.census.children[row.id] if str(child.id) in waits_for]
+        return "" if any(not child.ended for child in children) else "waits for children that have ended"
+
+    def _is_halted(self, row: Row, state: State) -> bool:
+        definition = row.release.definition
+        step = definition.step(state.step) if state.step else None
+        source = definition.step(step.source) if isinstance(step, ActStep) else step
+        names = {"everything", str(row.release.workflow_id), getattr(source, "agent", "")}
+        return any(target in names for target in self.store.halts.values())
 
     def final(self) -> None:
         """The stored text of every state; and of every third run everything once more from its bytes, from the first line."""
@@ -262,6 +287,7 @@ class Judge:
                 for text in self.store.lines[row.stream]:
                     self._read(row, book, text)
             self._compare(row, book)
+        self.census.final(self.store)
 
 
 def _heads_agree(row: Row, book: Book) -> None:

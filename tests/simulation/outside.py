@@ -13,9 +13,10 @@ from random import Random
 from typing import Any, Final
 
 from orchestration.agents.protocol import Abstain, CallFailed, Done, Reply
-from orchestration.engine.scene import EffectCall
+from orchestration.engine.planner import EffectAnswered, Replied
+from orchestration.engine.scene import AgentCall, EffectCall
 from tests.simulation import house
-from tests.simulation.judge import Violation
+from tests.simulation.violation import Violation
 
 Json = Any
 Effect = tuple[str, str, int, bool]  # run, step, visit; is it what undoes it
@@ -84,3 +85,15 @@ class Receivers:
         self.known.clear()
         self.applied.clear()
         self.naive.clear()
+
+
+def is_answer(call: AgentCall | EffectCall | None, news: Replied | EffectAnswered) -> bool:
+    if isinstance(call, EffectCall) and isinstance(news, EffectAnswered) and call.key != news.key:
+        return False
+    return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
+
+
+def timed_out(call: AgentCall | EffectCall) -> Replied | EffectAnswered:
+    if isinstance(call, AgentCall):
+        return Replied(call.step, call.visit, call.attempt, CallFailed("timeout", "no answer"), 1)
+    return EffectAnswered(call.step, call.visit, call.key, call.attempt, None, "unknown", "no answer", 1)

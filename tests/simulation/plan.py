@@ -46,6 +46,8 @@ class Plan:
     vote_lost: float = 0.0
     poison: float = 0.0
     killer: float = 0.0  # an agent call that takes its worker along
+    missed: float = 0.0  # whoever committed a wait, a message or the end of a claim dies before looking for the other side
+    word_twice: float = 0.0  # the word that a child has ended is there twice
     rate: float = 0.0  # an intent comes too soon after others and is held for some seconds
     halts: int = 0
     matrix_edits: int = 0
@@ -97,6 +99,8 @@ def draw(seed: int) -> Plan:
         poison=rng.choice([0.0, 0.0, 0.0, 0.08]),
         killer=sometimes(0.08),
         rate=sometimes(0.1),
+        missed=sometimes(0.5),
+        word_twice=sometimes(0.3),
         halts=rng.choice([0, 0, 0, 1, 3]),
         matrix_edits=rng.choice([0, 0, 1, 4]),
         record_edits=rng.choice([0, 0, 2, 12]),

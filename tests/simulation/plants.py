@@ -10,15 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
+from uuid import UUID
 
+from aegis.core.actors import Actor
 from audit.chain import Line
 from audit.drafts import Head
+from orchestration.engine import fold as folding
 from orchestration.engine import turn
+from orchestration.engine.commit import Transition
 from orchestration.engine.scene import Scene
+from orchestration.engine.state import State
 from orchestration.engine.steps import effect
 from tests.simulation.plan import Plan, draw
 from tests.simulation.store import Store
-from tests.simulation.tables import Request, Row, Transition
+from tests.simulation.tables import Letter, Request, Row
 from tests.simulation.worker import Died, Held, Turn, Worker
 
 Parts = dict[str, Any]
@@ -26,7 +31,7 @@ Parts = dict[str, Any]
 
 class FenceNotChecked(Store):
     def is_holder(self, transition: Transition) -> bool:
-        return transition.row.seq == transition.head.seq
+        return self.rows[transition.run_id].seq == transition.head.seq
 
 
 class EpochNotChecked(Store):
@@ -49,7 +54,7 @@ class WakeLost(Store):
     """`seen` is raised to what was told until now, not to what was read."""
 
     def move_run(self, transition: Transition, head: Head) -> None:
-        super().move_run(replace(transition, seen=transition.row.wake), head)
+        super().move_run(replace(transition, seen=self.rows[transition.run_id].wake), head)
 
 
 class GateDecidedTwice(Store):
@@ -64,6 +69,45 @@ class CountedAfterExecution(Store):
 
     def count_claim(self, row: Row) -> None:
         pass
+
+
+class NotLetGo(Store):
+    """A run that ends keeps the row of its resource."""
+
+    def let_go(self, row: Row) -> None:
+        self.queue.pop(row.id, None)
+
+
+class ClaimedUnseen(Store):
+    """Nobody looks whether the resource is somebody's, neither in the turn nor in the commit."""
+
+    def holder(self, key: str, run_id: UUID) -> str:
+        return ""
+
+    def is_free(self, key: str) -> bool:
+        return True
+
+
+class TakenTwice(Store):
+    """A message stays where it was when it was handed over."""
+
+    def take_out(self, letter: Letter) -> None:
+        pass
+
+
+class ChildForgotten(Store):
+    """The word that tells a child to end is not written."""
+
+    def tell_child(self, child: Row, kind: str, actor: Actor) -> None:
+        if kind != "cancel":
+            super().tell_child(child, kind, actor)
+
+
+class TimeFirst(Store):
+    """What had reached the run before its time was up is not read first."""
+
+    def has_news(self, transition: Transition) -> bool:
+        return False
 
 
 class CallsBeforeCommit(Worker):
@@ -121,6 +165,21 @@ def _losses_not_counted() -> Iterator[Parts]:
 
 
 @contextmanager
+def _joined_twice() -> Iterator[Parts]:
+    """A child that was counted stays among those that are awaited."""
+    real = folding._child_ended
+
+    def counted(state: State, data: Any) -> State:
+        after = real(state, data)
+        assert state.fork is not None
+        assert after.fork is not None
+        return replace(after, fork=replace(after.fork, open=state.fork.open))
+
+    with patch.object(folding, "_child_ended", counted):
+        yield {}
+
+
+@contextmanager
 def _sweep_disabled() -> Iterator[Parts]:
     yield {"has_sweep": False}
 
@@ -152,5 +211,11 @@ PLANTS: Final[dict[str, Plant]] = {
     "epoch not checked": _plant(lambda: _store(EpochNotChecked), "epoch", matrix_edits=40, halts=4),
     "commit split in two": _plant(lambda: _store(CommitSplit), "chain", "fold"),
     "gate decided twice": _plant(lambda: _store(GateDecidedTwice), "one outcome"),
+    "child counted twice": _plant(_joined_twice, "joined once", word_twice=0.5),
+    "child forgotten on cancel": _plant(lambda: _store(ChildForgotten), "child forgotten"),
+    "resource not let go": _plant(lambda: _store(NotLetGo), "let go"),
+    "resource claimed unseen": _plant(lambda: _store(ClaimedUnseen), "one holder", "let go"),
+    "message taken twice": _plant(lambda: _store(TakenTwice), "message once"),
+    "time before news": _plant(lambda: _store(TimeFirst), "time first", workers=1, pause=0.2),
     "sweep disabled": _plant(_sweep_disabled, "stuck", nudge_lost=0.3),
 }

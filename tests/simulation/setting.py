@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 from typing import Any, Final
@@ -16,16 +18,20 @@ from orchestration.authority.matrix import Matrix
 from orchestration.contracts.checker import Checker, compile_schema
 from orchestration.engine import events
 from orchestration.routing import tables
-from orchestration.workflows.definition import AgentVersion
+from orchestration.workflows import parse
+from orchestration.workflows.definition import AgentVersion, Definition
 from orchestration.workflows.references import references_of
 from orchestration.workflows.release import Release
-from tests.simulation import house
-from tests.simulation.definitions import generate
+from tests.generated import definitions as families
+from tests.generated import house as lists
+from tests.simulation import definitions, house
+from tests.simulation.haste import hastened
 
 Json = Any
 
 NAMESPACE: Final = uuid.UUID("0d0f4c1e-6a53-5a0e-8f6b-1d2c3b4a5968")
 MATRICES: Final = 12  # number 1 is the house as founded
+OF_EACH: Final = 10  # workflows of each sort that neighbouring seeds share
 
 catalogue.register(*events.TYPES)
 
@@ -45,11 +51,12 @@ REQUESTER: Final = str(derived("person", "rita"))
 PEOPLE: Final = {str(derived("person", name)): name for name in house.LEADS}
 OWNER: Final = str(derived("person", "ada"))
 AGENT_IDS: Final = {name: str(derived("agent", name)) for name in house.AGENTS}
+AGENT_NAMES: Final = {ref: name for name, ref in AGENT_IDS.items()}
 
 
 @lru_cache(maxsize=1)
 def _documents() -> dict[str, Json]:
-    return {str(key): one for key, one in house.surroundings().items()}
+    return {str(key): one for key, one in lists.surroundings().items()}
 
 
 @lru_cache(maxsize=1)
@@ -63,26 +70,63 @@ def contract(name: str) -> Checker:
     return compile_schema(_documents()[f"Contract/{name}"]["spec"]["schema"])
 
 
+def numbers(place: int) -> list[int]:
+    """Workflows of one neighbourhood of seeds: the more seeds, the more workflows."""
+    return [*range(2 * OF_EACH * place, 2 * OF_EACH * (place + 1))]
+
+
 @lru_cache(maxsize=2_000)
-def release(seed: int) -> Release:
-    """The generated workflow of this seed, with everything it pins."""
-    made = generate(seed)
-    asked = references_of(made.definition)
-    digests = {str(key): canonical.digest_of(one) for key, one in (*house.surroundings().items(), *made.documents())}
-    names = {kind: sorted({one.name for one in asked if one.kind == kind}) for kind in ("Contract", "Agent")}
+def release(number: int) -> Release:
+    """The workflow of this number with everything it pins: even ones are plain, odd ones families of the whole language."""
+    if number % 2 == 0:
+        made = definitions.generate(number // 2)
+        return _release(made.workflow, made.definition, made.tables, {})
+    family = families.generate(number // 2)
+    known: dict[str, Release] = {}
+    for document in map(hastened, family.workflows):
+        known[document["metadata"]["name"]] = _release(document, parse.load(document), family.tables, known)
+    return known[family.definition.name]
+
+
+def _release(document: Json, definition: Definition, found: Sequence[Json], known: Mapping[str, Release]) -> Release:
+    """Of one workflow; `known` are those it may run."""
+    asked = references_of(definition)
+    of_kind = {kind: sorted({one.name for one in asked if one.kind == kind}) for kind in ("Contract", "Agent", "Workflow")}
+    documents = {**_documents(), **{f"RoutingTable/{table['metadata']['name']}": table for table in found}}
+    digests = {name: canonical.digest_of(one) for name, one in documents.items()}
+    digests |= {f"Workflow/{name}": one.digest for name, one in known.items()}
     pins = {f"{one.kind}/{one.name}": digests[f"{one.kind}/{one.name}"] for one in asked}
-    return Release(
-        id=derived("release", seed),
-        workflow_id=derived("workflow", seed),
-        workflow=made.definition.name,
-        version=1,
-        digest=canonical.digest_of({"workflow": made.workflow, "pins": pins}),
-        definition=made.definition,
-        pins=pins,
-        contracts={name: contract(name) for name in names["Contract"]},
-        tables={table["metadata"]["name"]: tables.load(table) for table in made.tables},
-        agents={name: _agent(name) for name in names["Agent"]},
+    return _kept(
+        Release(
+            id=derived("release", definition.name),
+            workflow_id=derived("workflow", definition.name),
+            workflow=definition.name,
+            version=1,
+            digest=canonical.digest_of({"workflow": document, "pins": pins}),
+            definition=definition,
+            pins=pins,
+            contracts={name: contract(name) for name in of_kind["Contract"]},
+            tables={table["metadata"]["name"]: tables.load(table) for table in found},
+            agents={name: _agent(name) for name in of_kind["Agent"]},
+            workflows={name: known[name] for name in of_kind["Workflow"]},
+        )
     )
+
+
+_bodies: dict[tuple[uuid.UUID, str], Release] = {}
+
+
+def _kept(release: Release) -> Release:
+    _bodies[release.id, ""] = release
+    return release
+
+
+def body(release_id: uuid.UUID, path: str) -> Release:
+    """As `releases.load`: a release, or what a child run of it walks."""
+    if (release_id, path) not in _bodies:
+        whole = _bodies[release_id, ""]
+        _bodies[release_id, path] = replace(whole, definition=whole.definition.body(path))
+    return _bodies[release_id, path]
 
 
 def _agent(name: str) -> AgentVersion:

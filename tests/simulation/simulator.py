@@ -19,21 +19,23 @@ from typing import Any, Final
 from orchestration.engine.planner import EffectAnswered, Replied
 from orchestration.engine.scene import AgentCall, EffectCall
 from tests.engine.world import START
+from tests.generated import house as lists
 from tests.simulation import house, setting
 from tests.simulation import plan as plans
-from tests.simulation.judge import Judge, Violation
-from tests.simulation.outside import KEYS, Receivers, effect_of, reply_to
+from tests.simulation.judge import Judge
+from tests.simulation.outside import KEYS, Receivers, effect_of
 from tests.simulation.people import People
 from tests.simulation.plan import Plan
 from tests.simulation.store import SECOND, Store
 from tests.simulation.tables import Row
+from tests.simulation.violation import Violation
 from tests.simulation.worker import Worker
 
 LINES: Final = 200  # journal events at least, per seed
 AT_ONCE: Final = 10  # runs that have not ended; a client waits while there are more
 PATIENCE_S: Final = 5  # virtual time; then a client asks all the same
 LAST_S: Final = 8  # virtual time after those events in which people and faults go on
-DEFINITIONS: Final = 400  # workflows that all seeds together draw from
+NEIGHBOURS: Final = 50  # seeds that draw from the same workflows: drawing one costs as much as a run of many
 CALM_S: Final = 1_200  # virtual time in which everything must come to rest once faults have stopped
 TRAIL: Final = 40
 
@@ -83,6 +85,7 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self.store = self.store_class(self.judge, int(self.plan.lease_s * SECOND), lambda made: self.people.notice(made))
+        self.store.word_twice = lambda: self.chance("word_twice")
         self.judge.store = self.store
         self.receivers = Receivers()
         self.draws = Random(f"{self.seed}/faults")
@@ -90,7 +93,8 @@ class Simulation:
         self.rolls = Random(f"{self.seed}/rolls")
         self.people = People(self, Random(f"{self.seed}/people"))
         self.workers = [self.worker_class(f"worker-{number}", self) for number in range(self.plan.workers)]
-        self.definitions = [self.pace.randrange(DEFINITIONS) for _ in range(3)]
+        known = setting.numbers(self.seed // NEIGHBOURS)
+        self.definitions = [self.pace.choice(known) for _ in range(3)]
 
     # --- the course of it ---
 
@@ -122,6 +126,7 @@ class Simulation:
         number = self.submitted
         rng = Random(f"{self.seed}/client/{number}")
         payload = {"id": f"C-{number}", "seed": rng.randrange(10**6), "amount": rng.randrange(100), "tier": rng.randint(1, 5)}
+        payload |= lists.more_of(rng, self.store.now())
         definition = rng.choice(self.definitions)
         if not self.dies_at("submit_written"):
             known = f"key-{number}" in self.store.keys
@@ -247,6 +252,8 @@ class Simulation:
         if not self.dies_at("expiry_written"):
             self.store.expire_due()
             self.store.wake_held()
+            self.store.deliver_due()
+            self.store.grant_due()
 
     def is_poison(self, row: Row) -> bool:
         """Some runs kill whoever plans them, from some commit on."""
@@ -272,7 +279,7 @@ class Simulation:
             delay += int(call.timeout.total_seconds() * SECOND * (0.5 + self.draws.random()))
         if isinstance(call, AgentCall):
             rng = Random(f"{self.seed}/{row.key}/{call.step}/{call.visit}/{call.attempt}")
-            reply = reply_to(rng, row.release.definition.step(call.step).output, calm=self.is_calm)
+            reply = lists.reply_to(rng, row.release.definition.step(call.step).output, calm=self.is_calm)
             self._deliver(worker, row, fence, Replied(call.step, call.visit, call.attempt, reply, delay // 1000), delay)
         else:
             self.later(delay // 2, lambda life=worker.life: self._arrive(worker, life, row, fence, call, delay))

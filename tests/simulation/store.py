@@ -7,6 +7,7 @@ Times are microseconds of virtual time; `skew_us` is how far the clock that leas
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,24 +17,28 @@ from aegis.core import canonical
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from audit import chain
 from audit.drafts import Context, Draft, Head
+from orchestration.engine import starting
 from orchestration.engine import state as states
+from orchestration.engine.commit import Transition
 from orchestration.engine.fold import fold
 from orchestration.engine.lease import Turns
-from orchestration.engine.planner import Message, may_retry
-from orchestration.engine.scene import Opening, PastEffect
+from orchestration.engine.planner import Message, may_cancel, may_retry, may_roll_back
+from orchestration.engine.scene import REFUSALS, Opening, PastEffect
 from orchestration.engine.state import State
 from orchestration.engine.steps.effect import is_repeatable
 from orchestration.engine.steps.proposals import bound_digest
 from tests.engine.world import START
 from tests.simulation import setting
-from tests.simulation.tables import Committed, Item, Refused, Request, Row, Settled, Transition, salts, urgency
+from tests.simulation.halts import Halts
+from tests.simulation.meetings import Meetings
+from tests.simulation.tables import Committed, Item, Refused, Request, Row, Settled, salts, state_of, urgency
 
 Json = Any
 SECOND: Final = 1_000_000
 
 
 @dataclass
-class Store:
+class Store(Meetings, Halts):
     """All tables. `judge` is told of every commit and of every settlement."""
 
     judge: Any
@@ -47,15 +52,14 @@ class Store:
     keys: dict[str, Row] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)  # every line, in the order of commits
-    outputs: dict[str, bytes] = field(default_factory=dict)  # "<stream>/<seq>" -> payload "output"
-    inputs: dict[uuid.UUID, Json] = field(default_factory=dict)
+    payloads: dict[str, bytes] = field(default_factory=dict)  # "<stream>/<seq>" -> input, output or items
+    recorded: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # stream -> types that count as on record
     inbox: dict[uuid.UUID, list[Message]] = field(default_factory=dict)
     requests: dict[str, Request] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     records: dict[tuple[str, str], tuple[int, Mapping[str, Json]]] = field(default_factory=dict)
     authors: dict[str, str] = field(default_factory=dict)  # place of an output -> the person who wrote it
     effect_keys: set[str] = field(default_factory=set)
-    halts: dict[str, str] = field(default_factory=dict)  # id -> agent, workflow id or "everything"
     proposals: dict[tuple[uuid.UUID, str, int], bytes] = field(default_factory=dict)  # by run, step and visit
     pasts: dict[str, tuple[bytes, Mapping[str, bytes]]] = field(
         default_factory=dict
@@ -74,10 +78,12 @@ class Store:
         if key in self.keys:
             return self.keys[key]
         release = setting.release(seed)
-        row = Row(setting.derived("run", key, seed), release, priority, self.clock(), key)
+        run_id = setting.derived("run", key, seed)
+        row = Row(run_id, release, priority, self.clock(), key, setting.subject(key), payload["id"])
         data = {
             "workflow": release.workflow, "version": release.version, "priority": priority,
             "next": release.definition.steps[0].common.id, "input_digest": canonical.digest_of(payload),
+            **starting._deadline(release, self.now()),
         }  # fmt: skip
         draft = Draft("run.submitted", user_actor(setting.REQUESTER, auth="session"), data=data,
                       payloads={"input": canonical.dump(payload)}, outcome="accepted")  # fmt: skip
@@ -85,7 +91,6 @@ class Store:
         state = fold(State(), stream=row.stream, seq=1, type=draft.type, data=data)
         self._write_row(row, state, head)
         self.rows[row.id] = self.keys[key] = row
-        self.inputs[row.id] = payload
         self.inbox[row.id] = []
         self._write_lines(row, lines)
         self.judge.committed(row, lines, None)
@@ -145,6 +150,10 @@ class Store:
             row.lease_us, row.due_us, row.seen, row.claims = None, due_us, seen, 0
             self.judge.put_down(row)
 
+    def lay_down(self, row: Row, fence: int) -> None:
+        if row.fence == fence:
+            row.lease_us, row.claims = None, 0
+
     def unread(self, run_id: uuid.UUID, *, seen: int, wake: int) -> list[Message]:
         return [message for message in self.inbox[run_id] if seen < message.ordinal <= wake]
 
@@ -152,25 +161,29 @@ class Store:
 
     def commit(self, batch: Sequence[Transition]) -> list[Committed | Refused]:
         """A group: as if each were committed alone, in order of their ids."""
-        order = sorted(range(len(batch)), key=lambda index: batch[index].row.id.hex)
+        order = sorted(range(len(batch)), key=lambda index: batch[index].run_id.hex)
         outcomes = {index: self._commit_one(batch[index]) for index in order}
         return [outcomes[index] for index in range(len(batch))]
 
     def _commit_one(self, transition: Transition) -> Committed | Refused:
-        row = transition.row
+        row = self.rows[transition.run_id]
         if not self.epoch_holds(transition):
             return Refused("epoch")
         if not self.is_holder(transition):
             return Refused("lease")
+        if self.has_news(transition):
+            return Refused("news")
         for opening in transition.openings:
             if not self._electors(opening):
                 return Refused("voters", opening.policy)
+        if transition.claims and not self.is_free(transition.claims):
+            return Refused("resource")
         for patch in transition.patches:
             version, _ = self.records.get((patch.record.type, patch.record.key), (0, None))
             if version != patch.record.version or patch.effect_key in self.effect_keys:
                 return Refused("record")
         lines, head = chain.seal(
-            self._context(row, transition.fence), transition.head, transition.drafts, transition.now,
+            self._context(row, transition.fence), transition.head, transition.drafts, transition.at,
             salts(row, transition.head.seq),
         )  # fmt: skip
         self.write(transition, lines, head)
@@ -180,26 +193,33 @@ class Store:
         return transition.epoch is None or transition.epoch == self.epoch
 
     def is_holder(self, transition: Transition) -> bool:
-        row = transition.row
+        row = self.rows[transition.run_id]
         return row.fence == transition.fence and row.seq == transition.head.seq
+
+    def has_news(self, transition: Transition) -> bool:
+        """Something is given up because time passed, and the run was told something before."""
+        return transition.is_by_time and self.rows[transition.run_id].wake > transition.seen
 
     def write(self, transition: Transition, lines: Sequence[chain.Line], head: Head) -> None:
         self.move_run(transition, head)
         self.write_rest(transition, lines)
 
     def move_run(self, transition: Transition, head: Head) -> None:
-        row = transition.row
+        row = self.rows[transition.run_id]
         self._write_row(row, transition.state, head)
-        row.seen, row.due_us, row.claims = transition.seen, transition.due_us, 0
+        row.seen, row.claims = transition.seen, 0
+        row.due_us = self._us(transition.due_at) if transition.due_at else None
         # The lease counts from when the world was read, as in the commit itself.
-        row.lease_us = self._us(transition.now) + self.lease_us if transition.keeps_lease else None
+        row.lease_us = self._us(transition.at) + self.lease_us if transition.keeps_lease else None
 
     def write_rest(self, transition: Transition, lines: Sequence[chain.Line]) -> None:
-        row = transition.row
+        row = self.rows[transition.run_id]
         if transition.closes_waits:
             self._close_waits(row.id)
+        self.write_resources(row, transition)
+        self.write_waits(row, transition)
         for opening in transition.openings:
-            self._open(row, opening, self._us(transition.now))
+            self._open(row, opening, self._us(transition.at))
         for item in transition.items:
             self.items[str(item.id)] = Item(item.id, row.id, item)
         for patch in transition.patches:
@@ -207,6 +227,7 @@ class Store:
             self.records[(patch.record.type, patch.record.key)] = (patch.record.version + 1, body)
             self.effect_keys.add(patch.effect_key)
         self._write_lines(row, lines)
+        self.write_family(row, transition.kin)
         self.judge.committed(row, lines, transition)
         self.notice(transition)
 
@@ -221,7 +242,7 @@ class Store:
     def shown(self, request: Request) -> str:
         """The digest of what stands now: what a person who looks sees, and what a vote must be about."""
         opening = request.opening
-        if opening.question == "step":
+        if opening.question != "effect":
             return request.effect
         proposal = canonical.parse(opening.evidence["proposal"])
         resource = proposal["resource"]
@@ -260,49 +281,35 @@ class Store:
         """Complete, retry or cancel a review item. Raises `Settled` when somebody was faster."""
         if item.status != "open":
             raise Settled
-        if outcome not in ("completed", "cancelled", *self.ways_out(states.load(self.rows[item.run_id].state))):
+        if outcome not in ("completed", "cancelled", *self.ways_out(state_of(self.rows[item.run_id].state))):
             raise Settled
         item.status = outcome
         place = ""
         if output is not None:
             place = f"review:{item.id}/1"
-            self.outputs[place] = canonical.dump(output)
+            self.payloads[place] = canonical.dump(output)
             self.authors[place] = person
         self.judge.answered(item)
         self.post(self.rows[item.run_id], "review_settled", actor=user_actor(person, auth="session"), ref=str(item.id),
                   outcome=outcome, output=place, value=output, case=case)  # fmt: skip
 
     def tell(self, row: Row, kind: str, person: str) -> None:
-        """Cancel or retry a run. Raises `Settled` when the run is in no state for it."""
-        state = states.load(row.state)
-        fits = not row.ended if kind == "cancel" else may_retry(state)
+        """Cancel, retry or roll back a run. Raises `Settled` when the run is in no state for it."""
+        state = state_of(row.state)
+        fits = {
+            "cancel": may_cancel(state),
+            "retry": may_retry(state) and not (row.parent and row.ended),
+            "rollback": bool(row.release.definition.rollback)
+            and row.parent is None
+            and may_roll_back(state)
+            and not any(message.kind == "rollback" and message.ordinal > row.seen for message in self.inbox[row.id]),
+        }[kind]
         if not fits or (kind == "retry" and state.phase == "reviewing" and "retried" not in self.ways_out(state)):
             raise Settled
         self.post(row, kind, actor=user_actor(person, auth="session"), reason="because")
 
     def edit_matrix(self, number: int) -> None:
         self.matrix, self.epoch = number, self.epoch + 1
-
-    def halt(self, halt: str, target: str) -> None:
-        self.halts[halt] = target
-        self.epoch += 1
-
-    def lift(self, halt: str) -> None:
-        del self.halts[halt]
-        self.epoch += 1
-
-    def halt_of(self, agent: str, workflow_id: uuid.UUID) -> str:
-        """The halt that stands over an intent of this agent in this workflow; "" if none does."""
-        return next((halt for halt, target in self.halts.items() if target in ("everything", agent, str(workflow_id))), "")
-
-    def wake_held(self) -> None:
-        """As the sweep of the guards: whoever was held by a halt that is gone is told to look again, once."""
-        for row in self.rows.values():
-            if row.status != "held" or row.wake > row.seen:
-                continue
-            state = states.load(row.state)
-            if state.hold == "halt" and state.held_by not in self.halts:
-                self.post(row, "resumed", actor=SYSTEM, ref=f"{state.hold}:{state.held_by}")
 
     def ways_out(self, state: State) -> tuple[str, ...]:
         """Answers a review item takes beside an output and the end of the run, as `engine.standing` says."""
@@ -342,11 +349,12 @@ class Store:
             return
         deadline = int(setting.rules()[opening.policy].deadline / timedelta(microseconds=1))
         request = Request(opening.id, row.id, opening, at_us + deadline, self._bound(opening), "")
-        request.effect = states.load(row.state).digest if opening.question == "step" else self.shown(request)
+        request.effect = self.shown(request) if opening.question == "effect" else state_of(row.state).digest
         self.requests[str(opening.id)] = request
 
     def _bound(self, opening: Opening) -> frozenset[str]:
-        return frozenset(self.authors[place] for place in opening.places if place in self.authors)
+        authors = {self.authors[place] for place in opening.places if place in self.authors}
+        return frozenset(authors | ({opening.asked_by} if opening.asked_by else set()))
 
     def _electors(self, opening: Opening) -> bool:
         quorum = sum(stage.quorum for stage in setting.rules()[opening.policy].stages)
@@ -370,25 +378,27 @@ class Store:
             texts.append(line.text)
             self.journal.append(line.text)
             for name, body, _ in line.payloads:
-                if name == "output":
-                    self.outputs[line.place] = body
+                if name in ("input", "output", "items"):
+                    self.payloads[line.place] = body
             self._remember(row, line.draft)
 
     def _remember(self, row: Row, draft: Draft) -> None:
         """What undoing an effect will need, as `engine.past` finds it in the journal."""
+        if draft.outcome not in REFUSALS:
+            self.recorded[row.stream].add(draft.type)
         data, place = draft.data, (row.id, str(draft.data.get("step")), int(draft.data.get("visit", 0)))
         if draft.type in ("verdict.given", "effect.intended") and not data.get("undoes"):
             self.proposals[place] = draft.payloads["proposal"]
         if draft.type == "effect.done":
             self.pasts[data["key"]] = (self.proposals[place], draft.payloads)
         elif draft.type == "effect.stated":
-            self.pasts[data["key"]] = (self.proposals[place], {"output": self.outputs[data["output"]]})
+            self.pasts[data["key"]] = (self.proposals[place], {"output": self.payloads[data["output"]]})
 
     def _context(self, row: Row, fence: int = 0) -> Context:
         release = row.release
         return Context(
             stream=row.stream, scope="workflow", scope_id=str(release.workflow_id), run_id=row.id,
-            subject=setting.subject(row.key), trace=row.id.hex, definition=release.digest, fence=fence,
+            subject=row.subject, trace=row.id.hex, definition=release.digest, fence=fence,
         )  # fmt: skip
 
     def _us(self, moment: datetime) -> int:

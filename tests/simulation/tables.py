@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 from audit import chain
-from audit.drafts import Draft, Head
-from orchestration.engine.scene import ItemOpening, Opening, Patch
+from audit.drafts import Head
+from orchestration.engine import state as states
+from orchestration.engine.scene import ItemOpening, Opening
 from orchestration.engine.state import State
 from orchestration.workflows.release import Release
 
@@ -24,6 +26,9 @@ class Row:
     priority: int
     submitted_us: int
     key: str
+    subject: str
+    business_key: str
+    parent: uuid.UUID | None = None
     state: str = ""
     status: str = ""
     step: str = ""
@@ -67,25 +72,40 @@ class Item:
     status: str = "open"
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """What `engine.commit.Transition` carries, as far as a commit looks at it."""
+@dataclass(slots=True)
+class Letter:
+    """A message, sent to whichever run waits for it."""
 
-    row: Row
-    fence: int
-    head: Head
-    state: State
-    drafts: Sequence[Draft]
-    seen: int
-    now: datetime
-    due_us: int | None
-    keeps_lease: bool
-    has_read: bool
-    epoch: int | None
-    openings: Sequence[Opening]
-    items: Sequence[ItemOpening]
-    patches: Sequence[Patch]
-    closes_waits: bool
+    id: str
+    name: str
+    key: str
+    value: Any
+    workflow: uuid.UUID | None = None  # whose runs may get it; None = any
+    status: str = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A run that waits for a message."""
+
+    id: uuid.UUID
+    name: str
+    key: str
+    workflow: uuid.UUID
+    since_us: int
+
+    def fits(self, letter: Letter) -> bool:
+        return (letter.name, letter.key) == (self.name, self.key) and letter.workflow in (None, self.workflow)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A run's place in the queue for a resource."""
+
+    key: str
+    wait: uuid.UUID
+    priority: int
+    submitted_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +116,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing was written. `why`: lease, epoch, record, voters."""
+    """Nothing was written. `why`: lease, epoch, record, voters, news, resource."""
 
     why: str
     policy: str = ""
@@ -104,6 +124,12 @@ class Refused:
 
 class Settled(Exception):
     """A person came too late, or decided on something else than what stands."""
+
+
+@lru_cache(maxsize=2_000)
+def state_of(text: str) -> State:
+    """The state on a row, read once: sweeps look at those of all that wait, each second."""
+    return states.load(text)
 
 
 def urgency(row: Row) -> tuple[int, int, str]:

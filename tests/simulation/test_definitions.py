@@ -30,7 +30,8 @@ def test_every_kind_of_step_and_of_way_through_occurs():
     loops = [made for made in MADE if any(step.common.max_visits > 1 for step in made.definition.steps)]
     agents = [step for step in steps if isinstance(step, AgentStep)]
 
-    assert set(kinds) == set(STEP_KINDS)
+    elsewhere = {"parallel", "map", "run", "wait"}  # families have them: tests/generated
+    assert set(kinds) == set(STEP_KINDS) - elsewhere
     assert min(kinds.values()) > 20
     assert len(loops) > 20
     assert max(len(step.cases) for step in steps if isinstance(step, RouteStep)) > 2

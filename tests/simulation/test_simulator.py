@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import fields, replace
 
+import orjson
 import pytest
 
 from aegis.core.faults import CRASH_POINTS
@@ -40,7 +41,10 @@ def test_seeds_that_once_found_something_find_nothing(seed):
 
 
 def test_the_same_seed_makes_the_same_bytes_in_any_process():
-    code = "from tests.simulation.simulator import simulate; print([simulate(seed).digest for seed in (3, 4, 5)])"
+    code = (
+        "import django; django.setup(); from tests.simulation.simulator import simulate;"
+        "print([simulate(seed).digest for seed in (3, 4, 5)])"
+    )
 
     said = [
         subprocess.run(
@@ -51,6 +55,19 @@ def test_the_same_seed_makes_the_same_bytes_in_any_process():
     ]  # fmt: skip
 
     assert said[0] == said[1] == f"{[simulate(seed).digest for seed in (3, 4, 5)]}\n"
+
+
+def test_runs_fork_wait_claim_and_roll_back():
+    told = Counter()
+    for seed in range(30):
+        simulation = simulator.Simulation(seed, plan.draw(seed))
+        simulation.run()
+        told += Counter(orjson.loads(line)["type"] for line in simulation.store.journal)
+
+    assert {
+        "run.forked", "child.ended", "step.joined", "step.stopping", "message.received", "wait.ended", "deadline.passed",
+        "resource.claimed", "resource.waited", "resource.released", "rollback.asked", "run.rolled_back",
+    } <= told.keys()  # fmt: skip
 
 
 def test_another_seed_makes_another_journal():
@@ -68,6 +85,7 @@ def test_workers_and_callers_die_at_every_named_point():
 
 def test_every_kind_of_fault_can_be_had():
     rates = dict.fromkeys((one.name for one in fields(Plan) if one.type == "float" and one.name != "lease_s"), 0.1)
+    rates["word_twice"] = 0.5  # a child ends less often than anything else happens
     everything = replace(plan.draw(1), **rates, workers=3, halts=2, matrix_edits=2, record_edits=2, clock_steps=2)
 
     results = [simulate(seed, everything) for seed in range(4)]

@@ -7,23 +7,25 @@ that stands still goes on as if nothing had happened, which is what makes it dan
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from audit.drafts import Head
-from orchestration.engine import aside, turn
-from orchestration.engine import state as states
+from orchestration.engine import aside, hand, transitions, turn
+from orchestration.engine.commit import Transition
 from orchestration.engine.lease import MAX_CLAIMS, Turns
-from orchestration.engine.planner import CallFailed, EffectAnswered, News, Replied, Taken
+from orchestration.engine.planner import EffectAnswered, News, Replied, Taken
 from orchestration.engine.scene import AgentCall, EffectCall, RunFacts, Scene
 from orchestration.engine.state import State
 from tests.simulation import setting
-from tests.simulation.judge import Violation
+from tests.simulation.outside import is_answer, timed_out
 from tests.simulation.store import SECOND
-from tests.simulation.tables import Committed, Refused, Row, Transition
+from tests.simulation.tables import Committed, Refused, Row, state_of
+from tests.simulation.violation import Violation
 from tests.simulation.world import SimulatedWorld
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ class Held:
     input: Any
     values: dict[str, Any]
     news: list[News] | None
+    parent: uuid.UUID | None = None
+    item: Any = None
+    parts: dict[str, Any] = field(default_factory=dict)
     call: AgentCall | EffectCall | None = None
     deadline_us: int = 0
     tries: int = 0
@@ -182,7 +187,7 @@ class Worker:
         answers, self.answers = self.answers, []
         for run_id, fence, news in answers:
             held = self.held.get(run_id)
-            if held is None or held.fence != fence or not _answers(held.call, news):
+            if held is None or held.fence != fence or not is_answer(held.call, news):
                 continue
             held.call = None
             held.news = [*(held.news or ()), news]
@@ -191,7 +196,7 @@ class Worker:
         now = self.sim.store.now_us
         for held in self.held.values():
             if held.call is not None and now >= held.deadline_us:
-                held.news = [*(held.news or ()), _timed_out(held.call)]
+                held.news = [*(held.news or ()), timed_out(held.call)]
                 held.call = None
 
     def _claim(self) -> int:
@@ -208,10 +213,12 @@ class Worker:
 
     def _taken(self, row: Row, was_lost: bool) -> Held:
         store = self.sim.store
-        state = states.load(row.state)
+        state = state_of(row.state)
+        unread = store.unread(row.id, seen=row.seen, wake=row.wake)
+        items = orjson.loads(store.payloads[state.items]) if state.items else None
         return Held(
             row=row,
-            run=RunFacts(row.id, row.stream, setting.subject(row.key), setting.REQUESTER, row.release),
+            run=RunFacts(row.id, row.stream, row.subject, setting.REQUESTER, row.release, is_child=row.parent is not None),
             state=state,
             head=Head(row.seq, row.head),
             fence=row.fence,
@@ -219,9 +226,12 @@ class Worker:
             wake_at_claim=row.wake,
             claims=row.claims,
             is_alone=was_lost,
-            input=store.inputs[row.id],
-            values={step: orjson.loads(store.outputs[place]) for step, place in state.outputs.items()},
-            news=[Taken(), *store.unread(row.id, seen=row.seen, wake=row.wake)],
+            input=orjson.loads(store.payloads[state.input or f"{row.stream}/1"]),
+            values={step: orjson.loads(store.payloads[place]) for step, place in state.outputs.items()},
+            news=[Taken(), *unread],
+            parent=row.parent,
+            item=items[state.index] if items is not None else None,
+            parts={place: orjson.loads(store.payloads[place]) for place in hand._part_places(state, unread)},
         )
 
     # --- one run's turn ---
@@ -239,7 +249,7 @@ class Worker:
             self.sim.judge.broke(held.row, error)
             return self._fault(held)
         if scene.drafts:
-            return Turn(held, scene, self._transition(held, scene, world, due_at))
+            return Turn(held, scene, self._transition(held, scene, due_at))
         self._rest(held, due_at)
         return None
 
@@ -248,7 +258,11 @@ class Worker:
         return SimulatedWorld(sim.store, held.without_voters, sim.rolls, f"{self.name}/{self.life}", lambda: sim.chance("rate"))
 
     def _scene(self, held: Held, world: SimulatedWorld) -> Scene:
-        return Scene(run=held.run, state=held.state, seq=held.head.seq, input=held.input, values=dict(held.values), world=world)
+        scene = Scene(
+            run=held.run, state=held.state, seq=held.head.seq, input=held.input, values=dict(held.values), world=world
+        )
+        scene.item, scene.parts = held.item, dict(held.parts)
+        return scene
 
     def _play(self, held: Held, scene: Scene) -> datetime | None:
         if held.claims > MAX_CLAIMS:
@@ -267,7 +281,7 @@ class Worker:
         if not scene.drafts:
             self._rest(held, None)
             return None
-        return Turn(held, scene, self._transition(held, scene, world, None))
+        return Turn(held, scene, self._transition(held, scene, None))
 
     def _rest(self, held: Held, due_at: datetime | None) -> None:
         held.news = None
@@ -277,26 +291,9 @@ class Worker:
             self.sim.store.put_down(held.row, held.fence, due_us=self.sim.us(due_at), seen=max(held.seen, held.wake_at_claim))
             del self.held[held.row.id]
 
-    def _transition(self, held: Held, scene: Scene, world: SimulatedWorld, due_at: datetime | None) -> Transition:
-        in_flight = scene.call is not None or (held.call is not None and scene.state.phase in ("calling", "acting"))
-        messages = [item.ordinal for item in held.news or () if hasattr(item, "ordinal")]
-        return Transition(
-            row=held.row,
-            fence=held.fence,
-            head=held.head,
-            state=scene.state,
-            drafts=scene.drafts,
-            seen=max([held.seen, *messages, held.wake_at_claim]),
-            now=world.now,
-            due_us=self.sim.us(due_at),
-            keeps_lease=in_flight,
-            has_read=bool(scene.consumed),
-            epoch=world.epoch if scene.asked_authority else None,
-            openings=scene.openings,
-            items=scene.items,
-            patches=scene.patches,
-            closes_waits=scene.closes_waits,
-        )
+    def _transition(self, held: Held, scene: Scene, due_at: datetime | None) -> Transition:
+        lease = timedelta(microseconds=self.sim.store.lease_us)
+        return transitions.of_turn(held, scene, due_at=due_at, lease=lease)  # type: ignore[arg-type]
 
     # --- committing ---
 
@@ -305,14 +302,19 @@ class Worker:
         for point in ("runs_moved", "waits_written", "journal_written"):
             self._pass(point)  # before the commit: nothing was written
         outcomes = self.sim.store.commit([turn.transition for turn in turns])
+        afterwards, self.sim.store.afterwards = self.sim.store.afterwards, []
         if self.sim.chance("gone"):
             self._lose_database()
             return
+        if afterwards and not self.sim.chance("missed"):
+            self._next(self._look_for_others, afterwards)
         self._pass("committed")
         for item, outcome in zip(turns, outcomes, strict=True):
             match outcome:
                 case Committed():
                     self._after_commit(item.held, item.scene, outcome)
+                    if item.transition.kin and item.transition.kin.is_any:
+                        self.sim.later(1, self.sim.nudge)
                 case Refused():
                     self._after_refusal(item.held, outcome)
         self._next(self._loop)
@@ -332,9 +334,16 @@ class Worker:
         if held.call is None:
             del self.held[held.row.id]
 
+    def _look_for_others(self, afterwards: Sequence[Callable[[], bool]]) -> None:
+        """As `on_commit` in the real one: bring together what this commit and somebody else's have to do with one another."""
+        if sum(look() for look in afterwards):
+            self.sim.nudge()
+
     def _after_refusal(self, held: Held, outcome: Refused) -> None:
         held.tries += 1
-        if outcome.why == "lease":
+        if outcome.why in ("lease", "news"):  # what reached it while its time ran out is read with the next claim
+            if outcome.why == "news":
+                self.sim.store.lay_down(held.row, held.fence)
             del self.held[held.row.id]
         elif outcome.why == "record":
             held.races += 1
@@ -385,15 +394,3 @@ class Worker:
     def come_up(self) -> None:
         self.is_up = True
         self.ring()
-
-
-def _answers(call: AgentCall | EffectCall | None, news: Replied | EffectAnswered) -> bool:
-    if isinstance(call, EffectCall) and isinstance(news, EffectAnswered) and call.key != news.key:
-        return False
-    return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
-
-
-def _timed_out(call: AgentCall | EffectCall) -> Replied | EffectAnswered:
-    if isinstance(call, AgentCall):
-        return Replied(call.step, call.visit, call.attempt, CallFailed("timeout", "no answer"), 1)
-    return EffectAnswered(call.step, call.visit, call.key, call.attempt, None, "unknown", "no answer", 1)

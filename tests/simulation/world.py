@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ from approvals.policies import Policy
 from orchestration.authority.matrix import Matrix
 from orchestration.authority.verdicts import Principal
 from orchestration.engine.guards.asking import Asking, Hold
-from orchestration.engine.scene import PastEffect, RecordSnapshot
+from orchestration.engine.scene import PastEffect, RecordSnapshot, Stood
 from orchestration.engine.state import Undoable
 from orchestration.records import handlers
-from tests.engine.world import MemoryWorld
+from tests.engine.world import START, MemoryWorld
 from tests.simulation import house, setting
 
 if TYPE_CHECKING:
@@ -60,11 +61,23 @@ class SimulatedWorld(MemoryWorld):
         return self.store.past(effect.key)
 
     def hold(self, asking: Asking) -> Hold | None:
-        if halt := self.store.halt_of(asking.agent, asking.workflow_id):
+        if halt := self.store.halt_of(asking.agent, asking.workflows):
             return Hold("halt", halt)
         if self.is_limited():
             return Hold("rate", asking.key, self.now + timedelta(seconds=1 + 4 * self.roll()))
         return None
+
+    def stood(self, workflow_id: uuid.UUID, agent_id: str, since: datetime) -> Stood:
+        names = {"everything", str(workflow_id), setting.AGENT_NAMES.get(agent_id, "")}
+        since_us = (since - START) // timedelta(microseconds=1)
+        total, is_standing = self.store.stood(names, since_us)
+        return Stood(total / 1_000_000, is_standing)
+
+    def holder(self, resource: str, run_id: uuid.UUID) -> str:
+        return self.store.holder(resource, run_id)
+
+    def recorded(self, stream: str, types: Collection[str]) -> frozenset[str]:
+        return frozenset(self.store.recorded[stream] & set(types))
 
     def has_queue(self, name: str) -> bool:
         return name in house.QUEUES

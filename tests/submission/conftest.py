@@ -12,6 +12,7 @@ from aegis.identity.models import User
 from orchestration.agents.protocol import Done
 from orchestration.engine import pressure
 from tests.engine import house
+from tests.support.api import client_of
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +35,6 @@ def zoe(person: Callable[..., User], ada: User, sam: User) -> User:
 @pytest.fixture
 def client(zoe: User) -> APIClient:
     return client_of(zoe)
-
-
-def client_of(person: User) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(person)
-    return client
 
 
 def batch(client: APIClient, items: Any, *, mode: str | None = None, key: str | None = None, workflow: str = "notes") -> Any:

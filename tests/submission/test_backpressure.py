@@ -14,7 +14,8 @@ from orchestration.engine import pressure, space, verbs
 from orchestration.engine.admission import SpaceLow
 from orchestration.engine.models import InboxItem, Run
 from tests.engine import house
-from tests.submission.conftest import batch, client_of, items
+from tests.submission.conftest import batch, items
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

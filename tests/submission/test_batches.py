@@ -12,7 +12,8 @@ from orchestration.engine import verbs
 from orchestration.engine.models import Run, SubmittedBatch
 from tests.api.test_runs_api import assert_problem
 from tests.engine import house
-from tests.submission.conftest import batch, client_of, items
+from tests.submission.conftest import batch, items
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,6 +6,7 @@ import io
 import json
 import resource
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from django.core.management import call_command
 from audit import journal
 from orchestration.engine.models import Run
 from orchestration.intake import command
-from orchestration.intake.lines import MAX_LINE_BYTES, json_lines
+from orchestration.intake.lines import MAX_LINE_BYTES, Sheet, Unreadable, json_lines
 from tests.engine import house
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -255,6 +256,27 @@ def test_stopping_by_hand_is_no_accident(submit, monkeypatch):
 
     assert answer.code == 130
     assert "goes on where" in answer.err
+
+
+def test_a_row_without_end_does_not_fill_the_memory():
+    file = io.BytesIO(b'id,text\n"' + b'x\n","' * MAX_LINE_BYTES)  # each line is short, and none ends the row
+
+    with pytest.raises(Unreadable, match="or its row is"):
+        list(Sheet(file))
+
+    assert file.tell() < 2 * MAX_LINE_BYTES
+
+
+def test_a_header_of_very_many_columns_is_read_in_no_time():
+    names = [f"c{number}" for number in range(100_000)]
+    began = time.monotonic()
+
+    sheet = Sheet(io.BytesIO(",".join(names).encode()))
+    with pytest.raises(Unreadable, match=r"names a column twice: c7$"):
+        Sheet(io.BytesIO(",".join([*names, "c7"]).encode()))
+
+    assert sheet.columns == names
+    assert time.monotonic() - began < 5  # looking for each name among all the others takes minutes
 
 
 def test_a_line_without_end_does_not_fill_the_memory():

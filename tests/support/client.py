@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RETRY_PAUSE_SECONDS = 0.1
-BUSY = 503  # "nothing was changed, come again": the only 5xx a client retries
+BUSY = 503  # "come again under the same key": the only 5xx a client retries
 
 
 class NoAnswer(Exception):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,14 +29,22 @@ class Store:
 
 
 @contextmanager
-def fresh_store(folder: Path) -> Iterator[Store]:
-    """SQLite and the ORM broker in `folder`; or, in a run on PostgreSQL, a database of its own, dropped at the end."""
+def fresh_store(folder: Path, *, like: Store | None = None) -> Iterator[Store]:
+    """SQLite and the ORM broker in `folder`; or, in a run on PostgreSQL, a database of its own, dropped at the end.
+
+    Args:
+        like: what to copy, which nobody may be connected to; None = a database without tables.
+    """
     if not _runs_on_postgres():
-        yield Store(f"sqlite:///{folder / 'stack.sqlite3'}", "")
+        file = folder / "stack.sqlite3"
+        if like is not None:
+            _copy_sqlite(_file(like), file)
+        yield Store(f"sqlite:///{file}", "")
         return
     name = f"{PREFIX}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
     redis_url = redis_of_this_process()
-    _on_server(f'CREATE DATABASE "{name}"')
+    template = f' TEMPLATE "{urlsplit(like.database_url).path[1:]}"' if like is not None else ""
+    _on_server(f'CREATE DATABASE "{name}"{template}')
     try:
         yield Store(_with_path(os.environ["AEGIS_DATABASE_URL"], name), redis_url)
     finally:
@@ -57,10 +66,18 @@ def empty_broker(store: Store) -> None:
         with psycopg.connect(store.database_url, autocommit=True) as connection:
             connection.execute("DELETE FROM django_q_ormq")
     else:
-        import sqlite3
-
-        with sqlite3.connect(urlsplit(store.database_url).path.removeprefix("/"), timeout=30) as connection:
+        with sqlite3.connect(_file(store), timeout=30) as connection:
             connection.execute("DELETE FROM django_q_ormq")
+
+
+def _file(store: Store) -> str:
+    return urlsplit(store.database_url).path.removeprefix("/")
+
+
+def _copy_sqlite(source: str, target: Path) -> None:
+    """With what still stands in its write-ahead log."""
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+        original.backup(copy)
 
 
 def _runs_on_postgres() -> bool:

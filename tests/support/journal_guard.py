@@ -1,7 +1,7 @@
 """Lets the test harness empty append-only tables between transactional tests. Lives here and not in the product on purpose.
 
-Django flushes with DELETE (SQLite) or TRUNCATE (PostgreSQL), which the triggers refuse. The flush alone goes around them: in
-one transaction the triggers are lifted, the tables emptied, the triggers put back. Everything a test does meets them standing.
+The triggers refuse DELETE and TRUNCATE. The harness alone goes around them: in one transaction the triggers are lifted, the
+tables emptied, the triggers put back. Everything a test does meets them standing.
 """
 
 from __future__ import annotations
@@ -10,32 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connections, transaction
-from django.db.backends.base.operations import BaseDatabaseOperations
+from django.db import connections
 
 from audit import triggers
 
 
 @contextmanager
-def flush_goes_around() -> Iterator[None]:
-    original = BaseDatabaseOperations.execute_sql_flush
+def lifted(using: str = "default", *, tables: frozenset[str] | None = None) -> Iterator[None]:
+    """Without the triggers, as an owner of the database could arrange it: for emptying and for forging.
 
-    def flush(self: Any, sql_list: list[str]) -> None:
-        with transaction.atomic(using=self.connection.alias), lifted(self.connection.alias):
-            original(self, sql_list)
-
-    BaseDatabaseOperations.execute_sql_flush = flush  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        BaseDatabaseOperations.execute_sql_flush = original  # type: ignore[method-assign]
-
-
-@contextmanager
-def lifted(using: str = "default") -> Iterator[None]:
-    """Without the triggers, as an owner of the database could arrange it: for flushes and for forging."""
+    Args:
+        tables: whose triggers; None = all of them.
+    """
     connection = connections[using]
-    guards = triggers.protected()
+    guards = [guard for guard in triggers.protected() if tables is None or guard.table in tables]
     _run(connection, [sql for guard in guards for sql in triggers.dropping(guard, connection.vendor)])
     try:
         yield

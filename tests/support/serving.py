@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.support.databases import Store, empty_broker, redis_of_this_process
+
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 
 class Serving:
@@ -48,8 +50,8 @@ class Serving:
             )
         return self
 
-    def wait_ready(self) -> Serving:
-        self.wait_until(lambda: "AEGIS is ready" in self.log, "it says that it is ready", READY_SECONDS)
+    def wait_ready(self, seconds: float = READY_SECONDS) -> Serving:
+        self.wait_until(lambda: "AEGIS is ready" in self.log, "it says that it is ready", seconds)
         return self
 
     def manage(self, *arguments: str, check: bool = True) -> str:
@@ -140,13 +142,16 @@ def serving(data_dir: Path, *arguments: str, **env: str) -> Iterator[Serving]:
     """
     with fresh_database() as url:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AEGIS_", "DJANGO_", "PYTEST_"))}
-        queue = {"AEGIS_REDIS_URL": os.environ["AEGIS_REDIS_URL"]} if "AEGIS_REDIS_URL" in os.environ else {}
-        mine = {"AEGIS_DATA_DIR": str(data_dir), "AEGIS_DATABASE_URL": url, "PYTHONUNBUFFERED": "1", **queue, **env}
+        redis_url = redis_of_this_process()
+        settings = {"AEGIS_DATABASE_URL": url, "AEGIS_REDIS_URL": redis_url, "PYTHONUNBUFFERED": "1"}
+        mine = {"AEGIS_DATA_DIR": str(data_dir), **settings, **env}
         portal = Serving(data_dir, *arguments, env={**inherited, **mine})
         try:
             yield portal
         finally:
             portal.kill_all()
+            if redis_url:
+                empty_broker(Store("", redis_url))
 
 
 @contextmanager

@@ -22,6 +22,38 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256  # workers call from many threads at once; the default of 5 would refuse some
 
 
+class Receiver(BaseHTTPRequestHandler):
+    """Takes effects and answers each with a receipt. Made for senders that are killed."""
+
+    protocol_version = "HTTP/1.1"
+
+    def receipt_for(self, key: str, fence: int, raw: bytes) -> str:
+        """Note an arrival that is whole."""
+        raise NotImplementedError
+
+    def do_POST(self) -> None:
+        size = int(self.headers["Content-Length"])
+        raw = self.rfile.read(size)
+        if len(raw) < size:  # the worker was killed while it sent: nothing arrived
+            self.close_connection = True
+            return
+        receipt = self.receipt_for(self.headers["Idempotency-Key"], int(self.headers["AEGIS-Fence"]), raw)
+        answer = json.dumps({"receipt": receipt}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except (ConnectionError, TimeoutError):  # the worker was killed while we answered
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet: what arrived is the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One POST as it arrived. `at` is monotonic seconds."""
@@ -99,25 +131,9 @@ class Sink:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         sink = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers["Content-Length"]))
-                sink._take(self.headers["Idempotency-Key"], int(self.headers["AEGIS-Fence"]), raw)
-                answer = json.dumps({"receipt": self.headers["Idempotency-Key"]}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (ConnectionError, TimeoutError):  # the worker was killed while we answered
-                    self.close_connection = True
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet: the arrivals are the log."""
+        class Handler(Receiver):
+            def receipt_for(self, key: str, fence: int, raw: bytes) -> str:
+                sink._take(key, fence, raw)
+                return key
 
         return Handler

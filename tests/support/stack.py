@@ -5,19 +5,23 @@ Each program runs in a process group of its own, so that it can be killed with e
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +30,10 @@ from tests.support.client import Client
 from tests.support.databases import Store, fresh_store
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0  # two stacks may start at once on a busy machine
 COMMAND_SECONDS = 120.0
 APPLICATION = "aegis.wsgi:application"
+PROFILE = {"AEGIS_LEASE_SECONDS": "2", "AEGIS_SWEEP_SECONDS": "0.3", "AEGIS_AGENT_MODULES": "tests.faults.agents"}
 
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
 _PR_SET_PDEATHSIG = 1
@@ -191,23 +196,43 @@ def stack(folder: Path, **variables: str) -> Iterator[Stack]:
     Args:
         variables: environment beside the fault profile (lease 2 s, sweep 0.3 s).
     """
-    profile = {"AEGIS_LEASE_SECONDS": "2", "AEGIS_SWEEP_SECONDS": "0.3", "AEGIS_AGENT_MODULES": "tests.faults.agents"}
-    with empty_stack(folder, **{**profile, **variables}) as made:
-        founded = json.loads(made.run("-m", "tests.support.founding", str(founding.MANIFESTS)).stdout)
-        made.tokens = founded["tokens"]
+    original = _founded()
+    with empty_stack(folder, like=original, **{**PROFILE, **variables}) as made:
+        made.tokens = dict(original.tokens)
         yield made
 
 
 @contextmanager
-def empty_stack(folder: Path, **variables: str) -> Iterator[Stack]:
-    """A database without tables, a port and a data folder, with the product's own settings but for `variables`."""
-    with fresh_store(folder) as store:
+def empty_stack(folder: Path, *, like: Stack | None = None, **variables: str) -> Iterator[Stack]:
+    """A database, a port and a data folder, with the product's own settings but for `variables`.
+
+    Args:
+        like: whose database and data folder to copy, without programs; None = no tables and nothing in the folder.
+    """
+    if like is not None:
+        shutil.copytree(like.folder / "data", folder / "data")
+    with fresh_store(folder, like=like and like.store) as store:
         made = Stack(folder, store, _free_port(), _environment(folder, store, variables))
         try:
             yield made
         finally:
             for program in made.programs:
                 program.stop(grace_seconds=3)
+
+
+@cache
+def _founded() -> Stack:
+    """What the stacks of this process are copies of: to migrate and found each anew takes longer than most of their tests.
+
+    It is sealed under the key in its data folder, which is copied along.
+    """
+    ending = ExitStack()
+    atexit.register(ending.close)
+    folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="aegis-founded-")))
+    made = ending.enter_context(empty_stack(folder, **PROFILE))
+    founded = json.loads(made.run("-m", "tests.support.founding", str(founding.MANIFESTS)).stdout)
+    made.tokens = founded["tokens"]
+    return made
 
 
 def _environment(folder: Path, store: Store, variables: Mapping[str, str]) -> dict[str, str]:

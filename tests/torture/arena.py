@@ -17,11 +17,13 @@ from urllib.parse import urlsplit
 from tests.support.client import NoAnswer
 from tests.torture import ground, judge
 from tests.torture.cradle import Nursery, Process
+from tests.torture.families import MESSAGE
 from tests.torture.ground import Plot, Server
 from tests.torture.history import History, Person
-from tests.torture.shapes import Order
+from tests.torture.shapes import FAMILIES, Order
 from tests.torture.sinkhole import Sinkhole
 
+SENT_SHARE = 0.1  # of the messages that are not sent yet, each time: some come before the run waits, some late
 REST_SECONDS = 60.0  # nothing may be stuck for longer
 
 
@@ -38,6 +40,7 @@ class Arena:
     other_port: int = 0  # of a second web process, once there is one
     history: History = field(default_factory=History)
     orders: list[Order] = field(default_factory=list)
+    sent: set[str] = field(default_factory=set)  # orders whose message was taken
     withdrawn: set[str] = field(default_factory=set)
     doomed: set[str] = field(default_factory=set)
     strict: bool = False
@@ -99,9 +102,14 @@ class Arena:
         """Runs at which something should still happen by itself or by an approver."""
         rest = ", ".join(f"'{status}'" for status in judge.RESTS)
         only = f" AND business_key = '{self.only}'" if self.only else ""
+        before_people = (
+            "SELECT 1 FROM orchestration_run child WHERE child.parent_id = run.id AND child.status = 'waiting_review'"
+        )
         return self.rows(
-            "SELECT business_key, status, step, seq, fence, wake, seen, lease_until, claims_since_commit FROM orchestration_run"
-            f" WHERE (status NOT IN ({rest}) OR lease_until IS NOT NULL OR wake > seen){only}"
+            "SELECT business_key, status, step, seq, fence, wake, seen, lease_until, claims_since_commit"
+            f" FROM orchestration_run run WHERE (status NOT IN ({rest})"
+            f" AND NOT (status = 'waiting_children' AND EXISTS ({before_people}))"
+            f" OR lease_until IS NOT NULL OR wake > seen){only}"
         )
 
     def rest(self, seconds: float = REST_SECONDS) -> float:
@@ -171,7 +179,8 @@ class Submitter:
 
 
 class Approvers:
-    """Lea and leo decide whatever is open, both at once, mostly approving; until told to stop."""
+    """Lea and leo decide whatever is open, both at once, mostly approving; rita sends the messages that runs wait for, some of
+    them early and some twice. Until told to stop."""
 
     def __init__(self, arena: Arena, seed: int, *, rejects: float = 0.15, every: float = 0.1) -> None:
         self._arena, self._rejects, self._every = arena, rejects, every
@@ -180,6 +189,7 @@ class Approvers:
             threading.Thread(target=self._work, args=(name, random.Random(f"{seed}{name}")), daemon=True)
             for name in ("lea", "leo")
         ]
+        self._threads.append(threading.Thread(target=self._send, args=(random.Random(f"{seed}rita"),), daemon=True))
 
     def __enter__(self) -> None:
         for thread in self._threads:
@@ -197,6 +207,21 @@ class Approvers:
                 self._decide_all(person, dice)
             except NoAnswer:
                 continue
+
+    def _send(self, dice: random.Random) -> None:
+        person = self._arena.person("rita", timeout_seconds=5)
+        while not self._stop.wait(self._every):
+            for order in list(self._arena.orders):
+                is_due = order.shape in FAMILIES and order.id not in self._arena.sent and dice.random() < SENT_SHARE
+                if is_due and not self._stop.is_set():
+                    self._send_one(person, order.id, again=dice.random() < 0.2)
+
+    def _send_one(self, person: Person, about: str, *, again: bool) -> None:
+        letter = {"name": MESSAGE, "key": about, "payload": {"id": about, "kind": "news"}}
+        for key in [f"news-{about}", *([f"more-{about}"] if again else [])]:
+            answer = person.try_once("POST", "messages", letter, key=key)
+            if answer is not None and answer.status in (200, 201):
+                self._arena.sent.add(about)
 
     def _decide_all(self, person: Person, dice: random.Random) -> None:
         listed = person.try_once("GET", "requests")

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from aegis.core.faults import CRASH_AT_VARIABLE
 from tests.torture.arena import Approvers, Arena, free_port
 from tests.torture.cradle import Process
-from tests.torture.shapes import ALL, Order, orders
+from tests.torture.legs import Shape
+from tests.torture.shapes import ALL, EVERY, Order, orders
 
 REACH_SECONDS = 20.0
 ORDERS = 6  # per kill
 MAX_PASS: Final = 3
 TRICKLE_SECONDS = 0.25
+TRICKLE_GROWTH = 1.2
 
 
 class NotReached(AssertionError):
     """A process came to rest without passing the point it was to die at."""
 
 
-def kill_at(arena: Arena, point: str, passes: int, dice: random.Random) -> float:
+def kill_at(arena: Arena, point: str, passes: int, dice: random.Random, among: Sequence[Shape] = ()) -> float:
     """Submit some orders, kill a process when it passes the point for the n-th time, and wait until everything rests.
+
+    Args:
+        among: workflows of the orders; empty = all, with one that is gated and one that is unsafe.
 
     Returns:
         Seconds from the restart to rest.
@@ -33,7 +38,7 @@ def kill_at(arena: Arena, point: str, passes: int, dice: random.Random) -> float
         NotReached: nobody died there.
         Stuck: something does not come to rest.
     """
-    todo = _some_orders(arena, dice)
+    todo = _some_orders(arena, dice, among)
     match point:
         case "submit_written" | "submitted":
             _while_submitting(arena, point, passes, todo)
@@ -42,7 +47,7 @@ def kill_at(arena: Arena, point: str, passes: int, dice: random.Random) -> float
         case "expiry_written":
             _while_expiring(arena, point, todo)
         case _:
-            _while_working(arena, point, passes, todo, dice)
+            _while_working(arena, point, passes, todo, dice, among)
     with one_worker(arena), Approvers(arena, dice.randrange(10**9)):
         return arena.rest()
 
@@ -56,10 +61,12 @@ def one_worker(arena: Arena, **env: str) -> Iterator[Process]:
         process.kill()
 
 
-def _some_orders(arena: Arena, dice: random.Random) -> list[Order]:
+def _some_orders(arena: Arena, dice: random.Random, among: Sequence[Shape]) -> list[Order]:
     """A few of any kind, one that is gated and one that is unsafe among them."""
     prefix = f"{len(arena.orders)}-"
-    drawn = orders(dice, prefix)
+    drawn = orders(dice, prefix, among or EVERY)
+    if among:
+        return [next(drawn) for _ in range(ORDERS)]
     return [
         Order(f"{prefix}gated", "gated", dice.choice(ALL).name),
         Order(f"{prefix}unsafe", "unsafe", dice.choice(ALL).name),
@@ -71,17 +78,19 @@ def _dying(point: str, passes: int = 1) -> dict[str, str]:
     return {CRASH_AT_VARIABLE: f"{point}:{passes}:KILL"}
 
 
-def _while_working(arena: Arena, point: str, passes: int, todo: list[Order], dice: random.Random) -> None:
+def _while_working(
+    arena: Arena, point: str, passes: int, todo: list[Order], dice: random.Random, among: Sequence[Shape]
+) -> None:
     """A worker dies; until then more work comes in, so that there is a next claim, commit and drive to die in."""
     asking = [arena.submit(todo)]
     asking[0].finish()
-    more = orders(dice, f"{len(arena.orders)}-")
+    more = orders(dice, f"{len(arena.orders)}-", among or EVERY)
     with Approvers(arena, dice.randrange(10**9)):
         process = arena.worker(**_dying(point, passes))
-        for _ in range(int(REACH_SECONDS / TRICKLE_SECONDS)):
-            if process.wait(TRICKLE_SECONDS) is not None:
-                break
+        pause, until = TRICKLE_SECONDS, time.monotonic() + REACH_SECONDS
+        while process.wait(pause) is None and time.monotonic() < until:
             asking.append(arena.submit([next(more)]))
+            pause *= TRICKLE_GROWTH  # on a busy machine a steady trickle never lets a drive end, and then none dies at its end
         expect_death(process, point)
         for one in asking:
             one.finish()

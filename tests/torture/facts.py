@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
+
+ENDINGS: Final = ("run.completed", "run.failed", "run.cancelled")
 
 
 def tell() -> dict[str, Any]:
@@ -16,7 +18,8 @@ def tell() -> dict[str, Any]:
     from orchestration.engine.models import InboxItem, ReviewItem, Run
     from orchestration.records.models import RecordVersion
 
-    runs = Run.objects.order_by("submitted_at").select_related("workflow")
+    every = Run.objects.order_by("submitted_at").select_related("workflow")
+    runs = [run for run in every if run.parent_id is None]
     report = journal.verify()
     with connection.cursor() as cursor:
         cursor.execute("SELECT stream, seq, line_fence, run_fence FROM torture_witness")
@@ -36,7 +39,21 @@ def tell() -> dict[str, Any]:
             }
             for run in runs
         ],
+        "children": [
+            {
+                "id": str(run.pk),
+                "parent": str(run.parent_id),
+                "status": run.status,
+                "step": run.step,
+                "leased": run.lease_until is not None,
+                "wake": run.wake,
+                "seen": run.seen,
+            }
+            for run in every
+            if run.parent_id is not None
+        ],
         "streams": _streams(),
+        **_meetings(),
         "inbox": [[str(row[0]), *row[1:]] for row in InboxItem.objects.values_list("run_id", "ordinal", "kind", "ref")],
         "review_codes": [
             [str(run), code] for run, code in ReviewItem.objects.filter(status="open").values_list("run_id", "code")
@@ -54,6 +71,39 @@ def tell() -> dict[str, Any]:
         "stale": stale,
         "is_whole": report.is_good,
         "problems": [str(problem) for problem in report.problems],
+    }
+
+
+def _meetings() -> dict[str, Any]:
+    """What runs have to do with one another, from their lines: who was forked and joined, who had a resource, who a message."""
+    from audit import chain
+    from audit.models import Event
+    from orchestration.engine.messages.models import SentMessage
+    from orchestration.engine.resources.models import Resource
+
+    types = ("step.forked", "child.ended", "message.received", "resource.claimed", "resource.released", *ENDINGS)
+    forked: Counter[str] = Counter()
+    joined: Counter[str] = Counter()
+    received: Counter[str] = Counter()
+    places: list[list[str]] = []  # in the order in which they were written: whoever waited for a row wrote later
+    for run, type_, text in Event.objects.filter(type__in=types).order_by("pk").values_list("run_id", "type", "line"):
+        line = chain.read_line(text)
+        match type_:
+            case "step.forked":
+                forked.update(line["data"]["begun"].values())
+            case "child.ended":
+                joined[line["data"]["child"]] += 1
+            case "message.received":
+                received[line["cause"].removeprefix("message:")] += 1
+            case _:
+                places.append([str(run), type_])
+    return {
+        "forked": forked,
+        "joined": joined,
+        "received": received,
+        "places": places,
+        "held": [[key, str(run)] for key, run in Resource.objects.values_list("key", "run_id")],
+        "messages": {str(pk): status for pk, status in SentMessage.objects.values_list("pk", "status")},
     }
 
 

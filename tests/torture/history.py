@@ -14,7 +14,7 @@ from typing import Any
 from tests.support.client import Answer, Client, NoAnswer
 
 RETRY_PAUSE_SECONDS = 0.05
-COME_AGAIN = (429, 503)  # nothing was changed: the only refusals a client repeats
+COME_AGAIN = (429, 503)  # the only refusals a client repeats, under the same key
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Imp:
         self.dice = random.Random(f"imp{seed}")
         self.repeated = 0
         self._arena = arena
-        self._key = ""
+        self._key = b""
         if arena.redis_url:
             import redis
 
@@ -36,12 +36,15 @@ class Imp:
         """Every message that waits; none is left."""
         if not self._arena.redis_url:
             return [row[0].encode() for row in self._take_rows()]
-        for key in self._redis.scan_iter():
-            if self._redis.type(key) == b"list":
-                self._key = key
-                taken: list[bytes] = self._redis.lpop(key, 10_000) or []
-                return taken
-        return []
+        queues = self._queues()
+        if not queues:
+            return []
+        self._key = queues[0]
+        taken: list[bytes] = self._redis.lpop(self._key, 10_000) or []
+        return taken
+
+    def _queues(self) -> list[bytes]:
+        return [key for key in self._redis.scan_iter() if self._redis.type(key) == b"list"]
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Back into the queue, in this order."""
@@ -73,7 +76,7 @@ class Imp:
     def waiting(self) -> int:
         """Messages that wait."""
         if self._arena.redis_url:
-            return int(self._redis.llen(self._key)) if self._key else 0
+            return sum(int(self._redis.llen(key)) for key in self._queues())
         return int(self._arena.rows("SELECT count(*) FROM django_q_ormq")[0][0])
 
     def _take_rows(self) -> list[tuple[Any, ...]]:

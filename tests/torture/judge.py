@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.torture import meetings
 from tests.torture.history import History, Request, accepted, submissions, votes
 from tests.torture.shapes import HANDED_OVER, Order
 from tests.torture.sinkhole import Books
@@ -98,7 +99,7 @@ def promised(case: Case) -> Iterator[str]:
 def rests(case: Case) -> Iterator[str]:
     """Nothing is stuck: every accepted order's run ended or lies before a person, for a reason that is on record."""
     for order in case.orders:
-        run = case.runs.get(order.key)
+        run = _before_people(case, case.runs.get(order.key))
         if run is None:
             if any(accepted(submissions(case.history).get(order.key, ()))):
                 yield f"{order.key}: lost"
@@ -109,6 +110,17 @@ def rests(case: Case) -> Iterator[str]:
             yield f"{order.key} ({order.kind}): {run['status']} at {run['step']}"
         elif reason := _undeclared(case, order, run):
             yield f"{order.key} ({order.kind}): {run['status']} at {run['step']}: {reason}"
+    for child in case.facts["children"]:
+        if child["leased"] or child["wake"] > child["seen"] or child["status"] not in RESTS:
+            yield f"child {child['id']}: {child['status']} at {child['step']}, leased {child['leased']}"
+
+
+def _before_people(case: Case, run: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The run; or, of one that waits for its children, the child that lies before people."""
+    if run is None or run["status"] != "waiting_children":
+        return run
+    mine = (child for child in case.facts["children"] if child["parent"] == run["id"])
+    return next((child for child in mine if child["status"] == "waiting_review"), run)
 
 
 def _undeclared(case: Case, order: Order, run: Mapping[str, Any]) -> str:
@@ -132,6 +144,7 @@ def _undeclared(case: Case, order: Order, run: Mapping[str, Any]) -> str:
         "denied": bool(case.withdrawn),
         "effect_unknown": order.kind == "unsafe" or lost >= MAX_LOSSES,
         "quarantined": not case.strict,
+        "resource_wait": not case.strict,
         "agent_error": not case.strict and lost >= MAX_LOSSES,  # what the engine says when a call was lost too often
     }
     return "" if expected.get(codes[0], False) else f"review for {codes[0]} after {lost} losses"
@@ -164,10 +177,10 @@ def once(case: Case) -> Iterator[str]:
         run = case.runs.get(order.key)
         if run is None or run["status"] != "completed":
             continue
-        for step, act, leg in order.shape.effects(order.kind):
-            expected_keys.add(f"{run['id']}/{step}/1/0")
+        for key, act, leg in order.shape.keys(run["id"], order.kind):
+            expected_keys.add(key)
             if act == "post":
-                expected_posts[f"{order.id}.{leg}"] = f"{run['id']}/{step}/1/0"
+                expected_posts[f"{order.id}.{leg}"] = key
     applied = case.books.keyed + case.books.naive
     for thing in expected_posts.keys() - applied.keys():
         yield f"{thing}: never arrived"
@@ -249,8 +262,8 @@ def _linear(request: str, status: str, tries: Sequence[Request]) -> Iterator[str
 def heard(case: Case) -> Iterator[str]:
     """Every message a run has counted as read is on its record: the cause of an event, or ignored with a reason."""
     for run_id, ordinal, kind, ref in case.facts["inbox"]:
-        run = next(run for run in case.facts["runs"] if run["id"] == run_id)
-        if ordinal > run["seen"] or kind not in ("cancel", "retry", "gate_settled", "review_settled"):
+        run = next(run for run in (*case.facts["runs"], *case.facts["children"]) if run["id"] == run_id)
+        if ordinal > run["seen"] or kind in ("resumed", "message"):  # of messages: `delivered`
             continue
         name = ref.partition("#")[0]
         causes = {f"inbox:{ordinal}", f"request:{name}", f"review:{name}"}
@@ -276,4 +289,7 @@ CHECKS: Final[Mapping[str, Callable[[Case], Iterator[str]]]] = {
     "one_outcome": one_outcome,
     "heard": heard,
     "mediated": mediated,
+    "joined": meetings.joined,
+    "alone": meetings.alone,
+    "delivered": meetings.delivered,
 }

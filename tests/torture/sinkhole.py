@@ -19,10 +19,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Self, cast
+
+from tests.support.sink import Receiver
 
 _SCHEMA = """
 PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;
@@ -133,26 +135,9 @@ def serve(file: str, least: float, most: float, seed: int) -> None:
         time.sleep(pause)
         return number
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["Content-Length"]))
-            number = take(self.path.strip("/"), self.headers["Idempotency-Key"], int(self.headers["AEGIS-Fence"]), raw)
-            answer = json.dumps({"receipt": str(number)}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def handle_one_request(self) -> None:
-            try:
-                super().handle_one_request()
-            except (ConnectionError, TimeoutError):  # the worker was killed while we answered
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet: the table is the log."""
+    class Handler(Receiver):
+        def receipt_for(self, key: str, fence: int, raw: bytes) -> str:
+            return str(take(self.path.strip("/"), key, fence, raw))
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

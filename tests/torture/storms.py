@@ -263,7 +263,9 @@ def rotated(storm: Storm) -> Result:
             feed.top_up()
             feed.finish()
             house.nursery.task("tests.torture.tasks:ring")
-            result.notes["messages queued"] = result.notes.get("messages queued", 0) + imp.waiting()
+            queued = imp.waiting()
+            assert queued, "nothing was queued when the key changed"
+            result.notes["messages queued"] = result.notes.get("messages queued", 0) + queued
             old = house.nursery.env["AEGIS_SECRET_KEY"]
             fallbacks = old if number % 2 else ""  # with and without reading what the old key signed
             house.resettle(AEGIS_SECRET_KEY=f"rotated-{number}-" + "y" * 50, AEGIS_SECRET_KEY_FALLBACKS=fallbacks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from django.template.loader import render_to_string
@@ -12,6 +12,7 @@ from orchestration.workflows import parse
 from orchestration.workflows.drawing import draw, mermaid
 from orchestration.workflows.flowmap import layout
 from orchestration.workflows.graph import links_of
+from orchestration.workflows.picture import NODE_HEIGHT, NODE_WIDTH
 from tests.workflows.definitions import definitions
 from tests.workflows.documents import document, invoice_flow, steps_of
 
@@ -62,8 +63,12 @@ def test_no_line_runs_through_a_node_and_every_line_joins_its_two(definition):
     nodes = {node.id: node for node in graph.nodes}
     for edge in graph.edges:
         source, target = nodes[edge.source], nodes[edge.target]
-        assert edge.points[0] == (source.x + source.w, source.y + source.h // 2)
-        assert edge.points[-1] == (target.x, target.y + target.h // 2)
+        if graph.is_down:
+            assert edge.points[0] == (source.x + NODE_WIDTH // 2, source.y + source.h)
+            assert edge.points[-1] == (target.x + NODE_WIDTH // 2, target.y)
+        else:
+            assert edge.points[0] == (source.x + source.w, source.y + NODE_HEIGHT // 2)
+            assert edge.points[-1] == (target.x, target.y + NODE_HEIGHT // 2)
         for start, end in pairwise(edge.points):
             assert start[0] == end[0] or start[1] == end[1], "only straight pieces"
             assert not [node.id for node in graph.nodes if crosses(node, start, end)], (edge, start, end)
@@ -197,3 +202,69 @@ def test_a_workflow_of_one_step_has_a_map():
 
     assert len(graph.nodes) == 1
     assert graph.edges == ()
+
+
+def nested():
+    look = {"id": "look", "set": {"x": "1"}}
+    each = {"id": "each", "map": "[1]", "steps": [look, {"id": "say", "set": {"x": "1"}}]}
+    one = {"id": "one", "set": {"x": "1"}}
+    workflow = invoice_flow()
+    workflow["spec"]["steps"].insert(0, {"id": "both", "parallel": {"left": {"steps": [each]}, "right": {"steps": [one]}}})
+    return layout(parse.load(workflow))
+
+
+def inside(inner, outer):
+    return (
+        outer.x < inner.x and outer.y < inner.y
+        and inner.x + inner.w < outer.x + outer.w and inner.y + inner.h < outer.y + outer.h
+    )  # fmt: skip
+
+
+def test_a_block_holds_the_steps_of_its_branches_and_items():
+    graph = nested()
+    nodes = {node.id: node for node in (*graph.nodes, *graph.inner)}
+
+    assert [node.id for node in graph.inner] == ["each", "look", "say", "one"]
+    assert nodes["look"].within == ("both", "each")
+    assert all(inside(node, nodes[block]) for node in graph.inner for block in node.within)
+    assert [frame.title for frame in graph.frames] == ["left", "", "right"]
+    assert not inside(nodes["one"], nodes["each"])
+    assert [(edge.source, edge.target) for edge in graph.inner_edges] == [("look", "say")]
+
+
+def test_a_block_has_room_for_its_texts_in_its_own_width():
+    graph = nested()
+    blocks = [replace(node, title="W" * 24) if node.id == "both" else node for node in graph.nodes]
+
+    assert draw(replace(graph, nodes=tuple(blocks))).boxes[0].title == "W" * 24
+
+
+def test_steps_inside_a_block_are_links_with_a_state_and_lines_of_the_list():
+    drawing = draw(nested(), {"both": WAITS, "each": WAITS, "look": DONE, "say": WAITS, "one": DONE}, {"look": "#e9"})
+    boxes = {box.id: box for box in drawing.boxes}
+
+    assert [box.id for box in drawing.steps][:5] == ["both", "each", "look", "say", "one"]
+    assert (boxes["look"].tone, boxes["look"].href, boxes["look"].depth) == ("green", "#e9", 2)
+    assert [name for name, box in boxes.items() if box.is_block] == ["both", "each"]
+
+
+def test_mermaid_nests_the_steps_of_a_block():
+    text = mermaid(nested())
+
+    assert text.index("subgraph") < text.index("look") < text.index("end\n")
+    assert text.count("subgraph") == text.count("end\n") == 2
+
+
+def test_a_map_wider_than_a_page_runs_downwards():
+    assert not layout(
+        parse.load(
+            document(
+                "Workflow", "short", {**invoice_flow()["spec"], "steps": [{"id": "x", "set": {"y": "1"}}]}, owner="Finance"
+            )
+        )
+    ).is_down
+    long = {**invoice_flow()["spec"], "steps": [{"id": f"s{number}", "set": {"x": "1"}} for number in range(12)]}
+    graph = layout(parse.load(document("Workflow", "long", long, owner="Finance")))
+
+    assert graph.is_down
+    assert graph.width < 400

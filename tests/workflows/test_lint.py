@@ -107,6 +107,28 @@ def test_a_bounded_loop_is_fine():
     assert findings(bend) == []
 
 
+@pytest.mark.parametrize("code", ["max_visits", "*"])
+@pytest.mark.parametrize("circle", [("apply",), ("extract", "sign-off")])
+def test_what_was_visited_too_often_does_not_send_the_run_in_a_circle(code, circle):
+    def bend(workflow, around):
+        for step in workflow["spec"]["steps"][:5]:
+            step["max_visits"] = 3
+        for name, following in zip(circle, (*circle[1:], circle[0]), strict=True):
+            steps_of(workflow)[name]["on_failure"] = {code: {"step": following}}
+
+    found = findings(bend)
+
+    assert [fault.where.rpartition("/")[2] for fault in found] == [code] * len(circle)
+    assert all("for ever" in fault.what and "max_visits" in fault.remedy for fault in found)
+
+
+def test_a_circle_that_being_visited_too_often_leaves_is_fine():
+    def bend(workflow, around):
+        steps_of(workflow)["apply"] |= {"on_failure": {"*": {"step": "apply"}, "max_visits": "fail"}, "max_visits": 3}
+
+    assert findings(bend) == []
+
+
 def test_what_can_never_be_on_record_cannot_be_required():
     fault = only(lambda workflow, around: steps_of(workflow)["apply"].update(requires=["tell"]))
 

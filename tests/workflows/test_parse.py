@@ -143,7 +143,7 @@ def test_a_step_of_two_kinds_is_one_finding_not_seven():
 
 
 def test_every_kind_of_step_has_a_builder():
-    assert set(parse._BUILDERS) == set(parse.STEP_KINDS)
+    assert {*parse._BUILDERS, *parse._SCOPED_BUILDERS} == set(parse.STEP_KINDS)
 
 
 def test_the_exported_schema_is_a_schema_and_accepts_the_workflow():

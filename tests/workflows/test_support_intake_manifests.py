@@ -11,7 +11,7 @@ from approvals.policies import passes_fast
 from examples.support_intake import generate
 from examples.support_intake.policy import Line, parse_policy
 from examples.support_intake.routing import routing_table
-from orchestration.routing import tables
+from orchestration.routing import publishing, tables
 from orchestration.workflows import parse, releases
 from orchestration.workflows.flowmap import layout
 from orchestration.workflows.models import Workflow
@@ -98,7 +98,7 @@ POLICIES = [
 def test_every_line_of_the_policy_is_what_the_table_answers(policy_of):
     policy = policy_of()
     document = routing_table(policy)
-    assert tables.faults_of(document) == []
+    assert publishing.faults_of(document) == []
     table = tables.load(document)
 
     for line in policy.values():

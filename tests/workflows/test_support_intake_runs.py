@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aegis.core import manifests
+from aegis.core import clock, manifests
 from aegis.core.actors import user_actor
 from approvals import changes, gates, questions
 from approvals.models import ApprovalRequest
@@ -62,7 +62,9 @@ def outcome(run):
 def decide(person, verdict, reason):
     request = ApprovalRequest.objects.get(status="open")
     digest = questions.get(request.question).live(request.subject).digest
-    return gates.decide(request.pk, person=person, auth="test", verdict=verdict, reason=reason, seen_digest=digest)
+    return gates.decide(
+        request.pk, person=person, auth="test", verdict=verdict, reason=reason, seen_digest=digest, proved_at=clock.now()
+    )
 
 
 def complete(person, **answer):

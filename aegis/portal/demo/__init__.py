@@ -1,1 +1,1 @@
-"""The demo: the reference workflow with sample items, and the command that puts any CSV of requests through it."""
+"""The demo: the reference workflows with sample items, and the command that puts any CSV of requests through it."""

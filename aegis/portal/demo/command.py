@@ -14,6 +14,7 @@ from aegis.core import canonical, clock
 from aegis.core.commands import Terminal
 from aegis.core.errors import Unavailable
 from aegis.portal.demo import load, sheet
+from aegis.portal.demo.examples import EXAMPLES
 from approvals.models import ApprovalRequest
 from orchestration.engine import worker
 from orchestration.engine.models import ReviewItem, Run
@@ -42,6 +43,8 @@ def _load(terminal: Terminal) -> int:
     if is_new:
         rows = sheet.read(load.sample_items())
         terminal.line(f"Demo loaded: {load.WORKFLOW} with {load.submit(rows, person=person)} sample requests.")
+        for example in EXAMPLES:
+            terminal.line(f"Demo loaded: {example.workflow} with {load.samples_of(example)} samples.")
     return 0
 
 

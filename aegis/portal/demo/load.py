@@ -1,11 +1,13 @@
-"""What `make up` puts into a new installation: configuration, the mailbox that submits, the sample items. Safe to repeat."""
+"""What `make up` puts into a new installation: configuration, the accounts that submit, the sample items. Safe to repeat."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 
 from aegis.core import canonical, manifests
 from aegis.core.actors import Actor, user_actor
@@ -13,6 +15,7 @@ from aegis.core.errors import Fault, NotFound
 from aegis.identity import grants, people
 from aegis.identity.models import User
 from aegis.portal import demo_people
+from aegis.portal.demo.examples import EXAMPLES, Example, read_samples
 from aegis.portal.demo.sheet import Row
 from approvals import changes
 from approvals.models import ChangeSet
@@ -32,11 +35,12 @@ REASON = "demo"
 
 
 def configuration() -> bool:
-    """Apply the reference workflow, with the people it names, if nothing was ever applied. True if this call did it."""
+    """Apply the reference workflows, with the people they name, if nothing was ever applied. True if this call did it."""
     if ChangeSet.objects.filter(status=ChangeSet.Status.APPLIED).exists():
         return False
     demo_people.ensure(settings.DATA_DIR)
-    changes.bootstrap([(found.key, found.document) for found in manifests.read_paths([EXAMPLE / "manifests"])])
+    folders = [EXAMPLE / "manifests", *(example.manifests for example in EXAMPLES)]
+    changes.bootstrap([(found.key, found.document) for found in manifests.read_paths(folders)])
     return True
 
 
@@ -46,23 +50,29 @@ def mailbox() -> User:
     Raises:
         NotFound: this installation was configured without the reference workflow.
     """
-    workflow = _workflow()
-    group = people.create_group(CHANNELS, actor=BY_COMMAND, reason=REASON)
-    person = User.objects.filter(username=MAILBOX).first()
-    if person is None:
-        person = people.create_person(
-            MAILBOX, name="Support mailbox", groups=[CHANNELS], is_demo=True, actor=BY_COMMAND, reason=REASON
-        )
-    operators = people.create_group(OPERATORS, actor=BY_COMMAND, reason=REASON)
-    for who, verbs_ in ((group, ("view", "start")), (operators, ("view", "start", "operate"))):
-        for verb in verbs_:
-            grants.grant(who, workflow, verb, actor=BY_COMMAND, reason=REASON)
-    return person
+    return _channel(_workflow(WORKFLOW), MAILBOX, "Support mailbox", (OPERATORS,))
+
+
+def samples_of(example: Example) -> int:
+    """Submit an example's samples by its channel, each under a key made from its content. Returns how many runs are new.
+
+    Raises:
+        NotFound: this installation was configured without this workflow.
+    """
+    workflow = _workflow(example.workflow)
+    person = _channel(workflow, example.channel, example.channel_name, example.operators)
+    return submit_inputs(example.workflow, read_samples(example.samples), person=person)
+
+
+def submit_inputs(workflow: str, inputs: Sequence[Mapping[str, Any]], *, person: User) -> int:
+    batch = [verbs.Submission(dict(one), f"sample:{canonical.digest_of(dict(one))}") for one in inputs]
+    actor = user_actor(person.pk, auth="cli")
+    return sum(done.is_new for done in verbs.submit_many(workflow, batch, person=person, actor=actor))
 
 
 def faults_of(rows: Sequence[Row]) -> list[Fault]:
     """What speaks against requests by the workflow's input contract, by line: asked of all before the first is submitted."""
-    release = releases.load(releases.release_for(_workflow()).pk)
+    release = releases.load(releases.release_for(_workflow(WORKFLOW)).pk)
     checker = release.contracts[release.definition.input]
     return [
         Fault(f"line {row.line}, {fault.where.removeprefix('/')}", fault.what, fault.remedy)
@@ -93,9 +103,23 @@ def sample_items() -> Path:
     return EXAMPLE / "inbox.csv"
 
 
-def _workflow() -> Workflow:
-    found = Workflow.objects.filter(name=WORKFLOW).first()
+def _channel(workflow: Workflow, username: str, name: str, operators: Sequence[str]) -> User:
+    """The account that work comes in by, with the rights of the groups around the workflow. Safe to repeat."""
+    group = people.create_group(CHANNELS, actor=BY_COMMAND, reason=REASON)
+    person = User.objects.filter(username=username).first()
+    if person is None:
+        person = people.create_person(username, name=name, groups=[CHANNELS], is_demo=True, actor=BY_COMMAND, reason=REASON)
+    rights: dict[Group, tuple[str, ...]] = {group: ("view", "start")}
+    rights |= {people.create_group(one, actor=BY_COMMAND, reason=REASON): ("view", "start", "operate") for one in operators}
+    for who, verbs_ in rights.items():
+        for verb in verbs_:
+            grants.grant(who, workflow, verb, actor=BY_COMMAND, reason=REASON)
+    return person
+
+
+def _workflow(name: str) -> Workflow:
+    found = Workflow.objects.filter(name=name).first()
     if found is None:
-        raise NotFound(f"This installation has no workflow {WORKFLOW}; it was configured without the demo")
+        raise NotFound(f"This installation has no workflow {name}; it was configured without the demo")
     assert isinstance(found, Workflow)
     return found

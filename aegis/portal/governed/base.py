@@ -75,8 +75,11 @@ class GovernedAdmin(RestrictedAdmin):
         return [
             path("", view(self.changelist_view), name=f"{self._prefix}_changelist"),
             path("new/", bind(editing.create_page), name=f"{self._prefix}_add"),
+            path("new/live/", bind(editing.live_create), name=f"{self._prefix}_add_live"),
             path("<uuid:pk>/", bind(pages.overview_page), name=f"{self._prefix}_change"),
             path("<uuid:pk>/edit/", bind(editing.edit_page), name=f"{self._prefix}_edit"),
+            path("<uuid:pk>/edit/live/", bind(editing.live_edit), name=f"{self._prefix}_live"),
             path("<uuid:pk>/history/", bind(versions.history_page), name=f"{self._prefix}_history"),
             path("<uuid:pk>/history/<int:number>/", bind(versions.version_page), name=f"{self._prefix}_version"),
+            *(path(route, bind(page), name=f"{self._prefix}_{name}") for name, (route, page) in kind.more_pages.items()),
         ]

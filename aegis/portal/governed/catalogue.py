@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis.core.canonical import Json
-from aegis.portal.governed import overviews
+from aegis.portal.governed import overviews, tables, workflows
 from aegis.portal.governed.kinds import KindPages, register
 from approvals.models import ApprovalPolicy
 from orchestration.agents.models import Agent
@@ -41,6 +41,15 @@ WORKFLOW = register(
         icon="flow",
         intro="Applying a definition publishes its next version",
         overview=overviews.workflow,
+        beside=workflows.beside,
+        beside_template="governed/_workflow_beside.html",
+        more_pages={
+            "try": ("<uuid:pk>/try/", workflows.try_page),
+            "compare": ("<uuid:pk>/compare/", workflows.compare_page),
+            "map": ("<uuid:pk>/map.mmd", workflows.map_text),
+        },
+        tabs=(("try", "play", "Try"),),
+        tab_rights={"try": "start"},
         skeleton=_document({"input": "", "business_key": "", "fallback": {"queue": ""}, "steps": []}),
     )
 )
@@ -52,7 +61,13 @@ TABLE = register(
         plural="routing tables",
         plural_title="Routing tables",
         icon="table",
-        intro="Deterministic rules; the first that is true wins",
+        intro="Deterministic rules, tested and analysed before they go live",
+        more_pages={
+            "grid": ("<uuid:pk>/grid/", tables.grid_page),
+            "csv": ("<uuid:pk>/rows.csv", tables.csv_page),
+        },
+        tabs=(("grid", "table", "Grid"),),
+        tab_rights={"grid": "edit"},
         overview=overviews.table,
         skeleton=_document({"inputs": {}, "outputs": {}, "rules": [], "default": {"case": ""}, "tests": []}),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from aegis.core import canonical
 from aegis.core.actors import user_actor
@@ -39,10 +39,11 @@ _VERSIONED = re.compile(r"(.+)@([0-9]{1,4})")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A fault with the line of the text it stands in; None where the text could not be read that far."""
+    """A fault with line and column of the text it stands in; None where the text could not be read that far."""
 
     fault: Fault
     line: int | None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Outcome:
     error: AegisError | None = None
     is_stale: bool = False
     reason_fault: str = ""  # belongs under the reason, not into the text
+    extra: dict[str, Any] = field(default_factory=dict)  # what the kind shows beside the text, see `KindPages.beside`
 
     @property
     def status(self) -> int:
@@ -100,32 +102,66 @@ def create_page(request: HttpRequest, kind: KindPages) -> HttpResponse:
     return _posted(request, kind, None, Posted.of(request))
 
 
-def _posted(request: HttpRequest, kind: KindPages, row: Governed | None, posted: Posted) -> HttpResponse:
-    user = cast(User, request.user)
-    if posted.do == "rebase" and row is not None:  # the reader has seen what stands and goes on from it
-        posted = Posted(posted.text, posted.reason, row.digest, "check")
-    if posted.do == "remove" and row is not None:
-        return _remove(request, kind, row, posted)
+@require_POST
+def live_edit(request: HttpRequest, kind: KindPages, pk: UUID) -> HttpResponse:
+    """What the editor shows beside a text while it is typed: findings, the change in words, what the kind draws."""
+    return _live(request, kind, editable_row(request, kind, pk))
+
+
+@require_POST
+def live_create(request: HttpRequest, kind: KindPages) -> HttpResponse:
+    if not may_create(request.user, kind):
+        raise forbidden(None, kind)
+    return _live(request, kind, None)
+
+
+def _live(request: HttpRequest, kind: KindPages, row: Governed | None) -> HttpResponse:
+    """Always 200: what is wrong with the text is what was asked."""
+    posted = Posted.of(request)
+    outcome = _judged(cast(User, request.user), kind, row, posted)
+    return render(request, "portal/_outcome.html", {"kind": kind, "row": row, "posted": posted, "outcome": outcome})
+
+
+def _judged(user: User, kind: KindPages, row: Governed | None, posted: Posted) -> Outcome:
+    """The text, read and judged; nothing is changed."""
     outcome = Outcome()
     read: Manifest | None = None
     try:
         read = texts.from_text(posted.text)
         key = _key(kind, row, read)
         outcome.preview = changes.preview([(key, read.document)], user)
-        outcome.places = _places(outcome.preview.faults, key, read)
+        outcome.places = places_of(outcome.preview.faults, key, read)
         outcome.lines = diff_as_text(canonical.parse(row.document) if row else None, read.document)
-        if posted.do == "apply":
+    except AegisError as error:
+        outcome.error = error
+        outcome.places = places_of(error.faults, None, read)
+    if read is not None and kind.beside is not None:
+        outcome.extra = kind.beside(read.document, user, row)
+    return outcome
+
+
+def _posted(request: HttpRequest, kind: KindPages, row: Governed | None, posted: Posted) -> HttpResponse:
+    user = cast(User, request.user)
+    if posted.do == "rebase" and row is not None:  # the reader has seen what stands and goes on from it
+        posted = Posted(posted.text, posted.reason, row.digest, "check")
+    if posted.do == "remove" and row is not None:
+        return _remove(request, kind, row, posted)
+    outcome = _judged(user, kind, row, posted)
+    if posted.do == "apply" and outcome.error is None:
+        try:
+            read = texts.from_text(posted.text)
+            key = _key(kind, row, read)
             bases = {key: posted.base or None}
             change_set = changes.propose(
                 [(key, read.document)], author=user, actor=_actor(user), reason=posted.reason, bases=bases
             )
-            return _done(request, kind, key, change_set)
-    except AegisError as error:
-        outcome.error = error
-        outcome.is_stale = isinstance(error, Stale)
-        outcome.reason_fault = _reason_fault(error)
-        if not outcome.places and not outcome.reason_fault:
-            outcome.places = _places(error.faults, None, read)
+            return done(request, kind, key, change_set)
+        except AegisError as error:
+            outcome.error = error
+            outcome.is_stale = isinstance(error, Stale)
+            outcome.reason_fault = _reason_fault(error)
+            if not outcome.places and not outcome.reason_fault:
+                outcome.places = places_of(error.faults, None, None)
     return _form(request, kind, row, posted, outcome)
 
 
@@ -138,10 +174,10 @@ def _remove(request: HttpRequest, kind: KindPages, row: Governed, posted: Posted
         )
     except AegisError as error:
         fault = _reason_fault(error)
-        places = [] if fault else _places(error.faults, key, None)
+        places = [] if fault else places_of(error.faults, key, None)
         outcome = Outcome(places=places, error=error, is_stale=isinstance(error, Stale), reason_fault=fault)
         return _form(request, kind, row, posted, outcome)
-    return _done(request, kind, key, change_set)
+    return done(request, kind, key, change_set)
 
 
 def _form(request: HttpRequest, kind: KindPages, row: Governed | None, posted: Posted, outcome: Outcome) -> HttpResponse:
@@ -152,11 +188,12 @@ def _form(request: HttpRequest, kind: KindPages, row: Governed | None, posted: P
         "max_reason": MAX_REASON,
         "needs_two": bool(outcome.preview and outcome.preview.guards),
         "cell": request.GET.get("cell", "")[:200],
+        "live_url": url_of(row, "live") if row is not None else reverse(f"{kind.prefix}_add_live"),
     }
     return render(request, "portal/edit.html", context, status=outcome.status)
 
 
-def _done(request: HttpRequest, kind: KindPages, key: Key, change_set: ChangeSet) -> HttpResponse:
+def done(request: HttpRequest, kind: KindPages, key: Key, change_set: ChangeSet) -> HttpResponse:
     if change_set.status == ChangeSet.Status.PROPOSED:
         messages.info(request, f"{key} is touched by a rule of two: others decide. Nothing has changed yet.")
         return HttpResponseRedirect(_request_url(change_set))
@@ -211,24 +248,24 @@ def _next_name(name: str) -> str:
     return f"{found[1]}@{int(found[2]) + 1}" if found else f"{name}-copy"
 
 
-def _places(faults: Iterable[Fault], key: Key | None, read: Manifest | None) -> list[Place]:
-    """Faults by place; change control names them "Kind/name/pointer", readers of this page want the pointer."""
+def places_of(faults: Iterable[Fault], key: Key | None, read: Manifest | None) -> list[Place]:
+    """Faults in the order of their lines, those of no line first; "Kind/name/pointer", as change control names a place, loses
+    its first two parts."""
     places = []
     for fault in faults:
         where = fault.where.removeprefix(str(key)) if key is not None else fault.where
-        pointer = where.split(" ")[0]
-        line = texts.line_of(read, pointer) if read is not None and pointer.startswith("/") else None
-        places.append(Place(Fault(where, fault.what, fault.remedy), line or _stated_line(where)))
-    return places
+        line, column = read.place(where) if read is not None and where.startswith("/") else _stated_place(where)
+        places.append(Place(replace(fault, where=where), line, column))
+    return sorted(places, key=lambda place: (place.line or 0, place.column or 0))
 
 
 def _reason_fault(error: AegisError) -> str:
     return error.detail if any(fault.where == "/reason" for fault in error.faults) else ""
 
 
-def _stated_line(where: str) -> int | None:
-    found = re.match(r"line (\d{1,6})", where)
-    return int(found[1]) if found else None
+def _stated_place(where: str) -> tuple[int, int] | tuple[None, None]:
+    found = re.match(r"line (\d{1,6}), column (\d{1,6})", where)
+    return (int(found[1]), int(found[2])) if found else (None, None)
 
 
 def _actor(user: User) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aegis.core.canonical import Json
@@ -13,6 +13,8 @@ from approvals.models import Governed
 
 # (row, its document, reader) -> context of templates/governed/_<kind>.html
 Overview = Callable[[Any, Json, Viewer], dict[str, Any]]
+# (document as typed, reader, the row it changes or None) -> context of `beside_template`
+Beside = Callable[[Json, Any, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class KindPages:
         singular, plural: words inside sentences; `plural_title` heads the list.
         skeleton: metadata and spec of a new document to start from.
         successor: documents of this kind never change; this is what the button beside "History" says instead of "Edit".
+        beside: what the editor shows of a text beside its findings, in `beside_template`.
+        more_pages: name -> (route, page) of what only this kind has; tabs in `tabs` as (name, icon, word).
+        tab_rights: name of a tab -> the right without which it is not offered.
         is_ended_by_another: the successor ends this one (floor locks) rather than replacing it.
     """
 
@@ -39,6 +44,11 @@ class KindPages:
     empty_hint: str = ""
     successor: str = ""
     is_ended_by_another: bool = False
+    beside: Beside | None = None
+    beside_template: str = ""
+    more_pages: Mapping[str, tuple[str, Callable[..., Any]]] = field(default_factory=dict)
+    tabs: tuple[tuple[str, str, str], ...] = ()
+    tab_rights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def template(self) -> str:

@@ -11,25 +11,30 @@ from django.contrib.auth.models import Group
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault
+from aegis.core.kinds import Overlay
 from aegis.core.visibility import Viewer
 from aegis.identity.models import User
 from aegis.portal.governed import texts
 from aegis.portal.matrix import cells
 from aegis.portal.templatetags.aegis import document_url
-from approvals import policies
+from approvals import policies, policy_words
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from orchestration.agents.models import Agent
+from orchestration.authority import scope_tests
 from orchestration.authority.models import Capability, FloorLock, Role
 from orchestration.contracts.models import Contract
+from orchestration.contracts.shape import named_in
+from orchestration.engine import parties, retiring
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.pages import guardboard
-from orchestration.routing import tables
+from orchestration.routing import publishing, tables
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows import drawing, flowmap, parse
 from orchestration.workflows.definition import Definition
 from orchestration.workflows.drawing import Drawing
 from orchestration.workflows.models import Workflow
 
+MAX_RELEASES = 50
 #: Kind of a flow map's node -> kind of the document it names.
 _DOCUMENT_OF = {
     "agent": "Agent", "route": "RoutingTable", "gate": "ApprovalPolicy", "review": "ReviewQueue", "queue": "ReviewQueue",
@@ -69,7 +74,7 @@ def policy(row: ApprovalPolicy, document: Json, reader: Viewer) -> dict[str, Any
     loaded = policies.load(document)
     people = _people_in(loaded.groups)
     return {
-        "sentences": policies.describe(loaded),
+        "sentences": policy_words.describe(loaded),
         "stages": [(stage, [(name, people.get(name, 0)) for name in stage.groups]) for stage in loaded.stages],
         "policy": loaded,
         "open_requests": ApprovalRequest.objects.visible_to(reader).filter(policy=row, status="open").count(),
@@ -92,7 +97,8 @@ def table(row: RoutingTable, document: Json, reader: Viewer) -> dict[str, Any]:
         failed = {fault.where: fault.what for fault in tables.failing_tests(loaded)}
     except AegisError as error:  # stored by an older release: shown as text, with what is wrong
         return {"faults": error.faults or (Fault("", error.detail),)}
-    outputs = list(dict.fromkeys([tables.CASE, *loaded.outputs]))
+    outputs = [name for name in dict.fromkeys([tables.CASE, *loaded.outputs]) if name != tables.CASE or not loaded.bands]
+    columns = [column for column in loaded.columns.values() if any(_cell(rule.when, column.name) for rule in loaded.rules)]
     tests = [
         TestResult(test.name, _short(test.given), _short(test.expect), failed.get(f"/spec/tests/{index}", ""))
         for index, test in enumerate(loaded.tests)
@@ -100,24 +106,47 @@ def table(row: RoutingTable, document: Json, reader: Viewer) -> dict[str, Any]:
     return {
         "table": loaded,
         "outputs": outputs,
-        "rules": [(rule, [_short(rule.then.get(name)) for name in outputs]) for rule in loaded.rules],
-        "default": [_short(loaded.default.get(name)) for name in outputs],
+        "columns": columns,
+        "rules": [
+            (
+                rule,
+                None if isinstance(rule.when, str) else [_cell(rule.when, column.name) for column in columns],
+                [_short(rule.then.get(name)) for name in outputs],
+            )
+            for rule in loaded.rules
+        ],
+        "default": _default_row(loaded, outputs),
+        "policy_words": publishing.policy_in_words(loaded),
+        "analysis": publishing.analysis_of(document),
         "tests": tests,
         "failed_tests": len(failed),
     }
 
 
+def _default_row(table: tables.RoutingTable, outputs: list[str]) -> list[str] | None:
+    """None where the table has no default."""
+    default = table.default
+    return None if default is None else [_short(default[name]) if name in default else "" for name in outputs]
+
+
+def _cell(when: str | Mapping[str, Json], name: str) -> str:
+    """What a row tests of a column; "" for nothing."""
+    cell = "" if isinstance(when, str) else when.get(name, "")
+    return "" if str(cell).strip() in ("", "-") else cell if isinstance(cell, str) else _short(cell)
+
+
 def workflow(row: Workflow, document: Json, reader: Viewer) -> dict[str, Any]:
     context: dict[str, Any] = {
         "guards": guardboard.card(reader, "workflow", row),
-        "releases": row.releases.order_by("-version")[:10],
+        "releases": row.releases.order_by("-version", "-created_at")[:MAX_RELEASES],
+        "versions": retiring.versions_of(row),
         "runs": Run.objects.visible_to(reader).filter(workflow=row).order_by("-submitted_at")[:5],
     }
     try:
         definition = parse.load(document)
     except AegisError as error:
         return {**context, "faults": error.faults or (Fault("", error.detail),)}
-    return {**context, "definition": definition, "drawing": _drawn(definition)}
+    return {**context, "definition": definition, "drawing": _drawn(definition), "marks": parties.marks_in(definition, reader)}
 
 
 def role(row: Role, document: Json, reader: Viewer) -> dict[str, Any]:
@@ -129,6 +158,7 @@ def role(row: Role, document: Json, reader: Viewer) -> dict[str, Any]:
         "powers": cells.powers(matrix, [row.name]),
         "agents": agents,
         "people_count": _people_in([row.name]).get(row.name, 0),
+        "tests": scope_tests.run(document, Overlay()),
     }
 
 
@@ -151,7 +181,15 @@ def lock(row: FloorLock, document: Json, reader: Viewer) -> dict[str, Any]:
 def contract(row: Contract, document: Json, reader: Viewer) -> dict[str, Any]:
     spec = document.get("spec", {})
     schema = spec.get("schema", spec)
-    return {"fields": list(_fields(schema)), "schema_text": as_text(schema)}
+    return {
+        "fields": list(_fields(schema)),
+        "schema_text": as_text(schema),
+        "message": row.name.partition("@")[0],
+        "marks": parties.told_marks(schema),
+        "compatibility": spec.get("compatibility", "none"),
+        "before": parties.neighbours(row.name),
+        "parties": parties.parties(row.name, reader),
+    }
 
 
 def queue(row: ReviewQueue, document: Json, reader: Viewer) -> dict[str, Any]:
@@ -191,7 +229,8 @@ def _fields(schema: Json, path: str = "", depth: int = 0) -> Iterable[tuple[str,
     if not isinstance(schema, Mapping) or depth > 6:
         return
     required = set(schema.get("required", []))
-    for name, inner in schema.get("properties", {}).items():
+    for name in named_in(schema):
+        inner = schema["properties"][name]
         if not isinstance(inner, Mapping):
             continue
         yield f"{path}{name}", _type_of(inner), name in required, str(inner.get("description", ""))

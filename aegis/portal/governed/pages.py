@@ -87,9 +87,23 @@ def frame(request: HttpRequest, kind: KindPages, row: Governed | None, tab: str)
         "editors": [] if is_editable else who_may(row, kind, "edit"),
         "list_url": reverse(f"{kind.prefix}_changelist"),
         "new_url": reverse(f"{kind.prefix}_add"),
-        "urls": {page: url_of(row, page) for page in ("change", "edit", "history")} if row is not None else {},
+        "urls": {page: url_of(row, page) for page in ("change", "edit", "history", *kind.more_pages)}
+        if row is not None
+        else {},
+        "more_tabs": [
+            (name, icon, word, url_of(row, name))
+            for name, icon, word in kind.tabs
+            if row is not None and _is_offered(request.user, row, kind.tab_rights.get(name, ""), is_editable=is_editable)
+        ],
         "error": None,
     }
+
+
+def _is_offered(user: Viewer, row: Governed, right: str, *, is_editable: bool) -> bool:
+    """Whether a tab would not lead to a refusal."""
+    if right in ("", "edit"):
+        return is_editable or not right
+    return may(user, row, right)
 
 
 @require_safe

@@ -52,3 +52,20 @@ def in_words(text: str) -> str:
 
 def _in_lines(faults: Iterable[Fault]) -> list[Fault]:
     return [Fault(in_words(fault.where), fault.what, fault.remedy) for fault in faults]
+
+
+def value_text(value: Json) -> str:
+    """Any JSON value as YAML, for people."""
+    return manifests.dump_value(value)
+
+
+def value_from(text: str, what: str) -> Json:
+    """One value typed as YAML or JSON, read as strictly as a document.
+
+    Raises:
+        Malformed, TooLarge: `where` of each fault is "line L, column C".
+    """
+    try:
+        return manifests.read_value(text, SOURCE)
+    except Invalid as error:
+        raise type(error)(f"The {what}: {in_words(error.detail)}", faults=_in_lines(error.faults)) from None

@@ -56,6 +56,17 @@ class TextLine:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SideLine:
+    """One row of a side-by-side diff. `sign`: " " same, "~" changed, "-" only before, "+" only after, "@" lines left out."""
+
+    sign: str
+    old_number: int | None = None
+    old: str = ""
+    new_number: int | None = None
+    new: str = ""
+
+
 @require_safe
 def history_page(request: HttpRequest, kind: KindPages, pk: UUID) -> HttpResponse:
     row = visible_row(request, kind, pk)
@@ -97,6 +108,7 @@ def version_page(request: HttpRequest, kind: KindPages, pk: UUID, number: int) -
         "reason": _reasons(kind, row, request.user).get(str(version.change_set_id), ""),
         "words": diff_in_words(kind.kind, row.name, before, document),
         "lines": diff_as_text(before, document),
+        "sides": diff_side_by_side(before, document),
         "text": texts.to_text(document),
     }
     return render(request, "portal/version.html", context)
@@ -118,6 +130,30 @@ def diff_as_text(old: Json | None, new: Json) -> list[TextLine]:
     after = texts.to_text(new).splitlines()
     lines = difflib.unified_diff(before, after, lineterm="", n=_CONTEXT_LINES)
     return [TextLine(line[0], line[1:]) for line in lines if not line.startswith(("---", "+++"))]
+
+
+def diff_side_by_side(old: Json | None, new: Json) -> list[SideLine]:
+    """The same as `diff_as_text`, with both texts beside each other."""
+    before = texts.to_text(old).splitlines() if old is not None else []
+    after = texts.to_text(new).splitlines()
+    rows: list[SideLine] = []
+    for group in difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(_CONTEXT_LINES):
+        rows.append(SideLine("@", group[0][1] + 1, "", group[0][3] + 1))
+        for tag, old_from, old_to, new_from, new_to in group:
+            sign = {"equal": " ", "replace": "~", "delete": "-", "insert": "+"}[tag]
+            for index in range(max(old_to - old_from, new_to - new_from)):
+                left, right = old_from + index, new_from + index
+                has_left, has_right = left < old_to, right < new_to
+                rows.append(
+                    SideLine(
+                        sign if has_left and has_right else "-" if has_left else "+",
+                        left + 1 if has_left else None,
+                        before[left] if has_left else "",
+                        right + 1 if has_right else None,
+                        after[right] if has_right else "",
+                    )
+                )
+    return rows
 
 
 def _versions(row: Governed, kind: KindPages) -> Any:

@@ -9,12 +9,11 @@ goes on without a broker.
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from django.db import DatabaseError, connection
 
-from aegis.core import wake
+from aegis.core import clock, wake
 
 START_SECONDS = 30.0
 
@@ -34,15 +33,15 @@ class Canary:
         self.stalled_after = stalled_after
         self.broker_may_be_away = broker_may_be_away
         self._next_send = 0.0
-        self._excused_until = 0.0  # wall clock, like the file's time
         self.broker_answers = True
+        self.excuse()
 
     def excuse(self) -> None:
         """Start counting anew: the worker was just started, or the broker was away."""
-        self._excused_until = time.time()
+        self._last_beat, self._since, self._has_arrived = self._beat(), clock.monotonic(), False
 
     def send_if_due(self) -> None:
-        moment = time.monotonic()
+        moment = clock.monotonic()
         if moment < self._next_send:
             return
         self._next_send = moment + self.send_every
@@ -52,17 +51,21 @@ class Canary:
 
     @property
     def is_stalled(self) -> bool:
-        """No canary for `stalled_after`; a worker that has not taken its first one yet gets at least `START_SECONDS`."""
-        beat = self._last_beat()
-        if beat > self._excused_until:
-            return time.time() - beat > self.stalled_after
-        return time.time() - self._excused_until > max(self.stalled_after, START_SECONDS)
+        """No canary for `stalled_after`; a worker that has not taken its first one yet gets at least `START_SECONDS`.
 
-    def _last_beat(self) -> float:
+        To be asked often. What counts is when a beat was noticed, never the file's time: the clock of the wall may be set.
+        """
+        beat = self._beat()
+        if beat != self._last_beat:
+            self._last_beat, self._since, self._has_arrived = beat, clock.monotonic(), True
+        patience = self.stalled_after if self._has_arrived else max(self.stalled_after, START_SECONDS)
+        return clock.monotonic() - self._since > patience
+
+    def _beat(self) -> int:
         try:
-            return self.beat_file.stat().st_mtime
+            return self.beat_file.stat().st_mtime_ns
         except FileNotFoundError:
-            return 0.0
+            return 0
 
 
 def _send() -> bool:

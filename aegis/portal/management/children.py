@@ -42,7 +42,6 @@ def run_supervised(children: Sequence[Child], *, say: Say, each_tick: Callable[[
         stalled_after=env.number("AEGIS_STALL_SECONDS", wake.CANARY_SETTINGS["AEGIS_STALL_SECONDS"], minimum=1),
         broker_may_be_away="redis" in settings.Q_CLUSTER,
     )
-    canary.excuse()
 
     def tick() -> None:
         canary.send_if_due()

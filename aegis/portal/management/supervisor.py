@@ -90,7 +90,7 @@ class Supervisor:
     ) -> None:
         """
         Args:
-            say: prints one line for the person at the terminal.
+            say: prints one line for the person at the terminal, who may have left.
             stop_seconds: from SIGTERM to SIGKILL; below the ten seconds that init systems and CI allow.
             each_tick: called every `TICK_SECONDS`; must return quickly.
         """
@@ -101,7 +101,11 @@ class Supervisor:
         self.stop_signals = 0
 
     def run(self) -> None:
-        """Start all, keep all running, stop all. Returns after a signal, when no process of any group is left."""
+        """Start all, keep all running, stop all. Returns after a signal, when no process of any group is left.
+
+        Raises:
+            OSError: one could not be started in the first place.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         try:
@@ -117,11 +121,11 @@ class Supervisor:
 
     def restart(self, child: Child, *, why: str, grace_seconds: float = 2.0) -> None:
         """End a child that runs but does not work, and start it again at once."""
-        self.say(f"{child.name}: {why}; restarting it")
+        self._tell(f"{child.name}: {why}; restarting it")
         child.terminate()
         self._wait([child], grace_seconds)
         child.end()
-        child.start()
+        self._start(child)
 
     def stop(self) -> None:
         """SIGTERM to each leader, SIGKILL to each group at the deadline or at a second signal."""
@@ -129,7 +133,7 @@ class Supervisor:
             child.terminate()
         if not self._wait(self.children, self.stop_seconds):
             slow = ", ".join(child.name for child in self.children if child.is_running)
-            self.say(f"{slow}: not stopped in time, killed")
+            self._tell(f"{slow}: not stopped in time, killed")
         for child in self.children:
             child.end()
 
@@ -139,10 +143,23 @@ class Supervisor:
         if child.process is not None:
             code = child.process.returncode
             child.end()  # a dead leader may have left its group behind
-            delay = child.schedule_restart()
-            self.say(f"{child.name}: {_how(code)}; starting again in {delay:g} s")
+            self._schedule(child, _how(code))
         elif time.monotonic() >= child.start_after:
+            self._start(child)
+
+    def _start(self, child: Child) -> None:
+        try:
             child.start()
+        except OSError as error:  # no process or memory to be had now, a file that is being replaced
+            self._schedule(child, f"not started ({error.strerror})")
+
+    def _schedule(self, child: Child, what: str) -> None:
+        self._tell(f"{child.name}: {what}; starting again in {child.schedule_restart():g} s")
+
+    def _tell(self, line: str) -> None:
+        # A terminal or pipe that is gone is no reason to stop, least of all before everybody is ended.
+        with contextlib.suppress(OSError, ValueError):
+            self.say(line)
 
     def _wait(self, children: Sequence[Child], seconds: float) -> bool:
         """Wait for the leaders. False if one still ran at the deadline (or somebody pressed Ctrl-C again)."""

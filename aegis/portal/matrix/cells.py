@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aegis.core.canonical import Json
+from aegis.portal.matrix.drafts import label_of
+from orchestration.authority.grant_documents import read, words
 from orchestration.authority.matrix import EMPTY, Grant, Lock, Matrix
 
 #: label of a grant -> (tone, icon, word). The word and the sign say it; the tone repeats.
@@ -23,7 +26,9 @@ class Cell:
 
     Attributes:
         label: key of `MARKS`.
-        detail: the gate's policy or the condition, shortened by the page.
+        detail: the gate's policy, the condition and the limits, shortened by the page.
+        limits: in words.
+        was: what the cell says in the matrix that stands, as a word; "" unless it is changed and not applied.
         raised: a floor lock makes the answer stricter than the cell says.
     """
 
@@ -33,6 +38,8 @@ class Cell:
     detail: str = ""
     is_locked: bool = False
     raised: bool = False
+    limits: str = ""
+    was: str = ""
 
     @property
     def tone(self) -> str:
@@ -61,7 +68,18 @@ def cell(matrix: Matrix, role: str, capability: str) -> Cell:
     locks = matrix.locks.get(capability, ())
     if grant is None:
         return Cell(role, capability, "empty", is_locked=bool(locks))
-    return Cell(role, capability, grant.label, _detail(grant), bool(locks), _is_raised(grant, locks))
+    return Cell(role, capability, grant.label, _detail(grant), bool(locks), _is_raised(grant, locks), words(grant.limits))
+
+
+def unsaved(standing: Cell, grant: Json | None) -> Cell:
+    """The cell as somebody would have it; `grant` as in a Role document, None for an empty one."""
+    label = label_of(grant)
+    if grant is None:
+        return Cell(standing.role, standing.capability, label, is_locked=standing.is_locked, was=standing.word)
+    limits = words(read(grant))
+    detail = " · ".join(part for part in (grant.get("policy"), grant.get("when"), limits) if part)
+    raised = standing.is_locked and grant["effect"] == "allow"
+    return Cell(standing.role, standing.capability, label, detail, standing.is_locked, raised, limits, standing.word)
 
 
 def powers(matrix: Matrix, roles: Iterable[str]) -> list[Cell]:
@@ -80,7 +98,7 @@ def holders(matrix: Matrix, capability: str) -> list[Cell]:
 
 
 def _detail(grant: Grant) -> str:
-    return " · ".join(part for part in (grant.policy, grant.when) if part)
+    return " · ".join(part for part in (grant.policy, grant.when, words(grant.limits)) if part)
 
 
 def _is_raised(grant: Grant, locks: tuple[Lock, ...]) -> bool:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from django.contrib.auth.models import Group
 
-from aegis.portal.matrix.cells import Cell, cell
+from aegis.core.canonical import Json
+from aegis.portal.matrix.cells import Cell, cell, unsaved
 from orchestration.authority.matrix import Capability, Lock, Matrix, Role
+
+#: Which roles the grid shows: value -> its words.
+CHOICES: Final = {
+    "all": "all roles",
+    "agents": "roles of agents",
+    "people": "roles of people",
+    "granted": "roles with a cell for what is found",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +29,7 @@ class Column:
     role: Role
     holders: int
     is_first_of_people: bool = False
+    is_editable: bool = False
 
     @property
     def holders_text(self) -> str:
@@ -63,23 +75,58 @@ class Grid:
         return sum(len(section.rows) for section in self.sections)
 
 
-def build(matrix: Matrix) -> Grid:
-    """Agent roles first, then roles of people; both by name."""
-    roles = sorted(matrix.roles.values(), key=lambda role: (role.is_for_people, role.name))
+def build(
+    matrix: Matrix,
+    choice: str = "all",
+    find: str = "",
+    *,
+    draft: Mapping[tuple[str, str], Json | None] | None = None,
+    editable: Collection[str] = (),
+) -> Grid:
+    """Agent roles first, then roles of people; both by name.
+
+    Args:
+        draft: (role, capability) -> the cell as it shall be, of those not applied yet.
+        editable: roles whose cells the reader may change.
+        choice: which roles, a key of CHOICES.
+        find: part of the names of the capabilities that "granted" looks at; every row is drawn.
+    """
+    roles = sorted(_chosen(matrix, choice, find), key=lambda role: (role.is_for_people, role.name))
     people = _people([role.name for role in roles if role.is_for_people])
     agents = Counter(name for agent in matrix.agents.values() for name in agent.roles)
     first = next((role.name for role in roles if role.is_for_people), "")
     columns = tuple(
-        Column(role, people[role.name] if role.is_for_people else agents[role.name], role.name == first) for role in roles
+        Column(
+            role,
+            people[role.name] if role.is_for_people else agents[role.name],
+            role.name == first,
+            role.name in editable,
+        )
+        for role in roles
     )
     names = [role.name for role in roles]
     by_resource: dict[str, list[Row]] = {}
     for name, capability in sorted(matrix.capabilities.items()):
-        cells = tuple(cell(matrix, role, name) for role in names)
+        cells = tuple(_cell(matrix, role, name, draft or {}) for role in names)
         row = Row(capability, name.removeprefix(f"{capability.resource}."), matrix.locks.get(name, ()), cells)
         by_resource.setdefault(capability.resource, []).append(row)
     sections = tuple(Section(resource, tuple(rows)) for resource, rows in sorted(by_resource.items()))
     return Grid(columns, sections, sum(len(locks) for locks in matrix.locks.values()))
+
+
+def _cell(matrix: Matrix, role: str, capability: str, draft: Mapping[tuple[str, str], Json | None]) -> Cell:
+    standing = cell(matrix, role, capability)
+    return unsaved(standing, draft[role, capability]) if (role, capability) in draft else standing
+
+
+def _chosen(matrix: Matrix, choice: str, find: str) -> list[Role]:
+    match choice:
+        case "agents" | "people":
+            return [role for role in matrix.roles.values() if role.is_for_people == (choice == "people")]
+        case "granted":
+            return [role for role in matrix.roles.values() if any(find.lower() in name.lower() for name in role.grants)]
+        case _:
+            return list(matrix.roles.values())
 
 
 def _people(groups: list[str]) -> Counter[str]:

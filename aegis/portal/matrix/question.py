@@ -7,14 +7,16 @@ from typing import Any, cast
 
 from django.http import HttpRequest
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.identity.models import Area, User
 from aegis.portal.matrix.cells import MARKS
 from orchestration.authority.explain import ask, explain
+from orchestration.authority.grant_limits import clock_fact
 from orchestration.authority.matrix import Matrix
-from orchestration.authority.verdicts import Principal, Resource, Verdict, decide
+from orchestration.authority.verdicts import Principal, Resource, Verdict, decide, readings
+from orchestration.engine.guards import spending
 
 MAX_FACTS_BYTES = 16 * 1024
 MAX_NAME = 200
@@ -67,7 +69,7 @@ def read(request: HttpRequest) -> Asked:
 def choices(matrix: Matrix, user: Any) -> list[str]:
     """Principals to choose from: agents of the matrix, and the people the asker may see (at least himself)."""
     agents = sorted(f"agent:{agent.name}" for agent in matrix.agents.values())
-    return [*agents, *sorted(f"person:{name}" for name in _people(user).values_list("username", flat=True)[:200])]
+    return [*agents, *sorted(f"person:{name}" for name in people_to_ask_about(user).values_list("username", flat=True)[:200])]
 
 
 def answer(matrix: Matrix, asked: Asked, user: Any) -> Answer:
@@ -78,7 +80,7 @@ def answer(matrix: Matrix, asked: Asked, user: Any) -> Answer:
     """
     try:
         principal = _principal(matrix, asked.who, user)
-        facts = {
+        facts: dict[str, Json] = {
             "parameters": _facts("parameters", asked.parameters),
             "record": _facts("record", asked.record),
             "requester": _requester(asked.requester, user),
@@ -87,7 +89,13 @@ def answer(matrix: Matrix, asked: Asked, user: Any) -> Answer:
         return Answer(headline="The question cannot be answered as it is.", faults=error.faults)
     known = matrix.capabilities.get(asked.what)
     resource = Resource(known.resource if known else "", asked.on)
-    verdict = (decide if asked.parameters else ask)(matrix, principal, asked.what, resource, facts)
+    facts["clock"] = clock_fact(clock.now(), matrix.zones)
+    if asked.parameters:
+        wanted = readings(matrix, principal, asked.what, resource, facts)
+        facts["limits"] = {one.key: spending.used(one.key, one.per, clock.now()) for one in wanted}
+        verdict = decide(matrix, principal, asked.what, resource, facts)
+    else:
+        verdict = ask(matrix, principal, asked.what, resource, facts, bounds="hours")
     roles = principal.roles if principal.kind == "user" else tuple(sorted(matrix.agents[principal.ref].roles))
     return Answer(verdict, _ANSWERS[verdict.answer], _said(asked, verdict), verdict.faults, roles)
 
@@ -104,7 +112,7 @@ def _principal(matrix: Matrix, who: str, user: Any) -> Principal:
         for ref, entry in matrix.agents.items():
             if entry.name == (name or kind):
                 return Principal("agent", ref)
-    person = _people(user).filter(username=name or kind).first()
+    person = people_to_ask_about(user).filter(username=name or kind).first()
     if person is not None:
         return Principal("user", str(person.pk), _roles(person))
     raise _fault("who", f"there is no agent or person “{who}” that you may ask about")
@@ -113,13 +121,13 @@ def _principal(matrix: Matrix, who: str, user: Any) -> Principal:
 def _requester(name: str, user: Any) -> Json:
     if not name:
         return {}
-    person = _people(user).filter(username=name.removeprefix("person:")).first()
+    person = people_to_ask_about(user).filter(username=name.removeprefix("person:")).first()
     if person is None:
         raise _fault("requester", f"there is no person “{name}” that you may ask about")
     return {"id": str(person.pk), "roles": list(_roles(person))}
 
 
-def _people(user: Any) -> Any:
+def people_to_ask_about(user: Any) -> Any:
     rows = User.objects.filter(is_active=True)
     sees_people = Area.objects.visible_to(user).filter(name="people").exists()
     return rows if sees_people else rows.filter(pk=cast(User, user).pk)

@@ -1,4 +1,4 @@
-"""Pages of the access matrix. Read-only: a cell is changed in its role's document, through change control."""
+"""Pages of the access matrix that change nothing: the grid with what its reader would change, and the reason of one cell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from aegis.core.errors import Forbidden, NotFound
 from aegis.core.visibility import groups_with
 from aegis.identity.models import Area
 from aegis.portal.governed.pages import may, url_of
-from aegis.portal.matrix import cells, grid, question
+from aegis.portal.matrix import cells, grid, origin, question
+from aegis.portal.matrix.drafts import Draft, standing_cell
 from approvals.models import DocumentVersion
 from orchestration.authority.models import FloorLock, MatrixVersion, Role
 
@@ -47,10 +48,14 @@ class LockView:
 
 @require_safe
 def matrix_page(request: HttpRequest) -> HttpResponse:
-    _require_access(request)
+    require_access(request)
     matrix = cells.current()
+    draft = Draft(request.session).cells()
+    editable = set(Role.objects.visible_to(request.user, "edit").values_list("name", flat=True))
     asked = question.read(request)
-    drawn = grid.build(matrix)
+    find = request.GET.get("find", "")[:100].strip()
+    choice = request.GET.get("roles", "all")
+    drawn = grid.build(matrix, choice, find, draft=draft, editable=editable)
     names = [column.role.name for column in drawn.columns]
     picked = request.GET.get("role", "")
     context: dict[str, Any] = {
@@ -63,7 +68,11 @@ def matrix_page(request: HttpRequest) -> HttpResponse:
         "answer": question.answer(matrix, asked, request.user) if asked.is_asked else None,
         "principals": question.choices(matrix, request.user),
         "capabilities": sorted(matrix.capabilities),
-        "find": request.GET.get("find", "")[:100],
+        "find": find,
+        "choice": choice,
+        "choices": grid.CHOICES.items(),
+        "unsaved": len(draft),
+        "may_edit": bool(editable),
         "new_role_url": reverse("admin:orchestration_role_add"),
     }
     return render(request, "portal/matrix.html", context)
@@ -72,7 +81,7 @@ def matrix_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 def why_page(request: HttpRequest) -> HttpResponse:
     """Why one cell says what it says: a popover for the grid, and a page of its own without JavaScript."""
-    _require_access(request)
+    require_access(request)
     matrix = cells.current()
     role_name, capability = request.GET.get("role", ""), request.GET.get("capability", "")
     if role_name not in matrix.roles or capability not in matrix.capabilities:
@@ -83,15 +92,17 @@ def why_page(request: HttpRequest) -> HttpResponse:
         "role": matrix.roles[role_name],
         "capability": matrix.capabilities[capability],
         "grant": matrix.roles[role_name].grants.get(capability),
+        "reason": _reason(request, role_name, capability),
         "source": _source(request, role_name),
-        "locks": [_lock_view(name.name) for name in matrix.locks.get(capability, ())],
+        "origin": _origin(request, role_name, capability),
+        "locks": [lock_view(name.name) for name in matrix.locks.get(capability, ())],
         "matrix": matrix,
     }
     template = "portal/_why.html" if request.headers.get("X-Requested-With") == "fetch" else "portal/why.html"
     return render(request, template, context)
 
 
-def _require_access(request: HttpRequest) -> None:
+def require_access(request: HttpRequest) -> None:
     """
     Raises:
         Forbidden: names the groups that may read the area "access".
@@ -126,7 +137,18 @@ def _source(request: HttpRequest, name: str) -> Source | None:
     )
 
 
-def _lock_view(name: str) -> LockView:
+def _reason(request: HttpRequest, role: str, capability: str) -> str:
+    row = Role.objects.visible_to(request.user).filter(name=role).first()
+    grant = standing_cell(row, capability) if row else None
+    return str(grant.get("reason", "")) if grant else ""
+
+
+def _origin(request: HttpRequest, role: str, capability: str) -> origin.Origin | None:
+    row = Role.objects.visible_to(request.user).filter(name=role).first()
+    return origin.of_cell(row, capability) if row else None
+
+
+def lock_view(name: str) -> LockView:
     row = FloorLock.objects.filter(name=name).first()
     spec: Json = canonical.parse(row.document).get("spec", {}) if row else {}
 

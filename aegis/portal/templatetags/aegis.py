@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -13,14 +14,13 @@ from django import template
 from django.contrib.messages import constants
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from aegis.core import clock
 
 register = template.Library()
 
-TONES = ("red", "amber", "green", "blue", "violet", "grey")
 _TONE_ICONS = {"red": "alert", "amber": "alert", "green": "check-circle", "blue": "info", "violet": "info", "grey": "info"}
 _LEVEL_TONES = {constants.ERROR: "red", constants.WARNING: "amber", constants.SUCCESS: "green"}
 
@@ -125,6 +125,12 @@ def document_url(kind: str, name: str) -> str:
 def query(**parameters: object) -> str:
     """A query string: {% query role=cell.role capability=cell.capability %}."""
     return urlencode(parameters)
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """A name that may break after its underscores and dots, for a narrow head of a column."""
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in re.findall(r"[^_.]*[_.]|[^_.]+", name)))
 
 
 @register.filter

@@ -7,8 +7,9 @@ row, and the loser computes its turn anew (`counting.Moved`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, assert_never
 from uuid import UUID
 
@@ -44,6 +45,7 @@ class Asking:
     """An intent about to be: a call of `agent`, or, with a capability, an effect that `agent` proposed.
 
     Attributes:
+        workflows: ids of its own and of those whose runs led to it.
         is_local: the effect happens inside the commit: nothing is under way afterwards.
         is_retry: an attempt of this visit failed before.
         waited_for: the guard that held the run until now; who never waited for it stands behind those who do.
@@ -51,7 +53,7 @@ class Asking:
     """
 
     run_id: UUID
-    workflow_id: UUID
+    workflows: Sequence[str]
     step: str
     agent: str
     agent_id: str
@@ -87,7 +89,35 @@ class Use:
     is_local: bool
 
 
-Take = Probe | Use
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A verdict rests on this: without the effect itself, `used` was counted within `per`. The commit looks again."""
+
+    key: str
+    per: timedelta
+    used: int
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """An effect, or a reply, counts against limits of grants. Once per key and effect, however often it is tried."""
+
+    key: str
+    effect: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unspent:
+    """It is known that nothing came of the effect: it no longer counts."""
+
+    key: str
+    effect: str
+
+
+Counted = Seen | Spent | Unspent
+Take = Probe | Use | Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +162,7 @@ def capability_key(name: str) -> str:
 def key_of(item: Take | Mark) -> str:
     """The row an item is about; "" for the run's own. Rows are locked in this order."""
     match item:
-        case Probe() | Use() | Answered() | SlotFreed():
+        case Probe() | Use() | Answered() | SlotFreed() | Seen() | Spent() | Unspent():
             return item.key
         case WasHeld():
             return ""

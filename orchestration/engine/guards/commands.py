@@ -9,10 +9,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from aegis.core import commands
-from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.commands import Terminal
 from aegis.core.errors import Invalid, NotFound
-from aegis.identity.models import User
+from aegis.identity import cli
 from orchestration.engine.guards import verbs
 from orchestration.engine.guards.models import Breaker, Halt, HeldRun
 
@@ -29,7 +28,7 @@ def halt(options: dict[str, Any], terminal: Terminal) -> int:
     target = _target(options)
     if target is None:
         return _list_halts(terminal)
-    placed = verbs.halt(*target, actor=_actor(options), reason=options["reason"])
+    placed = verbs.halt(*target, actor=cli.actor_or_system(options), reason=options["reason"])
     word = "Halted" if placed.is_new else "It is halted already"
     terminal.line(f"{word}: {_called(placed.halt)}")
     return 0
@@ -43,7 +42,7 @@ def resume(options: dict[str, Any], terminal: Terminal) -> int:
     row = Halt.objects.filter(scope=what, name=name).exclude(status=Halt.Status.LIFTED).first()
     if row is None:
         raise NotFound("That is not halted")
-    placed = verbs.resume(row.pk, actor=_actor(options), reason=options["reason"], pace=options["pace"])
+    placed = verbs.resume(row.pk, actor=cli.actor_or_system(options), reason=options["reason"], pace=options["pace"])
     terminal.line(f"{'Resumed' if placed.is_new else 'It is being resumed already'}: {_called(placed.halt)}")
     return 0
 
@@ -61,7 +60,7 @@ def breaker(options: dict[str, Any], terminal: Terminal) -> int:
         return 0
     kind, _, name = options["key"].partition(":")
     switch = verbs.open_breaker if options["verb"] == "open" else verbs.close_breaker
-    switched = switch(kind, name, actor=_actor(options), reason=options["reason"])
+    switched = switch(kind, name, actor=cli.actor_or_system(options), reason=options["reason"])
     terminal.line(f"{switched.breaker.key} is {switched.breaker.get_phase_display()}.")
     return 0
 
@@ -88,21 +87,11 @@ def _target(options: dict[str, Any]) -> tuple[str, str] | None:
     return found[0] if found else None
 
 
-def _actor(options: dict[str, Any]) -> Actor:
-    """A person, by `--as`; else AEGIS itself, as whoever may run commands here speaks for it."""
-    if not options["as"]:
-        return SYSTEM
-    person = User.objects.filter(username=options["as"], is_active=True).first()
-    if person is None:
-        raise NotFound(f"There is no active person {options['as']!r}")
-    return user_actor(person.pk, auth="cli")
-
-
 def _halt_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--agent", default="", metavar="NAME")
     parser.add_argument("--workflow", default="", metavar="NAME")
     parser.add_argument("--everything", action="store_true")
-    _who_and_why(parser)
+    cli.add_who_and_why(parser)
 
 
 def _resume_arguments(parser: ArgumentParser) -> None:
@@ -113,9 +102,4 @@ def _resume_arguments(parser: ArgumentParser) -> None:
 def _breaker_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("verb", nargs="?", default="", choices=["open", "close", ""])
     parser.add_argument("key", nargs="?", default="", metavar="agent:NAME|capability:NAME")
-    _who_and_why(parser)
-
-
-def _who_and_why(parser: ArgumentParser) -> None:
-    parser.add_argument("--as", default="", metavar="USERNAME", help="the person who acts; without it the system itself")
-    parser.add_argument("--reason", default="", help="why; recorded")
+    cli.add_who_and_why(parser)

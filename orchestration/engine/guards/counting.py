@@ -19,18 +19,31 @@ from django.db.models import F
 
 from aegis.core import clock_text
 from aegis.core.actors import SYSTEM
+from aegis.core.bulk import as_stored
 from aegis.core.canonical import Json
 from audit import journal
 from audit.drafts import Context, Draft
 from orchestration.authority.limits import Limits, Rate
-from orchestration.engine.guards import breakers, rates
-from orchestration.engine.guards.asking import Answered, Mark, Probe, SlotFreed, Take, Use, WasHeld, key_of
+from orchestration.engine.guards import breakers, rates, spending
+from orchestration.engine.guards.asking import (
+    Answered,
+    Mark,
+    Probe,
+    Seen,
+    SlotFreed,
+    Spent,
+    Take,
+    Unspent,
+    Use,
+    WasHeld,
+    key_of,
+)
 from orchestration.engine.guards.models import Breaker, Counter, HeldRun, Slot
 from orchestration.engine.state import State
 
 
 class Moved(Exception):
-    """Somebody else took the probe, the slot or the last of the rate since it was looked at: compute the turn again."""
+    """Somebody else took the probe, the slot or the last of a rate or limit since it was looked at: compute the turn again."""
 
 
 class Guarded(Protocol):
@@ -134,6 +147,8 @@ def standing(row: Breaker) -> breakers.Breaker:
 
 def put(row: Breaker, breaker: breakers.Breaker, at: datetime) -> None:
     """Store a breaker's state on its (locked) row."""
+    if row.phase != Breaker.Phase.CLOSED and breaker.phase == "closed":
+        row.released_at = at  # what it holds is let go from now on: no stage of an earlier closing may be made up for
     row.phase, row.failures, row.openings = breaker.phase, breakers.dump(breaker.failures), breaker.openings
     row.until, row.probe_until = breaker.until, breaker.probe_until
     row.probe = UUID(breaker.probe) if breaker.probe else None
@@ -174,6 +189,7 @@ def lately(key: str, limits: Limits, now: datetime, row: Counter | None = None, 
 def _write_key(key: str, items: Sequence[tuple[Guarded, Take | Mark]]) -> None:
     row: Breaker | None = None
     counter: Counter | None = None
+    is_counted = False
     for transition, item in items:
         match item:
             case Probe() | Answered():
@@ -182,13 +198,17 @@ def _write_key(key: str, items: Sequence[tuple[Guarded, Take | Mark]]) -> None:
             case Use():
                 counter = counter or _counter_row(key)
                 _count(counter, transition, item)
+                is_counted = True
+            case Seen() | Spent() | Unspent():
+                counter = counter or _counter_row(key)
+                _spend(transition, item)
             case SlotFreed():
                 transaction.on_commit(lambda: _wake(key), robust=True)
             case WasHeld():
                 pass
             case _:
                 assert_never(item)
-    if counter is not None:
+    if counter is not None and is_counted:
         counter.save(update_fields=["starts", "calls", "retries"])
 
 
@@ -249,6 +269,13 @@ def _count(row: Counter, transition: Guarded, use: Use) -> None:
         Slot.objects.update_or_create(run_id=transition.run_id, defaults={"key": use.key, "step": use.step})
 
 
+def _spend(transition: Guarded, item: Seen | Spent | Unspent) -> None:
+    if not isinstance(item, Seen):
+        spending.write(item, transition.at)
+    elif not spending.is_as_seen(item, transition.at):
+        raise Moved
+
+
 def _counter_row(key: str) -> Counter:
     row = Counter.objects.select_for_update().filter(key=key).first()
     if row is None:
@@ -265,20 +292,15 @@ def _under_way(key: str, now: datetime, but: UUID | None) -> int:
 
 def _hold(transition: Guarded) -> None:
     """Put the run into the queue of what holds it; a run that stays held by the same guard keeps its place."""
-    state, native = transition.state, connection.features.has_native_uuid_field
-    moment = connection.ops.adapt_datetimefield_value
-    until = moment(clock_text.parse(state.until)) if state.until else None
+    state = transition.state
+    until = clock_text.parse(state.until) if state.until else None
+    values = (f"{state.hold}:{state.held_by}", transition.at, until, transition.run_id)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO orchestration_heldrun (run_id, guard, priority, submitted_at, since, until, woken_at)"
             " SELECT id, %s, priority, submitted_at, %s, %s, NULL FROM orchestration_run WHERE id = %s"
             " ON CONFLICT (run_id) DO UPDATE SET guard = excluded.guard, until = excluded.until, woken_at = NULL",
-            [
-                f"{state.hold}:{state.held_by}",
-                moment(transition.at),
-                until,
-                transition.run_id if native else transition.run_id.hex,
-            ],
+            [as_stored(value) for value in values],
         )
 
 

@@ -20,6 +20,7 @@ from orchestration.engine.guards import breakers, counting, rates
 from orchestration.engine.guards.asking import Asking, Code, Hold, Probe, Take, Use
 from orchestration.engine.guards.counting import Lately
 from orchestration.engine.guards.models import Breaker, Halt, HeldRun
+from orchestration.engine.guards.spending import Spending
 
 #: Added to a probe's time-out before somebody else may probe: for the commit of its answer, and a lease that runs out.
 PROBE_MARGIN_SECONDS = 30.0
@@ -40,6 +41,7 @@ class Looking:
         self._lately: dict[str, Lately] = {}
         self._queues: dict[tuple[str, bool], bool] = {}
         self._probes: dict[str, UUID] = {}
+        self.spending = Spending(now)
 
     def hold(self, asking: Asking) -> Hold | None:
         """See `World.hold`."""
@@ -84,7 +86,7 @@ class Looking:
             match scope:
                 case Halt.Scope.EVERYTHING:
                     return Hold("halt", halt)
-                case Halt.Scope.WORKFLOW if target == str(asking.workflow_id):
+                case Halt.Scope.WORKFLOW if target in asking.workflows:
                     return Hold("halt", halt)
                 case Halt.Scope.AGENT if target == asking.agent_id:
                     return Hold("halt", halt)

@@ -86,7 +86,8 @@ class Breaker(models.Model):
 
 
 class Counter(models.Model):
-    """What an agent or capability with declared limits used lately. Locked by the commit that uses it."""
+    """What an agent or capability with declared limits used lately, and the lock of a limit of grants ("limit:..."). Locked by
+    the commit that uses it."""
 
     key = models.CharField(max_length=120, primary_key=True)
     starts = models.TextField(default="{}")  # rates.Log: for `rate`
@@ -95,6 +96,23 @@ class Counter(models.Model):
 
     class Meta:
         default_permissions = ()
+
+
+class LimitUse(models.Model):
+    """What one effect, or one reply, counts for against one limit of a grant. Written under the lock of the `Counter`."""
+
+    counter = models.CharField(max_length=120)
+    effect = models.CharField(max_length=160)  # its key; of a reply "<run>/<step>/<visit>/<attempt>"
+    at = models.DateTimeField()
+    amount = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["counter", "effect"], name="limit_use_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["counter", "at"], name="limit_use_lately"),  # guards.spending.used
+            models.Index(fields=["effect"], name="limit_use_effect"),  # guards.spending.counters_of
+        ]
 
 
 class Slot(models.Model):

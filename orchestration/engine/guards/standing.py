@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +16,9 @@ from django.db.models import Count, Min, Q
 
 from aegis.core import canonical
 from aegis.core.visibility import Viewer
+from aegis.identity.models import Area
+from approvals.models import Governed
+from approvals.querysets import GovernedQuerySet
 from audit.models import Payload
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability
@@ -22,7 +26,11 @@ from orchestration.engine.guards import breakers, counting
 from orchestration.engine.guards.models import Breaker, Halt, HeldRun
 from orchestration.workflows.models import Workflow
 
+_KINDS: Final[Mapping[str, type[Governed]]] = {"agent": Agent, "workflow": Workflow, "capability": Capability}
 LIMIT_CODES: Final = ("rate", "concurrency", "retries")
+
+#: Whose operators may halt everything: every run belongs to a workflow.
+EVERYTHING_AREA: Final = "workflows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +40,13 @@ class HaltStands:
     Attributes:
         reason: as the person gave it; "" once erased.
         held: runs it holds now.
+        is_left_over: what it stops is gone; who may halt everything sees it, and may end it.
     """
 
     halt: Halt
     reason: str
     held: int
+    is_left_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class BreakerStands:
 
     Attributes:
         failures: those that count, or that opened it, oldest first; `place` is the event in the run's stream.
+        is_left_over: as of a halt.
     """
 
     key: str
@@ -55,6 +66,7 @@ class BreakerStands:
     probe: UUID | None
     changed_at: datetime
     held: int
+    is_left_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +90,38 @@ class Standing:
         return not (self.halts or self.breakers or self.limits)
 
 
-@dataclass(frozen=True, slots=True)
 class _Reach:
-    """What the person may see."""
+    """What a person may see of the guards: those of what they see; and, if they may halt everything, those left over of what is
+    gone, which nobody else could end."""
 
-    workflows: frozenset[str]
-    agents: Mapping[str, str]  # id -> name
-    capabilities: frozenset[str]
+    def __init__(self, user: Viewer) -> None:
+        self._user = user
+        self._seen = _named({kind: model.objects.visible_to(user) for kind, model in _KINDS.items()})
+
+    def sees(self, what: str) -> bool:
+        """
+        Args:
+            what: "<kind>:<name>" as in keys, or "<kind>#<id>".
+        """
+        return what in self._seen or self.is_left_over(what)
 
     def sees_halt(self, halt: Halt) -> bool:
-        match halt.scope:
-            case Halt.Scope.AGENT:
-                return halt.target in self.agents
-            case Halt.Scope.WORKFLOW:
-                return halt.target in self.workflows
-            case _:
-                return True  # it stops everybody's work, and tells nothing of anybody's
+        """That of everything stops everybody's work, and tells nothing of anybody's."""
+        return not halt.target or self.sees(_target(halt))
 
-    def sees_key(self, key: str) -> bool:
-        kind, _, name = key.partition(":")
-        return name in (self.capabilities if kind == "capability" else self.agents.values())
+    def is_left_over(self, what: str) -> bool:
+        return what not in self._seen and what not in self._exists and may_halt_everything(self._user)
+
+    @cached_property
+    def _exists(self) -> frozenset[str]:
+        return _named({kind: model.objects.all() for kind, model in _KINDS.items()})
 
 
 def standing(user: Viewer) -> Standing:
     """Halts, breakers and limits that hold something or may, as far as `user` may see what they guard."""
     if not (user.is_authenticated and user.is_active):
         return Standing()
-    reach = _reach(user)
+    reach = _Reach(user)
     held = {
         guard: (count, since)
         for guard, count, since in HeldRun.objects.values_list("guard").annotate(count=Count("run"), since=Min("since"))
@@ -114,27 +131,37 @@ def standing(user: Viewer) -> Standing:
 
 def visible_halts(user: Viewer) -> list[Halt]:
     """Halts that are not over, oldest first."""
-    reach = _reach(user)
+    reach = _Reach(user)
     return [halt for halt in Halt.objects.exclude(status=Halt.Status.LIFTED).order_by("placed_at") if reach.sees_halt(halt)]
 
 
-def visible_breaker(user: Viewer, key: str) -> bool:
-    return _reach(user).sees_key(key)
+def may_halt_everything(user: Viewer) -> bool:
+    """`operate` on the area "workflows", or `edit`."""
+    return any(Area.objects.visible_to(user, verb).filter(name=EVERYTHING_AREA).exists() for verb in ("operate", "edit"))
 
 
-def _reach(user: Viewer) -> _Reach:
-    return _Reach(
-        workflows=frozenset(map(str, Workflow.objects.visible_to(user).values_list("pk", flat=True))),
-        agents={str(pk): name for pk, name in Agent.objects.visible_to(user).values_list("pk", "name")},
-        capabilities=frozenset(Capability.objects.visible_to(user).values_list("name", flat=True)),
-    )
+def _named(rows: Mapping[str, GovernedQuerySet]) -> frozenset[str]:
+    found = ((kind, pk, name) for kind, some in rows.items() for pk, name in some.values_list("pk", "name"))
+    return frozenset(known for kind, pk, name in found for known in (f"{kind}#{pk}", f"{kind}:{name}"))
+
+
+def _target(halt: Halt) -> str:
+    return f"{halt.scope}#{halt.target}"
 
 
 def _halts(reach: _Reach, held: Mapping[str, tuple[int, datetime]]) -> tuple[HaltStands, ...]:
     rows = Halt.objects.exclude(status=Halt.Status.LIFTED).order_by("placed_at")
     seen = [halt for halt in rows if reach.sees_halt(halt)]
     reasons = _reasons([halt.place for halt in seen])
-    return tuple(HaltStands(halt, reasons.get(halt.place, ""), held.get(f"halt:{halt.pk}", (0, None))[0]) for halt in seen)
+    return tuple(
+        HaltStands(
+            halt=halt,
+            reason=reasons.get(halt.place, ""),
+            held=held.get(f"halt:{halt.pk}", (0, None))[0],
+            is_left_over=bool(halt.target) and reach.is_left_over(_target(halt)),
+        )
+        for halt in seen
+    )
 
 
 def _breakers(reach: _Reach, held: Mapping[str, tuple[int, datetime]]) -> tuple[BreakerStands, ...]:
@@ -150,9 +177,10 @@ def _breakers(reach: _Reach, held: Mapping[str, tuple[int, datetime]]) -> tuple[
             probe=row.probe,
             changed_at=row.changed_at,
             held=held.get(f"breaker:{row.key}", (0, None))[0],
+            is_left_over=reach.is_left_over(row.key),
         )
         for row in rows
-        if reach.sees_key(row.key)
+        if reach.sees(row.key)
     )
 
 
@@ -160,7 +188,7 @@ def _limits(reach: _Reach, held: Mapping[str, tuple[int, datetime]]) -> tuple[Li
     found = []
     for guard, (count, since) in sorted(held.items()):
         code, _, key = guard.partition(":")
-        if code in LIMIT_CODES and reach.sees_key(key):
+        if code in LIMIT_CODES and reach.sees(key):
             found.append(LimitStands(key, code, count, since))
     return tuple(found)
 

@@ -17,7 +17,6 @@ from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from aegis.core.visibility import groups_with
 from aegis.identity.areas import area
 from aegis.identity.authority import hold_shared, raise_epoch
-from aegis.identity.models import Area
 from aegis.identity.principals import changing_rights, require_live, stated
 from approvals.models import Governed
 from approvals.querysets import GovernedQuerySet
@@ -28,13 +27,11 @@ from orchestration.authority.models import Capability
 from orchestration.engine.guards import breakers, counting, freezing, waking
 from orchestration.engine.guards.asking import agent_key, capability_key
 from orchestration.engine.guards.models import Breaker, Halt, HeldRun
+from orchestration.engine.guards.standing import EVERYTHING_AREA, may_halt_everything
 from orchestration.workflows.models import Workflow
 
 DEFAULT_PACE: Final = 20
 MAX_PACE: Final = 1_000
-
-#: Whose operators may halt everything: every run belongs to a workflow.
-EVERYTHING_AREA: Final = "workflows"
 
 Kind = Literal["agent", "capability"]
 
@@ -195,12 +192,17 @@ def _guarded(kind: str, name: str, actor: Actor) -> tuple[str, str]:
     """(key, id of the agent) of a breaker the actor may switch."""
     match kind:
         case "agent":
-            agent = _visible(Agent.objects.all(), actor, name=name)
-            return agent_key(agent.name), str(agent.pk)
+            rows, key = Agent.objects.all(), agent_key(name)
         case "capability":
-            return capability_key(_visible(Capability.objects.all(), actor, name=name).name), ""
+            rows, key = Capability.objects.all(), capability_key(name)
         case _:
             raise Invalid("There is no such breaker", faults=[Fault("/kind", "is neither agent nor capability")])
+    left_over = None if rows.filter(name=name).exists() else Breaker.objects.filter(key=key).first()
+    if left_over is not None:
+        _require_left_over(actor)
+        return key, left_over.target
+    found = _visible(rows, actor, name=name)
+    return key, str(found.pk) if kind == "agent" else ""
 
 
 def _operable(what: str, name: str, actor: Actor, *, target: str = "") -> str:
@@ -210,14 +212,14 @@ def _operable(what: str, name: str, actor: Actor, *, target: str = "") -> str:
         target: its id, where it is known already; the name may have gone to another since.
     """
     lookup = {"pk": target} if target else {"name": name}
-    match what:
-        case Halt.Scope.AGENT:
-            return str(_visible(Agent.objects.all(), actor, **lookup).pk)
-        case Halt.Scope.WORKFLOW:
-            return str(_visible(Workflow.objects.all(), actor, **lookup).pk)
-        case _:
-            _require_everything(actor)
-            return ""
+    if what == Halt.Scope.EVERYTHING:
+        _require_everything(actor)
+        return ""
+    rows = (Agent if what == Halt.Scope.AGENT else Workflow).objects.all()
+    if target and not rows.filter(pk=target).exists():
+        _require_left_over(actor)
+        return target
+    return str(_visible(rows, actor, **lookup).pk)
 
 
 def _visible(rows: GovernedQuerySet, actor: Actor, **lookup: str) -> Governed:
@@ -238,15 +240,19 @@ def _visible(rows: GovernedQuerySet, actor: Actor, **lookup: str) -> Governed:
 
 
 def _require_everything(actor: Actor) -> None:
-    """`operate` on the area "workflows", or `edit`. Not a secret: everybody learns that it takes this right."""
-    if actor.kind == "system":
+    """Not a secret: everybody learns that it takes this right."""
+    if actor.kind == "system" or may_halt_everything(require_live(actor)):
         return
-    person = require_live(actor)
-    verbs = (Area.objects.visible_to(person, verb).filter(name=EVERYTHING_AREA) for verb in ("operate", "edit"))
-    if not any(rows.exists() for rows in verbs):
-        givers = ", ".join(groups_with(area(EVERYTHING_AREA), "operate")) or "nobody yet; an admin can grant it"
-        right = f"operate ({EVERYTHING_AREA})"
-        raise Forbidden(f"Halting everything takes “{right}”, which is granted to: {givers}", right=right, granted_by=givers)
+    givers = ", ".join(groups_with(area(EVERYTHING_AREA), "operate")) or "nobody yet; an admin can grant it"
+    right = f"operate ({EVERYTHING_AREA})"
+    raise Forbidden(f"Halting everything takes “{right}”, which is granted to: {givers}", right=right, granted_by=givers)
+
+
+def _require_left_over(actor: Actor) -> None:
+    """A guard whose agent, workflow or capability is gone holds on: nobody operates that any more, but somebody must be able to
+    end it. To anybody else it does not exist, as what never was does not."""
+    if actor.kind != "system" and not may_halt_everything(require_live(actor)):
+        raise NotFound
 
 
 def _record(row: Halt, event: str, actor: Actor, why: str, **data: int) -> str:

@@ -147,7 +147,7 @@ def _after_breaker(guard: str, key: str, now: datetime) -> int:
             is_trying = HeldRun.objects.filter(guard=guard, woken_at__gt=now - PATIENCE).exists()
             return 0 if is_trying else _wake(guard, 1, now)
         case _:
-            count = _wake(guard, _due(BREAKER_PACE, row.released_at or row.changed_at, now), now)
+            count = _wake(guard, _due(BREAKER_PACE, row.released_at, now), now)
             if count:
                 row.released_at = now
                 row.save(update_fields=["released_at"])

@@ -12,11 +12,11 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.expressions import Failed
 from orchestration.authority.verdicts import Principal, Resource, Verdict, decide, stricter
-from orchestration.engine.scene import Scene
-from orchestration.engine.steps import effect
+from orchestration.engine.scene import RecordSnapshot, Scene
+from orchestration.engine.steps import counted, effect, traced
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import Proposal, condition_facts, proposal_faults
-from orchestration.engine.steps.wanted import Wanted
+from orchestration.engine.steps.wanted import Wanted, effect_key
 from orchestration.workflows.definition import ActStep, AgentVersion
 
 
@@ -32,27 +32,35 @@ def begin(scene: Scene, step: ActStep) -> None:
         _malformed(scene, step, agent, proposal, faults)
         return
     record = scene.record(proposal["resource"]["type"], proposal["resource"]["id"])
-    facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
-    verdict = ask(scene, agent, proposal, facts, place=scene.state.outputs.get(step.source, ""))
-    effect.pass_through(scene, Wanted(step, agent, proposal, record, facts, verdict))
+    place = scene.state.outputs.get(step.source, "")
+    author = scene.world.author(place) if place else None
+    facts, verdict = ask(scene, agent, proposal, record, author=author, source=step.source)
+    effect.pass_through(scene, Wanted(step, agent, proposal, record, facts, verdict, author=author))
 
 
-def ask(scene: Scene, agent: AgentVersion, proposal: Proposal, facts: Mapping[str, Json], *, place: str) -> Verdict:
-    """The live matrix's answer for the agent that proposed; and for the person, where one wrote the proposal in its stead.
+def ask(
+    scene: Scene, agent: AgentVersion, proposal: Proposal, record: RecordSnapshot, *, author: Principal | None, source: str
+) -> tuple[Mapping[str, Json], Verdict]:
+    """The facts, and the live matrix's answer for the agent that proposed; and for the person, where one wrote the proposal in
+    its stead.
 
     The stricter answer counts: completing a review gives nobody an agent's rights, and no agent a person's.
 
     Args:
-        place: of the output that holds the proposal; "" for what nobody wrote (what undoes an effect).
+        author: the person, as he is now; None where an agent wrote it, or nobody (what undoes an effect).
+        source: the step whose output holds the proposal; "" where none does.
     """
     scene.asked_authority = True
     matrix, resource = scene.world.matrix(), Resource(**proposal["resource"])
     principal = Principal(kind="agent", ref=agent.id)  # an agent's roles are part of the matrix
+    whom = [principal, author] if author else [principal]
+    facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
+    facts |= traced.facts_for(scene, proposal, record, source=source)
+    facts = counted.facts_for(scene, whom, proposal, facts, effect_key(scene))
     verdict = decide(matrix, principal, proposal["capability"], resource, facts)
-    author = scene.world.author(place) if place else None
     if author is None:
-        return verdict
-    return stricter(matrix, verdict, decide(matrix, author, proposal["capability"], resource, facts))
+        return facts, verdict
+    return facts, stricter(matrix, verdict, decide(matrix, author, proposal["capability"], resource, facts))
 
 
 def fault(scene: Scene) -> None:

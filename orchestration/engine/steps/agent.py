@@ -7,13 +7,14 @@ from typing import assert_never
 
 from aegis.core import clock_text
 from aegis.core.actors import agent_actor
+from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.expressions import Failed
 from orchestration.agents.protocol import Abstain, AgentRequest, Done
 from orchestration.engine.planner import MAX_LOSSES, CallFailed, Replied
 from orchestration.engine.scene import AgentCall, Scene
-from orchestration.engine.steps import guarded
-from orchestration.workflows.definition import AgentStep, AgentVersion, Retry
+from orchestration.engine.steps import clocks, counted, guarded
+from orchestration.workflows.definition import ActStep, AgentStep, AgentVersion, GateStep, Retry
 
 
 def begin(scene: Scene, step: AgentStep) -> None:
@@ -39,10 +40,13 @@ def begin(scene: Scene, step: AgentStep) -> None:
     if isinstance(message, Failed):
         expression_failed(scene, message)
         return
+    if changes := _changes_requested(scene):
+        message = {**message, "changes_requested": changes}
     if guarded.is_held(scene, agent, seconds=step.timeout.total_seconds()):
         return
     state = scene.state
     attempt = state.attempt + 1
+    timeout = clocks.timeout(scene, step.timeout)
     scene.asked_authority = True
     scene.emit(
         "step.started",
@@ -50,7 +54,7 @@ def begin(scene: Scene, step: AgentStep) -> None:
             "step": step.common.id,
             "visit": state.visit,
             "attempt": attempt,
-            "timeout_ms": int(step.timeout / timedelta(milliseconds=1)),
+            "timeout_ms": int(timeout / timedelta(milliseconds=1)),
         },
         payloads={"request": message},
         agent=agent,
@@ -70,7 +74,7 @@ def begin(scene: Scene, step: AgentStep) -> None:
             input=message,
             settings=agent.settings,
         ),
-        timeout=step.timeout,
+        timeout=timeout,
     )
 
 
@@ -92,6 +96,8 @@ def absorb(scene: Scene, step: AgentStep, answer: Replied) -> None:
             scene.give_up("abstained", queue=step.abstain_queue, contract=step.output)
         case CallFailed(code=code, detail=detail, retry_after=retry_after):
             retry_at = next_attempt_at(scene, step.retry, answer.attempt, at_least=retry_after)
+            if not retry_at and clocks.is_over(scene):  # it was cut short by a deadline: that is what it gives up with
+                retry_at = clock_text.render(scene.world.now)
             scene.emit(
                 "step.failed",
                 {**_place(answer), "code": code, "retry_at": retry_at},
@@ -106,6 +112,25 @@ def absorb(scene: Scene, step: AgentStep, answer: Replied) -> None:
             assert_never(answer.reply)
 
 
+def _changes_requested(scene: Scene) -> list[Json]:
+    """What people want otherwise, each with the step that asked, if that is why this visit began."""
+    found: list[Json] = []
+    for name in sorted(scene.state.outputs):
+        value = scene.values.get(name)
+        if not isinstance(value, dict) or value.keys() != {"changes_requested", "visit"}:
+            continue
+        if value["visit"] == scene.state.visit and _is_from(scene, name):
+            found.append({"step": name, "text": value["changes_requested"]})
+    return found
+
+
+def _is_from(scene: Scene, name: str) -> bool:
+    """Does the gate or act step of this name judge the step at the cursor? No other step's output is taken for its words."""
+    steps = scene.run.release.definition.steps  # outputs may be of a run around this one, whose steps are not here
+    asked_by = next((step for step in steps if step.common.id == name), None)
+    return isinstance(asked_by, GateStep | ActStep) and asked_by.source == scene.state.step
+
+
 def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
     agent = _agent(scene, step)
     faults = scene.run.release.contracts[step.output].faults(done.output)
@@ -116,6 +141,7 @@ def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
         "usage": dict(done.usage),
         "model": done.model,
     }
+    counted.replied(scene, agent, done.usage, attempt=answer.attempt)
     if faults:
         dead_letter(scene, step.output, done.output, faults, answer=answer, step=step)
         return

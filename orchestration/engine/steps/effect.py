@@ -20,7 +20,7 @@ from orchestration.authority.verdicts import Matrix
 from orchestration.engine.planner import MAX_LOSSES, EffectAnswered
 from orchestration.engine.scene import EffectCall, Patch, Scene
 from orchestration.engine.state import Intent
-from orchestration.engine.steps import gating, guarded
+from orchestration.engine.steps import counted, gating, guarded
 from orchestration.engine.steps.agent import next_attempt_at
 from orchestration.engine.steps.wanted import Wanted, effect_key, marks
 from orchestration.workflows.definition import ActStep, AgentVersion
@@ -107,7 +107,7 @@ def absorb(scene: Scene, step: ActStep, answer: EffectAnswered) -> None:
         scene.emit(
             "effect.done",
             {**where, "digest": scene.state.digest, "approval": "", "handler": "", "next": _next(scene, step),
-             "before_version": 0, "after_version": 0, **_compensation(scene, step, capability)},
+             "before_version": 0, "after_version": 0, **compensation(scene, step, capability)},
             payloads={"output": output},
             agent=agent,
             capability=capability,
@@ -131,6 +131,8 @@ def absorb(scene: Scene, step: ActStep, answer: EffectAnswered) -> None:
         outcome="retrying" if retry_at else "failed",
         duration_ms=answer.duration_ms,
     )
+    if not retry_at and answer.error != "unknown":
+        counted.unspent(scene, answer.key)
     if retry_at or scene.state.stopped_by:
         return
     if answer.error == "unknown":
@@ -183,12 +185,13 @@ def _apply(scene: Scene, wanted: Wanted, where: Mapping[str, Json], cause: str) 
         return
     if guarded.is_held(scene, wanted.agent, capability=verdict.capability, is_local=True, seconds=0):
         return
+    counted.spent(scene, verdict, str(where["key"]))
     scene.patches.append(Patch(record=record, body=canonical.dump(dict(body)), effect_key=str(where["key"])))
     output = {"resource": dict(wanted.proposal["resource"]), "version": record.version + 1}
     scene.emit(
         "effect.done",
         {**where, "next": _next(scene, wanted.step), "before_version": record.version, "after_version": record.version + 1,
-         **_compensation(scene, wanted.step, verdict.capability)},
+         **compensation(scene, wanted.step, verdict.capability)},
         actor=agent_actor(wanted.agent.id),
         payloads={"output": output, "before": dict(record.body) if record.body is not None else None, "after": dict(body)},
         cause=cause,
@@ -209,6 +212,7 @@ def _send(scene: Scene, wanted: Wanted, where: Mapping[str, Json], cause: str) -
         return
     if guarded.is_held(scene, wanted.agent, capability=verdict.capability, seconds=step.timeout.total_seconds()):
         return
+    counted.spent(scene, verdict, str(where["key"]))
     scene.emit(
         "effect.intended",
         {**where, "capability": verdict.capability, "policy": verdict.policy if where["approval"] else "",
@@ -284,12 +288,14 @@ def _give_up_not_knowing(scene: Scene) -> None:
         scene.give_up("effect_unknown")
 
 
-def _compensation(scene: Scene, step: ActStep, capability: str) -> dict[str, Json]:
-    """Which capability would undo it, as that stands now. The field alone says that the step asked for compensation."""
-    if not step.compensate or scene.state.ending:
+def compensation(scene: Scene, step: ActStep, capability: str) -> dict[str, Json]:
+    """Which capability would undo it, as that stands now. The field alone says that the effect is kept to be undone: because
+    the step asked for compensation, or on demand, because the workflow may be rolled back."""
+    on_demand = not step.compensate and bool(scene.run.release.definition.rollback)
+    if scene.state.ending or not (step.compensate or on_demand):
         return {}
     known = scene.world.matrix().capabilities.get(capability)
-    return {"compensation": known.compensation if known else ""}
+    return {"compensation": known.compensation if known else "", **({"on_demand": True} if on_demand else {})}
 
 
 def _agent(scene: Scene) -> AgentVersion | None:

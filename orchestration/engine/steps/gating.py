@@ -5,25 +5,30 @@ from __future__ import annotations
 from aegis.core import canonical
 from aegis.core.actors import agent_actor
 from aegis.core.canonical import Json
-from approvals.policies import passes_fast, raised_risk
+from approvals.policies import FACTS, passes_fast, raised_risk
 from orchestration.authority.verdicts import Verdict
 from orchestration.engine.scene import Opening, Scene
+from orchestration.engine.steps import counted
 from orchestration.engine.steps.proposals import evidence_of, request_digest
-from orchestration.engine.steps.wanted import Wanted, marks
+from orchestration.engine.steps.wanted import Wanted, effect_key, marks
 
 
 def record_verdict(scene: Scene, wanted: Wanted) -> None:
     verdict = wanted.verdict
+    payloads: dict[str, Json] = {"proposal": dict(wanted.proposal), "facts": dict(wanted.facts), "why": _why(verdict)}
+    if wanted.author is not None:
+        payloads["author"] = {"id": wanted.author.ref, "roles": list(wanted.author.roles)}
     scene.emit(
         "verdict.given",
         {"step": scene.state.step, "visit": scene.state.visit, **verdict.line_data(), **marks(scene)},
         actor=agent_actor(wanted.agent.id),
-        payloads={"proposal": dict(wanted.proposal), "facts": dict(wanted.facts), "why": _why(verdict)},
+        payloads=payloads,
         agent=wanted.agent,
         verdict=verdict,
         capability=verdict.capability,
         outcome={"allow": "allowed", "gate": "gated", "deny": "denied"}[verdict.answer],
     )
+    counted.seen(scene, verdict, effect_key(scene))
 
 
 def approval_for(scene: Scene, wanted: Wanted) -> str | None:
@@ -47,9 +52,11 @@ def opens(scene: Scene, wanted: Wanted) -> bool:
         scene.give_up("nobody_eligible")
         return False
     risk = raised_risk(policy, verdict.risk)
+    conditions = {name: fact for name, fact in wanted.facts.items() if name in FACTS}
     place = {"step": scene.state.step, "visit": scene.state.visit, "policy": policy.name, "policy_digest": policy.digest,
              "digest": wanted.digest}  # fmt: skip
-    if passes_fast(policy, {**wanted.facts, "risk": risk}, locked=bool(verdict.locks)) is True:
+    is_barred = bool(verdict.locks or verdict.reached)  # beyond a limit somebody looks, whatever the policy lets through
+    if passes_fast(policy, {**conditions, "risk": risk}, locked=is_barred) is True:
         scene.emit("gate.passed_fast", place, agent=agent, verdict=verdict, capability=verdict.capability, outcome="fast_path")
         return True
     request = scene.derived_id("gate", scene.seq + len(scene.drafts))
@@ -60,6 +67,8 @@ def opens(scene: Scene, wanted: Wanted) -> bool:
         "record": {"type": record.type, "key": record.key, "version": record.version, "body": record.body},
         "evidence": shown,
     }
+    if "provenance" in wanted.facts:
+        evidence["provenance"] = wanted.facts["provenance"]
     scene.emit(
         "gate.opened",
         {**place, "request": str(request)},
@@ -87,8 +96,10 @@ def opens(scene: Scene, wanted: Wanted) -> bool:
 
 def _why(verdict: Verdict) -> dict[str, Json]:
     """The verdict explained; may quote facts, so it is a payload."""
+    limits = [said for one in verdict.considered for said in one.limits.why]
     return {
         "why": verdict.reason,
         "errors": list(verdict.errors),
+        **({"limits": limits} if limits else {}),
         "faults": [{"pointer": fault.where, "fault": fault.what} for fault in verdict.faults],
     }

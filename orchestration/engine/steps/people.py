@@ -11,7 +11,7 @@ from orchestration.engine.scene import Opening, Scene
 from orchestration.engine.steps import undo
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import evidence_of, request_digest
-from orchestration.workflows.definition import GateStep, ReviewStep, RouteStep
+from orchestration.workflows.definition import ActStep, GateStep, ReviewStep, RouteStep, Step
 
 
 def gate(scene: Scene, step: GateStep) -> None:
@@ -95,8 +95,36 @@ def settle_gate(scene: Scene, message: Message) -> None:
         cause=f"request:{message.ref}",
         outcome=message.outcome,
     )
-    if message.outcome != "approved":
-        scene.give_up(message.outcome if message.outcome in ("rejected", "expired") else "rejected", cause=cause)
+    match message.outcome:
+        case "approved":
+            pass
+        case "changes_requested" if source := _source_of(scene, step):
+            _send_back(scene, source, message)
+        case "expired":
+            scene.give_up("expired", queue=message.case, cause=cause)
+        case _:
+            scene.give_up("rejected", cause=cause)
+
+
+def _source_of(scene: Scene, step: Step) -> str:
+    """The agent step whose work was judged; "" if no agent made it."""
+    source = step.source if isinstance(step, GateStep | ActStep) else ""
+    return source if source and scene.agent_of(source) else ""
+
+
+def _send_back(scene: Scene, source: str, message: Message) -> None:
+    """The agent does it again, and is told what people want otherwise; `max_visits` bounds how often."""
+    step, visit = scene.state.step, scene.state.visits.get(source, 0) + 1
+    asked: dict[str, Json] = {"changes_requested": message.reason, "visit": visit}
+    scene.emit(
+        "step.sent_back",
+        {"step": step, "visit": scene.state.visit, "next": source, "request": message.ref},
+        actor=message.actor,
+        payloads={"output": asked},
+        cause=f"request:{message.ref}",
+        outcome="changes_requested",
+    )
+    scene.values[step] = asked
 
 
 def settle_review(scene: Scene, message: Message) -> None:

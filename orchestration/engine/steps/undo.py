@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from aegis.core.canonical import Json
 from orchestration.engine.planner import Message
 from orchestration.engine.scene import PastEffect, Scene, actor_of, written
-from orchestration.engine.steps import act, effect
-from orchestration.engine.steps.proposals import Proposal, condition_facts
+from orchestration.engine.steps import act, effect, stopping
+from orchestration.engine.steps.proposals import Proposal
 from orchestration.engine.steps.wanted import Wanted, effect_key
 from orchestration.workflows.definition import ActStep
 
@@ -43,8 +43,7 @@ def begin(scene: Scene) -> None:
         _moved(scene)
         return
     proposal = _proposal(scene, past)
-    facts = condition_facts(scene.world.requester(scene.run.requester), proposal, record)
-    verdict = act.ask(scene, agent, proposal, facts, place="")
+    facts, verdict = act.ask(scene, agent, proposal, record, author=None, source="")
     effect.pass_through(scene, Wanted(step, agent, proposal, record, facts, verdict))
 
 
@@ -54,7 +53,9 @@ def conclude(scene: Scene) -> None:
     assert ending is not None
     told = {"step": ending.step, "code": ending.code, "undone": ending.undone, "left": ending.left}
     scene.emit("run.compensated", told, outcome="compensated")
-    if ending.ended == "cancelled":
+    if ending.ended == "rolled_back":
+        scene.emit("run.rolled_back", {"step": ending.step}, actor=actor_of(ending.by), outcome="rolled_back")
+    elif ending.ended == "cancelled":
         scene.emit("run.cancelled", {"step": ending.step}, actor=actor_of(ending.by), outcome="cancelled")
     else:
         scene.emit("run.failed", {"step": ending.step, "code": ending.code}, outcome="failed")
@@ -66,8 +67,11 @@ def cancel(scene: Scene, message: Message, *, is_known: bool = False) -> None:
     Args:
         is_known: the person who cancels has the effect before him whose outcome is open, and ends the run all the same.
     """
-    if not is_known and _is_open(scene):
-        scene.closes_waits = scene.closes_waits or scene.state.phase == "deciding"
+    if stopping.has_open(scene) or (not is_known and _is_open(scene)):
+        is_over = scene.state.phase == "deciding" or stopping.has_open(
+            scene
+        )  # of a block set aside, what its people were asked
+        scene.closes_waits = scene.closes_waits or is_over
         scene.emit(
             "run.stopping",
             {"step": scene.state.step, "by": written(message.actor)},
@@ -82,14 +86,14 @@ def cancel(scene: Scene, message: Message, *, is_known: bool = False) -> None:
 
 
 def stop(scene: Scene) -> None:
-    """The effect that a cancelled run waited for is over. End the run, or have a person say what became of it."""
+    """The effect or the child runs that a cancelled run waited for are over. End it, or have a person say what became of it."""
     step = scene.state.step
     if _is_open(scene):
         scene.hand_over("effect_unknown")
         return
     scene.closes_waits = True
     by = actor_of(scene.state.stopped_by)
-    if scene.state.effects:
+    if scene.state.undoable:
         scene.compensate("cancelled", cancelled_by=by)
     else:
         scene.emit("run.cancelled", {"step": step}, actor=by, outcome="cancelled")
@@ -100,10 +104,6 @@ def state_it(scene: Scene, message: Message) -> None:
     state, undoes, step = scene.state, scene.state.undoes, scene.step
     assert isinstance(step, ActStep)
     capability = state.intent.capability if state.intent else ""
-    compensation: Mapping[str, Json] = {}
-    if step.compensate and not state.ending:
-        known = scene.world.matrix().capabilities.get(capability)
-        compensation = {"compensation": known.compensation if known else ""}
     scene.emit(
         "effect.stated",
         {
@@ -113,7 +113,7 @@ def state_it(scene: Scene, message: Message) -> None:
             "digest": state.intent.digest if state.intent else "",
             "output": message.output,
             "next": "" if state.ending else scene.next_of(step),
-            **compensation,
+            **effect.compensation(scene, step, capability),
             **({"undoes": undoes} if undoes else {}),
         },
         actor=message.actor,

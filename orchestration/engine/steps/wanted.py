@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aegis.core.canonical import Json
-from orchestration.authority.verdicts import Verdict
+from orchestration.authority.verdicts import Principal, Verdict
 from orchestration.engine.scene import RecordSnapshot, Scene
 from orchestration.engine.steps.proposals import Proposal, bound_digest
 from orchestration.workflows.definition import ActStep, AgentVersion
@@ -19,6 +19,7 @@ class Wanted:
     Attributes:
         step: the `act` step; of what undoes an effect, the step of that effect: its time limit and patience hold for both.
         facts: what conditions of a policy's fast path see.
+        author: the person who wrote the proposal in the agent's stead; recorded, so that the verdict can be computed again.
         undoes: key of the effect that this one undoes; "" for an effect of a step.
     """
 
@@ -29,6 +30,7 @@ class Wanted:
     facts: Mapping[str, Json]
     verdict: Verdict
     undoes: str = ""
+    author: Principal | None = None
 
     @property
     def digest(self) -> str:

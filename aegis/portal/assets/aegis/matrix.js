@@ -1,8 +1,9 @@
-/* The access matrix: one tab stop, arrows move, Enter opens why (a dialog fetched from the server), Escape closes it.
+/* The access matrix: one tab stop, arrows move, Enter opens why (a dialog fetched from the server), Escape closes it; where the
+   reader may edit, Space gives a cell its next state and E opens its form. What is changed is kept by the server until applied.
    Filter by name and the one role shown on a phone also work without this file (the form submits). */
 (function () {
   "use strict";
-  const { $, $$, refresh } = window.Aegis;
+  const { $, $$, refresh, toast } = window.Aegis;
   const table = $("#mx-table");
   if (!table) return;
   const rows = () => $$("tr[data-capability]", table).filter((r) => !r.hidden);
@@ -36,7 +37,8 @@
     if (e.ctrlKey && (e.key === "Home" || e.key === "End")) { e.preventDefault(); move(e.key === "Home" ? -9999 : 9999, e.key === "Home" ? -9999 : 9999); return; }
     const step = !e.ctrlKey && KEYS[e.key];
     if (step) { e.preventDefault(); move(step[0], step[1]); }
-    else if (e.key === " ") { e.preventDefault(); why(e.target); }
+    else if (e.key === " ") { e.preventDefault(); if (mayEdit(e.target)) next(e.target); else why(e.target); }
+    else if (e.key.toLowerCase() === "e" && !e.ctrlKey && mayEdit(e.target)) { e.preventDefault(); edit(e.target); }
   });
   table.addEventListener("focusin", (e) => { if (e.target.matches(".mx-cell")) hold(e.target, false); });
 
@@ -66,7 +68,76 @@
     if (!link || e.ctrlKey || e.metaKey || e.shiftKey || e.button) return;
     e.preventDefault(); hold(link, false); why(link);
   });
-  pop.addEventListener("click", (e) => { if (e.target === pop) pop.close(); });
+  pop.addEventListener("click", (e) => {
+    if (e.target === pop) pop.close();
+    if (e.target.closest("[data-edit-cell]") && !e.ctrlKey && !e.metaKey) { e.preventDefault(); pop.close(); edit(current); }
+  });
+
+  /* ---- change a cell ---- */
+  const editor = $("#mx-editor"); const address = table.dataset.cellUrl;
+  const roleOf = (link) => link.closest("td").dataset.role;
+  const capabilityOf = (link) => link.closest("tr").dataset.capability;
+  function mayEdit(link) { return $$("th[data-editable]", table).some((th) => th.dataset.role === roleOf(link)); }
+  async function post(data) {
+    return fetch(address, { method: "POST", body: data, headers: { "X-Requested-With": "fetch" } });
+  }
+  function show(link, cell) {
+    const td = link.closest("td");
+    td.className = td.className.replace(/\bmx-(allow_if|allow|gate|deny|empty)\b/, "mx-" + cell.label);
+    td.classList.toggle("is-unsaved", Boolean(cell.was));
+    const sign = $(".mx-legend .mx-" + cell.label + " svg").cloneNode(true);
+    $(".mx-st svg", link).replaceWith(sign);
+    $(".mx-w", link).textContent = cell.word;
+    $$(".mx-d, .mx-st ~ .ag-vh", link).forEach((el) => el.remove());
+    if (cell.detail) { const d = document.createElement("span"); d.className = "mx-d"; d.textContent = cell.detail; link.append(d); }
+    if (cell.was) { const v = document.createElement("span"); v.className = "ag-vh"; v.textContent = ", changed, not applied"; link.append(v); }
+    $("#mx-bar").hidden = !cell.unsaved;
+    $("#mx-unsaved").textContent = cell.unsaved + (cell.unsaved === 1 ? " change" : " changes");
+  }
+  let turn = Promise.resolve(); // one after the other: the session that keeps them is read and written whole
+  function next(link) {
+    turn = turn.then(async () => {
+      const data = new FormData($("#mx-discard"));
+      data.set("role", roleOf(link)); data.set("capability", capabilityOf(link)); data.set("do", "next");
+      try {
+        const answer = await post(data);
+        if (answer.ok && !answer.redirected) { show(link, await answer.json()); return; }
+        const said = await answer.text();
+        toast(answer.redirected ? "Sign in again to change cells" : said.length < 200 ? said : "This cell could not be changed");
+      } catch (e) { toast("The server cannot be reached; the cell is as it was"); }
+    });
+  }
+  async function edit(link) {
+    const where = address + "?" + new URLSearchParams({ role: roleOf(link), capability: capabilityOf(link) });
+    try {
+      await turn;
+      const answer = await fetch(where, { headers: { "X-Requested-With": "fetch" } });
+      if (!answer.ok || answer.redirected) { location.href = where; return; }
+      fill(await answer.text(), link);
+    } catch (e) { location.href = where; return; }
+    if (!editor.open) editor.showModal();
+    const state = $("[name=effect]:checked", editor);
+    if (state) state.focus();
+  }
+  function fill(text, link) {
+    editor.innerHTML = text;
+    refresh(editor);
+    const form = $("form", editor);
+    window.AegisCell.ready(form);
+    form.addEventListener("submit", async (e) => {
+      e.preventDefault();
+      try {
+        const answer = await post(new FormData(form, e.submitter));
+        if (answer.status === 422) { fill(await answer.text(), link); const fault = $(".ag-faults", editor); if (fault) fault.scrollIntoView({ block: "nearest" }); return; }
+        if (!answer.ok || answer.redirected) { toast("Not kept. Your form is as you typed it"); return; }
+        show(link, await answer.json());
+      } catch (x) { toast("The server cannot be reached; your form is as you typed it"); return; }
+      window.AegisCell.forget(form);
+      editor.close();
+    });
+  }
+  editor.addEventListener("click", (e) => { if (e.target === editor) editor.close(); });
+  editor.addEventListener("close", () => { if (current) current.focus({ preventScroll: true }); });
   pop.addEventListener("close", () => { if (current) current.focus({ preventScroll: true }); });
 
   /* ---- find, and one role on a phone; both stay in the address ---- */
@@ -75,6 +146,8 @@
     const u = new URL(location.href);
     if (value) u.searchParams.set(key, value); else u.searchParams.delete(key);
     history.replaceState(null, "", u);
+    const sheet = $("#mx-export");
+    sheet.href = sheet.href.split("?")[0] + u.search; // the sheet holds what the page shows
   }
   function filter() {
     const q = find.value.trim().toLowerCase(); let n = 0;
@@ -87,7 +160,8 @@
     if (!current || current.closest("tr").hidden) { const first = rows()[0]; hold(first && cellsOf(first)[0], false); }
   }
   find.addEventListener("input", () => { filter(); remember("find", find.value.trim()); });
-  find.form.addEventListener("submit", (e) => { e.preventDefault(); filter(); });
+  find.form.addEventListener("submit", (e) => { if ($("#mx-roles").value !== "granted") { e.preventDefault(); filter(); } });
+  $("#mx-roles").addEventListener("change", () => find.form.submit());
   phone.addEventListener("change", () => {
     $$("[data-role]", table).forEach((c) => c.classList.toggle("is-picked", c.dataset.role === phone.value));
     remember("role", phone.value);

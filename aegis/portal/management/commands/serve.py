@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import ipaddress
 import socket
@@ -94,7 +95,8 @@ class _Ready:
         except OSError:
             return
         self._pending = False
-        self._greet()
+        with contextlib.suppress(OSError):  # nobody is at the terminal any more: not a reason to stop
+            self._greet()
 
 
 def _require_free(host: str, port: int) -> None:

@@ -142,6 +142,11 @@ _ADDRESS_CUE = (
 )
 _NAME = r"[A-Z][\w'’-]+"
 _NAME_CUE = r"(?i:(?:my|full|his|her|partner's|wife's|husband's) name(?:'s| is|:)?|this is|i am called|signed|regards,|name:)"
+_FULL_NAME = rf"{_NAME}(?: (?:[A-Z]\.? )?{_NAME})?"
+_NO_NAME = (
+    r"(?:on|in|at|not|no|now|the|a|an|of|to|and|but|wrong|also|still|already|written|spelled|spelt|misspelled|missing|used|there)"
+    r"\b"
+)
 
 # kind, pattern (the group "value", or all of it), where it ends (0: it is none), flags; earlier entries win.
 _RULES: Final[tuple[tuple[str, str, Callable[[str, int, int], int], re.RegexFlag], ...]] = (
@@ -208,6 +213,16 @@ _RULES: Final[tuple[tuple[str, str, Callable[[str, int, int], int], re.RegexFlag
         re.NOFLAG,
     ),
     ("name", rf"\b(?P<value>{_NAME} {_NAME}) (?:lives|resides) (?:at|in)\b", _whole, re.NOFLAG),
+    ("name", rf"[\"”’] (?:says|said|adds|added|explains|explained) (?P<value>{_FULL_NAME})", _whole, re.NOFLAG),
+    ("name", rf"^(?P<value>{_FULL_NAME}): ?[\"“]", _whole, re.MULTILINE),
+    ("name", rf"\b(?:is|was|am|were|woman|man|person|customer) called (?P<value>{_NAME} {_NAME})", _whole, re.NOFLAG),
+    (
+        "name",
+        rf"\bmy name(?:'s| is) (?P<value>(?!{_NO_NAME})[^\W\d_]{{2,}}(?: (?!{_NO_NAME})[^\W\d_]{{2,}})?)",
+        _whole,
+        re.IGNORECASE,
+    ),
+    ("name", r"\b(?:mr|mrs|ms|dr)\. (?P<value>[^\W\d_]{2,})", _whole, re.IGNORECASE),
     ("name", rf"\b(?:Mr|Mrs|Ms|Miss|Dr)\.? (?P<value>{_NAME}(?: {_NAME})?)", _whole, re.NOFLAG),
 )
 _COMPILED: Final = tuple((kind, re.compile(pattern, flags), measure) for kind, pattern, measure, flags in _RULES)

@@ -1,0 +1,138 @@
+"""Delegation of votes: for some days, one person decides in another's place. It adds nothing.
+
+Who votes for Ana is bound by all that binds Ana and by all that binds himself, and is asked only where Ana is asked. What he
+has by delegation he cannot give on. Giving and ending one changes rights, so both take the authority lock and raise the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.db.models import Q
+
+from aegis.core import clock, clock_text
+from aegis.core.actors import Actor
+from aegis.core.db import in_transaction
+from aegis.core.errors import Conflict, Fault, Invalid, NotFound
+from aegis.identity.authority import raise_epoch
+from aegis.identity.models import User
+from aegis.identity.principals import require_live, stated
+from aegis.identity.recorder import Entry, Principal, recorder
+from approvals.models import ApprovalPolicy, ApprovalRequest, Delegation
+
+LONGEST: Final = timedelta(days=90)
+
+
+def delegate(
+    *,
+    to: UUID | str,
+    starts_at: datetime,
+    ends_at: datetime,
+    actor: Actor,
+    reason: str,
+    policy: str = "",
+    capability: str = "",
+) -> Delegation:
+    """Let `to` decide in the actor's place. Call it outside a transaction.
+
+    Args:
+        policy, capability: only requests under this policy, about this capability; "" for all.
+
+    Raises:
+        Invalid: to oneself, to nobody who is active, dates that end before they begin, have passed or are too long, or a policy
+            there is not; names the field.
+    """
+    why = stated(reason)
+
+    def work() -> Delegation:
+        raise_epoch()
+        delegator = require_live(actor)
+        now = clock.db_now()
+        other = User.objects.filter(pk=to, is_active=True).first()
+        faults = list(_faults(delegator, other, starts_at, ends_at, now))
+        if policy and not ApprovalPolicy.objects.filter(name=policy).exists():
+            faults.append(Fault("/policy", "there is no such policy"))
+        if faults or other is None:
+            raise Invalid("This cannot be delegated", faults=faults)
+        row = Delegation.objects.create(
+            id=uuid4(),
+            delegator=delegator,
+            delegate=other,
+            policy=policy,
+            capability=capability,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            created_at=now,
+        )
+        _record("delegation.given", row, actor, why, now)
+        return row
+
+    return in_transaction(work)
+
+
+def end(delegation_id: UUID, *, actor: Actor, reason: str) -> Delegation:
+    """Take a delegation back; votes given under it no longer count where they have not settled anything.
+
+    Raises:
+        NotFound: unknown, or neither given by the actor nor to him. Conflict: it is over.
+    """
+    why = stated(reason)
+
+    def work() -> Delegation:
+        raise_epoch()
+        person = require_live(actor)
+        mine = Q(delegator=person) | Q(delegate=person)
+        row = Delegation.objects.select_for_update().filter(mine, pk=delegation_id).first()
+        if row is None:
+            raise NotFound
+        now = clock.db_now()
+        if row.ended_at is not None or row.ends_at <= now:
+            raise Conflict(f"This delegation ended at {clock_text.render(row.ended_at or row.ends_at)}")
+        row.ended_at = now
+        row.save(update_fields=["ended_at"])
+        _record("delegation.ended", row, actor, why, now)
+        return row
+
+    return in_transaction(work)
+
+
+def standing_for(person: User, request: ApprovalRequest, now: datetime) -> list[Delegation]:
+    """The delegations under which `person` may decide this request now, the oldest first. Their delegators are active."""
+    rows = Delegation.objects.filter(
+        Q(policy="") | Q(policy=request.policy.name),
+        Q(capability="") | Q(capability=request.capability),
+        delegate=person,
+        delegator__is_active=True,
+        ended_at__isnull=True,
+        starts_at__lte=now,
+        ends_at__gt=now,
+    )
+    return list(rows.select_related("delegator").order_by("created_at", "pk"))
+
+
+def _faults(delegator: User, other: User | None, starts_at: datetime, ends_at: datetime, now: datetime) -> Iterable[Fault]:
+    if other is None:
+        yield Fault("/to", "there is no such active person")
+    elif other.pk == delegator.pk:
+        yield Fault("/to", "is yourself")
+    if ends_at <= starts_at:
+        yield Fault("/ends_at", "is not after the start")
+    elif ends_at <= now:
+        yield Fault("/ends_at", "has passed")
+    elif ends_at - max(starts_at, now) > LONGEST:
+        yield Fault("/ends_at", f"is more than {LONGEST.days} days away")
+
+
+def _record(event: str, row: Delegation, actor: Actor, reason: str, now: datetime) -> None:
+    data = {
+        "delegation": str(row.pk),
+        "delegate": str(row.delegate_id),
+        "policy": row.policy,
+        "capability": row.capability,
+        "starts": clock_text.render(row.starts_at),
+        "ends": clock_text.render(row.ends_at),
+    }
+    recorder().record(Entry(event, Principal("user", str(row.delegator_id)), actor, now, data, {"reason": reason}))

@@ -1,0 +1,57 @@
+"""May this person decide this request, for himself or for somebody who lets him? Groups, votes, delegations as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from aegis.core import clock
+from aegis.identity.models import User
+from approvals import delegations, electors, holding
+from approvals.electors import Eligibility
+from approvals.models import ApprovalRequest
+from approvals.policies import Policy
+from approvals.questions import Live
+
+
+def judge(request: ApprovalRequest, policy: Policy, person: User, live: Live) -> Eligibility:
+    """May `person` vote in the stage now asked? For himself first; who could not for other reasons than his groups cannot for
+    anybody else either."""
+    me = str(person.pk)
+    standing = {who for decision in electors.standing_decisions(request) for who in electors.spoken_by(decision)}
+    bound = holding.bound_by(request, live)
+    because = {str(request.requester_id): "requested it", **live.bound_because}
+    own = _judge_seat(request, policy, me, bound, because, standing)
+    if own.may or own.refusal != "group":
+        return own
+    refusal = own
+    for delegation in delegations.standing_for(person, request, clock.db_now()):
+        name = delegation.delegator.display_name
+        theirs = _judge_seat(request, policy, str(delegation.delegator_id), bound, because, standing)
+        if theirs.may:
+            until = f"until {holding.moment(delegation.ends_at)}"
+            sentence = f"You can decide this for {name}, who lets you {until}; neither of you requested it."
+            return replace(theirs, sentence=sentence, delegation=delegation)
+        sentence = f"You cannot decide this for {name}, who lets you decide: {name} cannot either ({theirs.refusal})."
+        refusal = replace(theirs, sentence=sentence)
+    return refusal
+
+
+def _judge_seat(
+    request: ApprovalRequest,
+    policy: Policy,
+    person: str,
+    bound: frozenset[str],
+    because: Mapping[str, str],
+    spoken: Collection[str],
+) -> Eligibility:
+    return electors.judge(
+        policy,
+        request.stage,
+        level=request.escalated,
+        person=person,
+        groups=electors.groups_of([person]).get(person, frozenset()),
+        bound=bound,
+        because=because,
+        has_voted=person in spoken,
+    )

@@ -1,0 +1,1 @@
+"""Machine-readable style rules: read (`rules`), translated (`vale`), applied (`engine`), mended (`mending`)."""

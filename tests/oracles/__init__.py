@@ -1,0 +1,1 @@
+"""Oracles: what the documents promise, written a second time without reading the product. See README.md."""
