@@ -34,7 +34,10 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
             return _fork(state, data, f"{stream}/{seq}")
         case "step.stopping":
             assert state.fork is not None
-            return replace(state, fork=replace(state.fork, stopping=data["why"]))
+            fork = replace(state.fork, stopping=data["why"])
+            # Out of time while it is before people: no person is waited for any more, only the children.
+            aside = {"phase": "joining", "item": ""} if state.phase == "reviewing" and data["why"] != "cancelled" else {}
+            return replace(state, fork=fork, **aside)
         case "step.joined":
             return _enter(state, data["next"], outputs=_outputs(state, data["step"], data["output"] or f"{stream}/{seq}"))
         case "child.ended":

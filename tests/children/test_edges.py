@@ -250,6 +250,25 @@ def test_a_parent_set_aside_that_is_cancelled_ends_after_its_children(starter, s
     sound()
 
 
+@pytest.mark.parametrize(("action", "status"), [("fail", "failed"), ({"queue": "people"}, "waiting_review")])
+def test_a_parent_set_aside_that_runs_out_of_time_ends_after_its_children(starter, sam, monkeypatch, action, status):
+    run = started(starter, BOTH, deadline="10m", on_deadline=action)
+    set_aside(run)
+    aside = item_of(run)
+
+    late(run, monkeypatch, minutes=11)
+    assert run.status == "waiting_children", "one of them is still under way"
+    drive(run)
+
+    assert (run.status, [child.status for child in children(run)]) == (status, ["completed", "cancelled"])
+    assert sorted(joined(run)) == ["0", "1"]
+    assert [data["why"] for data in data_of(run, "step.stopping")] == ["run_deadline"]
+    assert ReviewItem.objects.get(pk=aside.pk).status == "cancelled"
+    if status == "waiting_review":
+        assert item_of(run).code == "run_deadline"
+    sound()
+
+
 @pytest.mark.parametrize("is_sent_on", [True, False])
 def test_a_child_set_aside_is_before_people_and_counted_once_when_it_ends(starter, sam, is_sent_on):
     house.answers["a"] = Done({"n": 1})

@@ -57,7 +57,7 @@ def expire(scene: Scene, which: Expiring) -> None:
         {"step": state.step, "visit": state.visit, "code": code, "due": clock.due},
         outcome="expired",
     )
-    if state.phase == "joining" and stopping.has_open(scene):
+    if stopping.has_open(scene):  # also of a run that is before people meanwhile
         stopping.stop(scene, code)  # children first; the block gives up when the last has ended
         return
     give_up(scene, code)
