@@ -35,9 +35,10 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
         case "step.stopping":
             assert state.fork is not None
             fork = replace(state.fork, stopping=data["why"])
-            # Out of time while it is before people: no person is waited for any more, only the children.
-            aside = {"phase": "joining", "item": ""} if state.phase == "reviewing" and data["why"] != "cancelled" else {}
-            return replace(state, fork=fork, **aside)
+            if state.phase == "reviewing" and data["why"] != "cancelled":
+                # Out of time while it is before people: no person is waited for any more, only the children.
+                return replace(state, fork=fork, phase="joining", item="")
+            return replace(state, fork=fork)
         case "step.joined":
             return _enter(state, data["next"], outputs=_outputs(state, data["step"], data["output"] or f"{stream}/{seq}"))
         case "child.ended":
