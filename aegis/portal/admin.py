@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from aegis.core.admin import RestrictedAdmin
@@ -114,7 +115,8 @@ class PeopleAdmin(RestrictedAdmin):
     @admin.display(description="Name", ordering="last_name")
     def person(self, row: User) -> str:
         demo = format_html(" {}", tag("amber", "alert", "demo")) if row.is_demo else ""
-        return format_html('<span class="ag-strong">{}</span>{}', row.display_name, demo)
+        url = f"{reverse('portal:matrix-what')}?{urlencode({'who': f'person:{row.username}'})}"
+        return format_html('<a class="ag-strong" href="{}">{}</a>{}', url, row.display_name, demo)
 
     @admin.display(description="Groups")
     def group_list(self, row: User) -> str:

@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("orchestration.api")),
     path("", include("orchestration.api_deadletters")),
     path("", include("orchestration.api_guards")),
+    path("", include("orchestration.api_access")),
     path("", include("orchestration.api_agents")),
     path("", include("orchestration.api_contracts")),
     path("", include("orchestration.api_routing")),

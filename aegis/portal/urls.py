@@ -5,6 +5,7 @@ from django.urls import path
 from aegis.portal import account, health, home, search
 from aegis.portal.governed import pages
 from aegis.portal.matrix import editing as matrix_editing
+from aegis.portal.matrix import explaining as matrix_explaining
 from aegis.portal.matrix import export as matrix_export
 from aegis.portal.matrix import views as matrix
 
@@ -18,6 +19,8 @@ urlpatterns = [
     path("home/part/", home.part, name="home-part"),
     path("matrix/", matrix.matrix_page, name="matrix"),
     path("matrix/why/", matrix.why_page, name="matrix-why"),
+    path("matrix/who/", matrix_explaining.who_page, name="matrix-who"),
+    path("matrix/what/", matrix_explaining.what_page, name="matrix-what"),
     path("matrix/cell/", matrix_editing.cell_page, name="matrix-cell"),
     path("matrix/review/", matrix_editing.review_page, name="matrix-review"),
     path("matrix/export/", matrix_export.export, name="matrix-export"),

@@ -37,7 +37,7 @@ def effects(before: Matrix, after: Matrix, principals: Iterable[tuple[str, Princ
         touched: capabilities whose cells differ.
     """
     names = sorted(set(touched))
-    views = [(_tilted(matrix, names, False), _tilted(matrix, names, True)) for matrix in (before, after)]
+    views = [(tilted(matrix, names, False), tilted(matrix, names, True)) for matrix in (before, after)]
     found = []
     for who, principal in principals:
         for name in names:
@@ -79,7 +79,7 @@ def _cells(matrix: Matrix, principal: Principal, capability: str) -> list[Grant]
     return [replace(role.grants[capability], condition=None) for role in counting if capability in role.grants]
 
 
-def _tilted(matrix: Matrix, names: list[str], is_most: bool) -> Matrix:
+def tilted(matrix: Matrix, names: list[str], is_most: bool) -> Matrix:
     """The matrix of these capabilities with every condition judged one way: for the principal, or against it."""
     capabilities = {
         name: replace(matrix.capabilities[name], requester_too=False) for name in names if name in matrix.capabilities

@@ -18,6 +18,7 @@ def register() -> None:
     from orchestration.engine import (
         deadletter_command,
         decision_command,
+        explain_command,
         integrity,
         lookup,
         rehearsal_command,
@@ -36,6 +37,7 @@ def register() -> None:
     deadletter_command.register()
     message_command.register()
     decision_command.register()
+    explain_command.register()
     rehearsal_command.register()
     questions.register(EffectQuestion())
     questions.register(StepQuestion())

@@ -9,11 +9,11 @@ from typing import Final
 from aegis.core.canonical import Json
 from aegis.core.kinds import Key
 from aegis.identity.models import User
-from aegis.portal.matrix.question import people_to_ask_about
 from orchestration.authority.affected import Effect, effects
 from orchestration.authority.matrix import Matrix, Role, load
 from orchestration.authority.overlays import role_entry
 from orchestration.authority.verdicts import Principal
+from orchestration.engine.explaining import people_seen
 
 MAX_PEOPLE: Final = 200
 
@@ -39,7 +39,7 @@ def affected(matrix: Matrix, documents: list[tuple[Key, Json]], cells: Collectio
     agents = [(entry.name, Principal("agent", ref)) for ref, entry in matrix.agents.items() if entry.roles & roles]
     groups = [name for name in roles if (known := after.roles.get(name)) and known.is_for_people]
     members = User.objects.filter(is_active=True, groups__name__in=groups).distinct()
-    seen = people_to_ask_about(user).filter(pk__in=members).order_by("username").prefetch_related("groups")[:MAX_PEOPLE]
+    seen = people_seen(user).filter(pk__in=members).order_by("username").prefetch_related("groups")[:MAX_PEOPLE]
     people = [
         (one.display_name, Principal("user", str(one.pk), tuple(group.name for group in one.groups.all()))) for one in seen
     ]

@@ -13,14 +13,13 @@ from django.views.decorators.http import require_safe
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from aegis.core.errors import Forbidden, NotFound
-from aegis.core.visibility import groups_with
-from aegis.identity.models import Area
+from aegis.core.errors import NotFound
 from aegis.portal.governed.pages import may, url_of
 from aegis.portal.matrix import cells, grid, origin, question
 from aegis.portal.matrix.drafts import Draft, standing_cell
 from approvals.models import DocumentVersion
 from orchestration.authority.models import FloorLock, MatrixVersion, Role
+from orchestration.engine import explaining
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +106,7 @@ def require_access(request: HttpRequest) -> None:
     Raises:
         Forbidden: names the groups that may read the area "access".
     """
-    if Area.objects.visible_to(request.user).filter(name="access").exists():
-        return
-    area = Area.objects.filter(name="access").first()
-    givers = ", ".join(groups_with(area, "view")) if area else ""
-    raise Forbidden(
-        f"You may not read the access matrix; the right “view” on it is granted to: {givers or 'nobody yet'}",
-        right="view (access)",
-        granted_by=givers,
-    )
+    explaining.require_reader(request.user)
 
 
 def _source(request: HttpRequest, name: str) -> Source | None:
