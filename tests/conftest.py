@@ -31,13 +31,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A plain `pytest` skips what this machine or this database cannot show; `.ci/run` allows none of it but shared data.
 
-    What only SQLite has is left out elsewhere: the run on SQLite shows it.
+    What only SQLite has, and what asks for no database at all, is left out elsewhere: the run on SQLite shows it.
     """
     from django.db import connection
 
     if connection.vendor != "sqlite":
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
-        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
+        shown_on_sqlite = {item for item in items if item.get_closest_marker("sqlite") or not _asks_for_a_database(item)}
+        config.hook.pytest_deselected(items=list(shown_on_sqlite))
+        items[:] = [item for item in items if item not in shown_on_sqlite]
     missing = {
         "postgres": connection.vendor != "postgresql" and "races are proved on PostgreSQL: make test-postgres",
         "browser": not shutil.which("chromium") and "Chromium is not installed",
@@ -47,6 +48,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, why in missing.items():
             if why and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=why))
+
+
+def _asks_for_a_database(item: pytest.Item) -> bool:
+    """Whether it may touch one: tests of processes and browsers bring their own, others ask for a fixture of pytest-django."""
+    if any(item.get_closest_marker(name) for name in ("django_db", "postgres", "faults", "browser")):
+        return True
+    return not {"db", "transactional_db", "django_db_setup"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ class House:
         settings: dict[str, Any] = {"base_url": self.url, "viewport": DESK, "reduced_motion": "reduce", **options}
         context = self.browser.new_context(**settings)
         context.add_init_script(LOUD)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)  # what a busy machine takes is no fault of the page
         return context
 
     def sign_in(self, page: Page, person: str) -> None:

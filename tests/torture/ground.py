@@ -84,7 +84,6 @@ def environment(url: str, redis_url: str, folder: Path, variables: Mapping[str, 
     return {
         **plain,
         "DJANGO_SETTINGS_MODULE": "aegis.settings",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "AEGIS_DATA_DIR": str(folder / "data"),
         "AEGIS_DATABASE_URL": url,
         "AEGIS_REDIS_URL": redis_url,
