@@ -1,6 +1,11 @@
-"""API of agents: disable one, enable it again. Edges only: rights and rules are in the verb."""
+"""API of agents: disable one, enable it again; list and revoke its signing secrets. Edges only: the verbs hold the rules.
+
+Secrets are not issued here: whoever comes with a key cannot, and people with a session have the page.
+"""
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
@@ -10,7 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aegis.core.api import actor_of, body_of
-from orchestration.agents import registry
+from orchestration.agents import credentials, registry
+from orchestration.agents.models import Agent, AgentCredential
+
+MAX_LISTED: Final = 100
 
 _NAME = OpenApiParameter("name", str, OpenApiParameter.PATH)
 _REASON = inline_serializer("SwitchAgent", {"reason": serializers.CharField()})
@@ -20,6 +28,27 @@ _STATE = inline_serializer(
         "name": serializers.CharField(),
         "is_enabled": serializers.BooleanField(),
         "is_new": serializers.BooleanField(help_text="false: it was so already, and nothing was recorded"),
+    },
+)
+_PREFIX = OpenApiParameter("prefix", str, OpenApiParameter.PATH)
+_CREDENTIAL = inline_serializer(
+    "AgentCredential",
+    {
+        "prefix": serializers.CharField(help_text="names it; not secret"),
+        "issued_at": serializers.DateTimeField(),
+        "expires_at": serializers.DateTimeField(),
+        "revoked_at": serializers.DateTimeField(allow_null=True),
+        "last_used_on": serializers.DateField(allow_null=True),
+    },
+    many=True,
+)
+_CREDENTIALS = inline_serializer("AgentCredentials", {"credentials": _CREDENTIAL})
+_REVOKED = inline_serializer(
+    "AgentCredentialRevoked",
+    {
+        "name": serializers.CharField(),
+        "prefix": serializers.CharField(),
+        "is_new": serializers.BooleanField(help_text="false: it was revoked already, and nothing was recorded"),
     },
 )
 
@@ -40,6 +69,38 @@ class EnableAgentView(APIView):
         return _switched(request, name, is_enabled=True)
 
 
+class CredentialsView(APIView):
+    """The signing secrets of an agent: when issued, until when, when last used; never the secret. Newest first."""
+
+    @extend_schema(operation_id="agents_credentials", parameters=[_NAME], responses={200: _CREDENTIALS})
+    def get(self, request: Request, name: str) -> Response:
+        agent = Agent.objects.get_visible(request.user, name=name)
+        rows = agent.credentials.order_by("-created_at")[:MAX_LISTED]
+        return Response({"credentials": [_told(row) for row in rows]})
+
+
+class RevokeCredentialView(APIView):
+    """End a signing secret: no call that begins from now on is signed with it."""
+
+    @extend_schema(
+        operation_id="agents_credential_revoke", parameters=[_NAME, _PREFIX], request=_REASON, responses={200: _REVOKED}
+    )
+    def post(self, request: Request, name: str, prefix: str) -> Response:
+        body = body_of(request, required={"reason": "text"})
+        is_new = credentials.revoke(name, prefix, actor=actor_of(request), reason=body["reason"])
+        return Response({"name": name, "prefix": prefix, "is_new": is_new})
+
+
+def _told(row: AgentCredential) -> dict[str, Any]:
+    return {
+        "prefix": row.prefix,
+        "issued_at": row.created_at,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+        "last_used_on": row.last_used_on,
+    }
+
+
 def _switched(request: Request, name: str, *, is_enabled: bool) -> Response:
     body = body_of(request, required={"reason": "text"})
     is_new = registry.switch(name, is_enabled, actor=actor_of(request), reason=body["reason"])
@@ -49,4 +110,6 @@ def _switched(request: Request, name: str, *, is_enabled: bool) -> Response:
 urlpatterns = [
     path("agents/<str:name>/disable", DisableAgentView.as_view(), name="api-agent-disable"),
     path("agents/<str:name>/enable", EnableAgentView.as_view(), name="api-agent-enable"),
+    path("agents/<str:name>/credentials", CredentialsView.as_view(), name="api-agent-credentials"),
+    path("agents/<str:name>/credentials/<str:prefix>/revoke", RevokeCredentialView.as_view(), name="api-agent-revoke"),
 ]

@@ -1,6 +1,6 @@
 """Every model of the app, gathered for Django; each lives in its room."""
 
-from orchestration.agents.models import Agent
+from orchestration.agents.models import Agent, AgentCredential
 from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role
 from orchestration.contracts.models import Contract
 from orchestration.engine.guards.models import Breaker, Counter, Halt, HeldRun, LimitUse, Slot
@@ -13,6 +13,7 @@ from orchestration.workflows.models import Workflow, WorkflowRelease
 
 __all__ = [
     "Agent",
+    "AgentCredential",
     "Breaker",
     "Capability",
     "Contract",

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from orchestration.pages import agents, deadletters, guards, retiring, review, runs
+from orchestration.pages import agents, credentials, deadletters, guards, retiring, review, runs
 
 _runs = [
     path("", runs.list_page, name="list"),
@@ -43,6 +43,8 @@ _guards = [
 _agents = [
     path("<str:name>/disable/", agents.switch, {"way": "disable"}, name="disable"),
     path("<str:name>/enable/", agents.switch, {"way": "enable"}, name="enable"),
+    path("<str:name>/secrets/issue/", credentials.issue, name="issue"),
+    path("<str:name>/secrets/<str:prefix>/revoke/", credentials.revoke, name="revoke"),
 ]
 
 _workflows = [path("<str:name>/retire/", retiring.retire, name="retire")]

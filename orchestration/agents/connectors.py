@@ -36,7 +36,7 @@ SCHEMA: Final[Json] = {
         "http": {
             "type": "object",
             "additionalProperties": False,
-            "required": ["url", "secret"],
+            "required": ["url"],
             "properties": {
                 "url": {
                     "type": "string", "minLength": 1, "maxLength": addresses.MAX_URL_CHARS,
@@ -44,7 +44,8 @@ SCHEMA: Final[Json] = {
                 },
                 "secret": {
                     "type": "string", "pattern": f"^{signing.NAME.pattern}$",
-                    "description": "Name of the environment variable that holds the signing secret; never the secret.",
+                    "description": "Name of an environment variable that holds a signing secret; never the secret. Left out: "
+                    "calls are signed with the secrets issued on the agent's page.",
                 },
                 "allow": {
                     "type": "array", "uniqueItems": True, "maxItems": 20,
@@ -94,7 +95,8 @@ def _http_faults(spec: Mapping[str, Json], where: str) -> list[Fault]:
         except Denied as error:
             found.append(Fault(f"{where}/url", str(error)))
     try:
-        signing.secrets_of(spec["secret"])
+        if "secret" in spec:
+            signing.secrets_of(spec["secret"])
     except signing.SecretUnusable as error:
         found.append(Fault(f"{where}/secret", str(error), "it is read from the environment of AEGIS"))
     return found

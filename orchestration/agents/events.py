@@ -21,4 +21,20 @@ TYPES = (
         payloads={"reason": "personal"},
         tone="green",
     ),
+    EventType(
+        "agent.credential_issued",
+        "{actor} issued the signing secret {data.prefix} of the agent {agent}",
+        "governance",
+        fields=("name", "prefix", "expires_at", "others_end_at?"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "agent.credential_revoked",
+        "{actor} revoked the signing secret {data.prefix} of the agent {agent}",
+        "governance",
+        fields=("name", "prefix"),
+        payloads={"reason": "personal"},
+        tone="red",
+    ),
 )

@@ -43,15 +43,20 @@ class _Failure(Exception):
         self.failed = replies.failed(code, detail, retry_after=retry_after)
 
 
-def call(agent: AgentVersion, request: AgentRequest, *, fence: int, timeout: timedelta) -> Reply | CallFailed:
+def call(
+    agent: AgentVersion, request: AgentRequest, *, fence: int, timeout: timedelta, keys: Sequence[bytes] = ()
+) -> Reply | CallFailed:
     """Ask an agent once over HTTP. Ends by `timeout`, with a `Reply` that can be recorded or a `CallFailed`.
+
+    Args:
+        keys: the signing secrets issued to it that are valid now.
 
     Codes: timeout; contract (an answer that is no reply); rate_limited (429) and unavailable (503, no connection), with the
     wait it asked for; agent_error (any other status, an address or secret that cannot be used).
     """
     deadline = clock.monotonic() + timeout.total_seconds()
     try:
-        return _judge(_ask(agent, request, fence, deadline), deadline)
+        return _judge(_ask(agent, request, fence, keys, deadline), deadline)
     except _Failure as failure:
         return failure.failed
     except TimeoutError:
@@ -75,12 +80,12 @@ def allowance_of(connection: Mapping[str, Json]) -> Allowance:
     return addresses.allowance((*settings.AGENT_HOSTS, *connection.get("allow", ())))
 
 
-def _ask(agent: AgentVersion, request: AgentRequest, fence: int, deadline: float) -> Answer:
+def _ask(agent: AgentVersion, request: AgentRequest, fence: int, keys: Sequence[bytes], deadline: float) -> Answer:
     spec = agent.connection["http"]
     allowed = allowance_of(spec)
     endpoint = addresses.endpoint(spec["url"], allowed)
     body = replies.request_document(request, agent.settings, fence=fence)
-    headers = _headers(signing.secrets_of(spec["secret"]), request, fence, body)
+    headers = _headers(signing.all_of(spec.get("secret", ""), keys), request, fence, body)
     while True:
         connection = idle.take((endpoint.origin, allowed)) or Connection(connect(endpoint, allowed, deadline=deadline))
         try:

@@ -32,7 +32,7 @@ def set_enabled(agent_id: UUID, is_enabled: bool, *, actor: Actor, reason: str) 
 
     def work() -> bool:
         raise_epoch()
-        agent = _operable(agent_id, actor)
+        agent = operable(agent_id, actor)
         if agent.is_enabled == is_enabled:
             return False
         agent.is_enabled = is_enabled
@@ -51,13 +51,21 @@ def switch(name: str, is_enabled: bool, *, actor: Actor, reason: str) -> bool:
     Raises:
         NotFound, Forbidden, Invalid: as `set_enabled`.
     """
-    agent_id = Agent.objects.filter(name=name).values_list("pk", flat=True).first()
+    return set_enabled(id_of(name), is_enabled, actor=actor, reason=reason)
+
+
+def id_of(name: str) -> UUID:
+    """
+    Raises:
+        NotFound: no agent is called so.
+    """
+    agent_id: UUID | None = Agent.objects.filter(name=name).values_list("pk", flat=True).first()
     if agent_id is None:
         raise NotFound
-    return set_enabled(agent_id, is_enabled, actor=actor, reason=reason)
+    return agent_id
 
 
-def _operable(agent_id: UUID, actor: Actor) -> Agent:
+def operable(agent_id: UUID, actor: Actor) -> Agent:
     """The agent's row, locked, if the actor may operate it. SYSTEM may: it is spelled out by whoever has the command line."""
     if actor.kind != "system":
         person = require_live(actor)

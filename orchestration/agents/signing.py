@@ -1,8 +1,8 @@
 """Signatures of requests to agents, as Standard Webhooks has them, and the secrets they are made with.
 
-A secret is named in the agent's document and kept in the environment (`NAME`, or `NAME_FILE` with the path of a file that
-holds it), never in a row. To rotate it, put the new one beside the old, separated by a space: each signs, and the agent may
-know either of them.
+Secrets are issued to the agent (`credentials.py`), or named in its document and kept in the environment (`NAME`, or `NAME_FILE`
+with the path of a file that holds it); never in a row. To rotate one of the environment, put the new one beside the old,
+separated by a space. Whatever is valid signs, and the agent may know any of them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,29 @@ MAX_SECRETS: Final = 4
 
 class SecretUnusable(Exception):
     """The secret of an agent is missing or cannot be used. Never quotes it."""
+
+
+def all_of(name: str, issued: Sequence[bytes]) -> tuple[bytes, ...]:
+    """What signs the calls to one agent.
+
+    Args:
+        name: of the secret that its document names; "" for none. One that the environment has no longer is not missed while
+            issued ones sign.
+        issued: those that were issued to it and are valid now.
+
+    Raises:
+        SecretUnusable: nothing is there to sign with.
+    """
+    if not name and not issued:
+        raise SecretUnusable("no signing secret of it is valid; issue one on its page")
+    if not name:
+        return tuple(issued)
+    try:
+        return (*issued, *secrets_of(name))
+    except SecretUnusable:
+        if not issued:
+            raise
+        return tuple(issued)
 
 
 def secrets_of(name: str) -> tuple[bytes, ...]:
@@ -69,6 +92,11 @@ def sign(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     """One signature, version 1: HMAC-SHA256 of id, time and body."""
     signed = b"%s.%d.%s" % (message_id.encode("ascii"), timestamp, body)
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+
+
+def text_of(secret: bytes) -> str:
+    """A secret as people paste it."""
+    return PREFIX + base64.b64encode(secret).decode()
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ import _thread
 import queue
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -96,15 +96,19 @@ class Pool:
                     self._stuck -= 1
 
 
-def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], None]) -> None:
-    """Make one call in this thread. Never raises; whatever happens becomes an answer."""
+def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], None], keys: Sequence[bytes] = ()) -> None:
+    """Make one call in this thread. Never raises; whatever happens becomes an answer.
+
+    Args:
+        keys: signing secrets of the agent that is asked; secret.
+    """
     started = clock.monotonic()
     news: Replied | EffectAnswered
     match call:
         case AgentCall():
             crash_point("call_starting")
             try:
-                reply = agents.call(call.agent, call.request, fence=fence, timeout=call.timeout)
+                reply = agents.call(call.agent, call.request, fence=fence, timeout=call.timeout, keys=keys)
             except BaseException as failure:  # nobody interrupts this thread from outside: an inline agent raised it
                 reply = replies.failed("agent_error", strangers.described(failure))
             crash_point("call_answered")
@@ -124,6 +128,11 @@ def timed_out(call: Call, detail: str) -> Replied | EffectAnswered:
             return Replied(call.step, call.visit, call.attempt, CallFailed("timeout", detail), milliseconds)
         case EffectCall():
             return EffectAnswered(call.step, call.visit, call.key, call.attempt, None, "unknown", detail, milliseconds)
+
+
+def signer_of(call: Call | None) -> str:
+    """The id of the agent whose secrets sign the call; "" if nothing signs it."""
+    return call.agent.id if isinstance(call, AgentCall) and call.agent.connector == "http" else ""
 
 
 def is_inside(call: Call) -> bool:

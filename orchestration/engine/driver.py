@@ -13,7 +13,7 @@ import queue
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -24,6 +24,7 @@ from django.conf import settings
 
 from aegis.core import clock, strangers
 from aegis.core.faults import crash_point
+from orchestration.agents import credentials
 from orchestration.engine import aside, calls, hand, inbox, lease, transitions, turn
 from orchestration.engine.calls import Answer, Call
 from orchestration.engine.commit import (
@@ -302,10 +303,12 @@ class Driver:
         # Cancelled or lost meanwhile: no longer held.
         waiting = [held for held in self.waiting if held.call is not None and self.held.get(held.run.id) is held]
         self.waiting = []
+        # Read after the intents stand, for each wave: what was revoked before signs nothing that begins now.
+        keys = credentials.keys_of({signer for held in waiting if (signer := calls.signer_of(held.call))})
         inside = [run for run in self.held.values() if run.deadline and run.call is not None and calls.is_inside(run.call)]
         suspects = [held for held in waiting if _is_suspect(held)]
         if suspects and not inside:
-            self._start(suspects[0])
+            self._start(suspects[0], keys)
         are_others_barred = bool(suspects) or any(_is_suspect(run) for run in inside)
         for held in waiting:
             if held.deadline:
@@ -313,14 +316,14 @@ class Driver:
             if are_others_barred and held.call is not None and calls.is_inside(held.call):
                 self.waiting.append(held)
             else:
-                self._start(held)
+                self._start(held, keys)
 
-    def _start(self, held: Held) -> None:
+    def _start(self, held: Held, keys: Mapping[str, Sequence[bytes]]) -> None:
         call = held.call
         assert call is not None
         margin = 0.0 if calls.is_inside(call) else MARGIN_SECONDS
         held.deadline = clock.monotonic() + call.timeout.total_seconds() + margin
-        _pool().start(_work(call, held.run.id, held.fence, self.answers))
+        _pool().start(_work(call, held.run.id, held.fence, self.answers, keys.get(calls.signer_of(call), ())))
 
     def _take_answers(self) -> None:
         while True:
@@ -401,8 +404,10 @@ def _answers(call: Call | None, news: Replied | EffectAnswered) -> bool:
     return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
 
 
-def _work(call: Call, run_id: uuid.UUID, fence: int, answers: queue.SimpleQueue[Answer | None]) -> Callable[[], None]:
-    return lambda: calls.make(call, run_id, fence, answers.put)
+def _work(
+    call: Call, run_id: uuid.UUID, fence: int, answers: queue.SimpleQueue[Answer | None], keys: Sequence[bytes]
+) -> Callable[[], None]:
+    return lambda: calls.make(call, run_id, fence, answers.put, keys)
 
 
 @cache

@@ -23,6 +23,7 @@ from django.urls.resolvers import RoutePattern
 from aegis.portal.governed.kinds import all_pages
 from approvals.models import ApprovalRequest, Delegation
 from audit.models import Event
+from orchestration.agents.models import AgentCredential
 from orchestration.engine.deadletters import CODES
 from orchestration.engine.guards.models import Halt
 from orchestration.engine.models import ReviewItem, Run
@@ -214,6 +215,8 @@ def _values(name: str, parameter: str) -> list[Any]:
         case "pk":
             model = next(one.model for one in all_pages() if name.startswith(f"{one.prefix}_"))
             return [*_rows(name, model).order_by("name").values_list("pk", flat=True)]
+        case "prefix":
+            return [*AgentCredential.objects.order_by("created_at").values_list("prefix", flat=True)]
         case "number" | "version":
             return [1]
         case "kind":

@@ -13,6 +13,7 @@ from aegis.core.actors import SYSTEM
 from aegis.core.errors import AegisError
 from aegis.core.kinds import document_key
 from approvals import changes, delegations
+from orchestration.agents.models import Agent, AgentCredential
 from orchestration.agents.protocol import Abstain, Done
 from orchestration.engine import verbs
 from orchestration.engine.guards import verbs as guards
@@ -110,6 +111,10 @@ def everything(runs, sam, ada, zoe, nia) -> dict[str, Run]:
     ends_at = clock.now() + timedelta(days=1)
     delegations.delegate(to=nia.pk, starts_at=clock.now(), ends_at=ends_at, actor=house.actor_for(zoe), reason="away")
     guards.halt("workflow", "paid", actor=SYSTEM, reason="stop")
+    at, day = clock.now(), timedelta(days=1)
+    AgentCredential.objects.create(
+        agent=Agent.objects.get(name="clerk"), prefix="given", salt="00", secret_digest="", created_at=at, expires_at=at + day
+    )
     return runs
 
 

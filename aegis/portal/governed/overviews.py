@@ -19,6 +19,7 @@ from aegis.portal.matrix import cells
 from aegis.portal.templatetags.aegis import document_url
 from approvals import policies, policy_words
 from approvals.models import ApprovalPolicy, ApprovalRequest
+from orchestration.agents import alarms
 from orchestration.agents.models import Agent
 from orchestration.authority import scope_tests
 from orchestration.authority.models import Capability, FloorLock, Role
@@ -26,7 +27,7 @@ from orchestration.contracts.models import Contract
 from orchestration.contracts.shape import named_in
 from orchestration.engine import parties, retiring
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
-from orchestration.pages import guardboard
+from orchestration.pages import credentials, guardboard
 from orchestration.routing import publishing, tables
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows import drawing, flowmap, parse
@@ -49,14 +50,19 @@ def agent(row: Agent, document: Json, reader: Viewer) -> dict[str, Any]:
     spec = document.get("spec", {})
     roles = list(spec.get("roles", []))
     matrix = cells.current()
+    guards = guardboard.card(reader, "agent", row)
     return {
+        "alarms": alarms.of_one(row),
+        "secrets": credentials.card(row, may_operate=guards.may_operate),
+        "lifetimes": credentials.LIFETIMES,
+        "overlaps": credentials.OVERLAPS,
         "owner": row.owner,
         "roles": roles,
         "connector": _connector(spec.get("connector", {})),
         "settings_text": as_text(spec.get("settings")),
         "powers": cells.powers(matrix, roles),
         "matrix_number": matrix.number,
-        "guards": guardboard.card(reader, "agent", row),
+        "guards": guards,
     }
 
 
@@ -65,7 +71,7 @@ def _connector(connector: Mapping[str, Json]) -> tuple[str, str, list[str]]:
     if "http" in connector:
         spec = connector["http"]
         allow = spec.get("allow", [])
-        return "http", spec["url"], [f"signed with {spec['secret']}", *([f"may be at {', '.join(allow)}"] if allow else [])]
+        return "http", spec["url"], [f"may be at {', '.join(allow)}"] if allow else []
     mode = connector.get("mode", "inline")
     return "python", str(connector.get("python", "")), ["a process of its own" if mode == "isolated" else "inside the worker"]
 
