@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from orchestration.engine.planner import Cancel, Join, Message, News, Recall, next_move
+from orchestration.engine.moves import Cancel, Join, Message, News, Recall
+from orchestration.engine.planner import next_move
 from orchestration.engine.scene import Scene
 from orchestration.engine.steps import act, blocks, people, resources, stopping
 

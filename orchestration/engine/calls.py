@@ -22,9 +22,10 @@ from aegis.core import canonical, clock, strangers
 from aegis.core.faults import crash_point
 from orchestration.agents import calls as agents
 from orchestration.agents import replies
+from orchestration.agents.protocol import CallFailed
 from orchestration.engine import effects
-from orchestration.engine.planner import CallFailed, EffectAnswered, Replied
-from orchestration.engine.scene import AgentCall, EffectCall
+from orchestration.engine.intended import AgentCall, EffectCall
+from orchestration.engine.moves import EffectAnswered, Replied
 
 log = structlog.get_logger(__name__)
 

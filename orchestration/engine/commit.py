@@ -40,10 +40,10 @@ from orchestration.engine.children import rows as children
 from orchestration.engine.children.rows import Kin
 from orchestration.engine.guards import counting as guards
 from orchestration.engine.guards.asking import Mark, Take
+from orchestration.engine.intended import ItemOpening, Listening, Opening, Patch, Queueing
 from orchestration.engine.messages import delivery as messages
 from orchestration.engine.models import InboxItem
 from orchestration.engine.resources import rows as resources
-from orchestration.engine.scene import ItemOpening, Listening, Opening, Patch, Queueing
 from orchestration.engine.state import ENDINGS, State
 from orchestration.records import store
 

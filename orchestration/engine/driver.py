@@ -40,9 +40,10 @@ from orchestration.engine.commit import (
     commit,
 )
 from orchestration.engine.hand import Held
+from orchestration.engine.intended import EffectCall
 from orchestration.engine.lease import Claimed
-from orchestration.engine.planner import EffectAnswered, Message, News, Replied, Taken
-from orchestration.engine.scene import EffectCall, Scene
+from orchestration.engine.moves import EffectAnswered, Message, News, Replied, Taken
+from orchestration.engine.scene import Scene
 from orchestration.engine.world import LiveWorld, Wave
 
 log = structlog.get_logger(__name__)

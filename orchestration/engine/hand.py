@@ -20,10 +20,12 @@ from audit.drafts import Head
 from orchestration.engine import calls, inbox
 from orchestration.engine import state as states
 from orchestration.engine.commit import DATABASE_GONE
+from orchestration.engine.intended import AgentCall, EffectCall
 from orchestration.engine.lease import MAX_CLAIMS, Claimed
-from orchestration.engine.planner import Message, News, Taken
-from orchestration.engine.scene import AgentCall, EffectCall, RunFacts, Scene, World
+from orchestration.engine.moves import Message, News, Taken
+from orchestration.engine.scene import RunFacts, Scene
 from orchestration.engine.state import State
+from orchestration.engine.world_port import World
 from orchestration.workflows import releases
 from orchestration.workflows.release import Release
 

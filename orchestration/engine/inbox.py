@@ -17,7 +17,7 @@ from aegis.core.errors import NotFound
 from audit.models import Payload
 from orchestration.engine.children import telling
 from orchestration.engine.models import InboxItem, Run
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 
 
 def lock_run(run_id: UUID) -> Run:

@@ -15,8 +15,8 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from audit import chain
 from audit.models import Event, Payload
-from orchestration.engine.scene import PastEffect
 from orchestration.engine.state import Undoable
+from orchestration.engine.world_port import PastEffect
 
 _DONE = ("effect.done", "effect.stated")
 _HEARD = ("effect.done", "effect.failed", "effect.lost", "effect.unknown", "effect.stated")

@@ -24,7 +24,7 @@ from aegis.core.expressions import Failed, compile_value
 from orchestration.engine import turn
 from orchestration.engine.children import telling
 from orchestration.engine.children.wants import Child, Tell
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 from orchestration.engine.rehearsal_run import Ask as Ask
 from orchestration.engine.rehearsal_run import Played, Stage
 from orchestration.engine.rehearsal_told import Happening as Happening

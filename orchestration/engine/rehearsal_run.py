@@ -18,11 +18,13 @@ from aegis.core.canonical import Json
 from audit.drafts import Draft
 from orchestration.agents.protocol import Abstain, CallFailed, Done, Reply
 from orchestration.engine.fold import fold
-from orchestration.engine.planner import EffectAnswered, Message, News, Replied
+from orchestration.engine.intended import AgentCall, EffectCall
+from orchestration.engine.moves import EffectAnswered, Message, News, Replied
 from orchestration.engine.rehearsal_told import Happening, Source, Waiting
 from orchestration.engine.rehearsal_world import Cast, ThoughtOf
-from orchestration.engine.scene import REFUSALS, AgentCall, EffectCall, PastEffect, RunFacts, Scene
+from orchestration.engine.scene import REFUSALS, RunFacts, Scene
 from orchestration.engine.state import State
+from orchestration.engine.world_port import PastEffect
 from orchestration.workflows.definition import ReviewStep, RouteStep, WaitStep
 from orchestration.workflows.sample_keys import Place, said
 from orchestration.workflows.samples import Script

@@ -12,8 +12,8 @@ from approvals.policies import Policy
 from orchestration.authority.grant_limits import Reading
 from orchestration.authority.verdicts import Matrix, Principal
 from orchestration.engine.guards.asking import Asking, Counted, Hold, Take
-from orchestration.engine.scene import PastEffect, RecordSnapshot, Stood
 from orchestration.engine.state import Undoable
+from orchestration.engine.world_port import PastEffect, RecordSnapshot, Stood
 from orchestration.records import handlers
 from orchestration.workflows.release import Release
 from orchestration.workflows.samples import Script
@@ -41,7 +41,7 @@ class Cast:
 
 
 class ThoughtOf:
-    """What a turn may look at, in memory (see `scene.World`)."""
+    """What a turn may look at, in memory (see `world_port.World`)."""
 
     epoch = 0
     worker = "rehearsal"

@@ -27,8 +27,8 @@ from orchestration.authority.matrix import EMPTY
 from orchestration.authority.overlays import matrix_of
 from orchestration.engine import effects, rehearsal_capture
 from orchestration.engine.guards.looking import Looking
+from orchestration.engine.intended import AgentCall
 from orchestration.engine.rehearsal import Ask, Cast, InputRefused, Rehearsal, rehearse
-from orchestration.engine.scene import AgentCall
 from orchestration.workflows import parse, release, samples
 from orchestration.workflows.models import Workflow
 from orchestration.workflows.references import pinned

@@ -24,9 +24,9 @@ from orchestration.authority.verdicts import Matrix, Principal, Resource, decide
 from orchestration.engine import past, reviews, standing
 from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem
-from orchestration.engine.scene import RecordSnapshot
 from orchestration.engine.state import State
 from orchestration.engine.steps.proposals import condition_facts
+from orchestration.engine.world_port import RecordSnapshot
 from orchestration.records import store
 
 MAX_REFERENCE_CHARS = 200

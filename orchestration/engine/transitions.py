@@ -15,7 +15,7 @@ from orchestration.engine.commit import Transition
 from orchestration.engine.fold import fold
 from orchestration.engine.hand import Held
 from orchestration.engine.lease import Claimed
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 from orchestration.engine.scene import Scene
 from orchestration.engine.state import State
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import assert_never
 
-from orchestration.engine import planner
-from orchestration.engine.planner import News, next_move
+from orchestration.engine import moves
+from orchestration.engine.moves import News
+from orchestration.engine.planner import next_move
 from orchestration.engine.scene import REFUSALS, Scene
 from orchestration.engine.steps import (
     act,
@@ -60,83 +61,83 @@ def take(scene: Scene, news: Sequence[News]) -> datetime | None:
             stopping.orphans(scene)
             return None  # the intent must be committed before the call; nothing may be planned past it
         move, news = next_move(scene.state, news, scene.world.now)
-        is_halted = isinstance(move, planner.Expire) and clocks.stands(scene)
-        if is_halted or isinstance(move, planner.Rest):
+        is_halted = isinstance(move, moves.Expire) and clocks.stands(scene)
+        if is_halted or isinstance(move, moves.Rest):
             resources.let_go(scene)
             stopping.orphans(scene)
-            return move.until if isinstance(move, planner.Rest) else scene.world.now + clocks.HALTED_LOOK
-        if isinstance(move, planner.Undo) and undo.must_be_committed(scene):
+            return move.until if isinstance(move, moves.Rest) else scene.world.now + clocks.HALTED_LOOK
+        if isinstance(move, moves.Undo) and undo.must_be_committed(scene):
             stopping.orphans(scene)
             return scene.world.now
         _enact(scene, move)
     raise Runaway(f"more than {MAX_MOVES} moves in one turn at step {scene.state.step!r}")
 
 
-def _enact(scene: Scene, move: planner.Move) -> None:
+def _enact(scene: Scene, move: moves.Move) -> None:
     match move:
-        case planner.Begin():
+        case moves.Begin():
             _begin(scene)
-        case planner.Absorb(answer=answer):
+        case moves.Absorb(answer=answer):
             _absorb(scene, answer)
-        case planner.Lose():
+        case moves.Lose():
             _lose(scene)
-        case planner.SettleGate(message=message):
+        case moves.SettleGate(message=message):
             (rollback if scene.state.rollback else people).settle_gate(scene, message)
-        case planner.SettleReview(message=message):
+        case moves.SettleReview(message=message):
             people.settle_review(scene, message)
-        case planner.Cancel(message=message):
+        case moves.Cancel(message=message):
             scene.call = None
             people.cancel(scene, message)
-        case planner.Retry(message=message):
+        case moves.Retry(message=message):
             people.retry(scene, message)
-        case planner.Resume(message=message):
+        case moves.Resume(message=message):
             guarded.resume(scene, message)
-        case planner.Wake():
+        case moves.Wake():
             waiting.wake(scene)
-        case planner.Receive(message=message):
+        case moves.Receive(message=message):
             waiting.receive(scene, message)
-        case planner.Grant(message=message):
+        case moves.Grant(message=message):
             resources.grant(scene, message)
-        case planner.Expire(clock=clock):
+        case moves.Expire(clock=clock):
             clocks.expire(scene, clock)
-        case planner.Rollback(message=message):
+        case moves.Rollback(message=message):
             rollback.ask(scene, message)
-        case planner.ForkMore():
+        case moves.ForkMore():
             blocks.fork_more(scene)
-        case planner.Join(message=message):
+        case moves.Join(message=message):
             blocks.join(scene, message)
-        case planner.StopChildren():
+        case moves.StopChildren():
             stopping.stop(scene)
-        case planner.Gather():
+        case moves.Gather():
             blocks.gather(scene)
-        case planner.Recall(message=message):
+        case moves.Recall(message=message):
             blocks.recalled(scene, message)
-        case planner.Ignore(message=message):
+        case moves.Ignore(message=message):
             people.ignore(scene, message)
-        case planner.Complete():
+        case moves.Complete():
             if not _lacks_payload(scene):
                 plain.finish(scene, None)
-        case planner.Stop():
+        case moves.Stop():
             undo.stop(scene)
-        case planner.Undo():
+        case moves.Undo():
             if scene.state.effects[-1].is_child:
                 blocks.recall(scene)
             elif resources.is_mine(scene):
                 undo.begin(scene)
-        case planner.Conclude():
+        case moves.Conclude():
             undo.conclude(scene)
-        case planner.Rest():
+        case moves.Rest():
             raise AssertionError("rest is not enacted")
         case _:
             assert_never(move)
 
 
-def _absorb(scene: Scene, answer: planner.Replied | planner.EffectAnswered) -> None:
+def _absorb(scene: Scene, answer: moves.Replied | moves.EffectAnswered) -> None:
     before = len(scene.drafts)
     match (scene.step, answer):
-        case (AgentStep() as step, planner.Replied() as replied):
+        case (AgentStep() as step, moves.Replied() as replied):
             agent.absorb(scene, step, replied)
-        case (ActStep() as step, planner.EffectAnswered() as answered):
+        case (ActStep() as step, moves.EffectAnswered() as answered):
             effect.absorb(scene, step, answered)
         case _:
             raise AssertionError("the planner matches answers with the phase of the step")

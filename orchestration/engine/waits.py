@@ -9,9 +9,9 @@ from uuid import UUID
 from aegis.core.actors import SYSTEM
 from approvals import gates
 from approvals.models import ApprovalPolicy
+from orchestration.engine.intended import ItemOpening, Opening
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.engine.questions import bound_people
-from orchestration.engine.scene import ItemOpening, Opening
 
 
 def open_request(opening: Opening, *, run_id: UUID, workflow_id: UUID, requester_id: UUID | None, at: datetime) -> None:

@@ -25,8 +25,9 @@ from orchestration.engine.guards.looking import Looking
 from orchestration.engine.models import ReviewQueue
 from orchestration.engine.past import past_effect
 from orchestration.engine.resources import rows as resources
-from orchestration.engine.scene import REFUSALS, PastEffect, RecordSnapshot, Stood
+from orchestration.engine.scene import REFUSALS
 from orchestration.engine.state import Undoable
+from orchestration.engine.world_port import PastEffect, RecordSnapshot, Stood
 from orchestration.records import handlers, store
 from orchestration.workflows.models import Workflow
 

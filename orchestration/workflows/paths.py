@@ -151,3 +151,11 @@ def _selection(tokens: list[_Token], index: int) -> tuple[str | int, int] | None
         if inner.kind == "number" and inner.text.isdigit():
             return int(inner.text), index + 3
     return None
+
+
+def proposing_step(source: str, items: str) -> str:
+    """The step whose output holds a proposal, also where it is an item of a list there; "" if `source` is no such place."""
+    if items and item_path(source):
+        source = items
+    found = output_path(source)
+    return found.step if found else ""

@@ -1,4 +1,4 @@
-"""The lists of steps in a Workflow document, with what stands around each. Pure over documents, well formed or not."""
+"""The lists of steps in a Workflow document, what stands around each, and what a step says of itself. Pure over documents."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aegis.core.canonical import Json
+from orchestration.workflows.schema import STEP_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +72,21 @@ def _levels(steps: Json, where: str, outer: tuple[Mapping[str, Json], ...], item
         if "map" in step:
             source = step["map"] if isinstance(step["map"], str) else ""
             yield from _levels(step.get("steps"), f"{place}/steps", (*outer, *own), source, depth + 1)
+
+
+def kind_of(step: Mapping[str, Json]) -> str:
+    """The kind of a step that keeps the schema: the one kind word among its keys."""
+    return next(kind for kind in STEP_KINDS if kind in step)
+
+
+def at_least(step: Mapping[str, Json]) -> int:
+    """How many branches must be well."""
+    match step.get("join", "all"):
+        case "all":
+            return len(step["parallel"])
+        case "any":
+            return 1
+        case {"at_least": int(number)}:
+            return number
+        case other:
+            raise AssertionError(f"the schema refuses join: {other!r}")

@@ -7,7 +7,7 @@ from typing import Final
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from orchestration.workflows.parse import kind_of
+from orchestration.workflows.places import kind_of
 
 _MAX_SHOWN: Final = 120
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.engine.planner import CallFailed
+from orchestration.agents.protocol import CallFailed
 from orchestration.workflows.definition import AgentStep, Common, Definition, Retry
 from tests.engine.turns import world_with
 from tests.engine.world import Life

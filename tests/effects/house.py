@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aegis.core.actors import Actor
 from orchestration.agents.protocol import Done
-from orchestration.engine.planner import EffectAnswered, Message
+from orchestration.engine.moves import EffectAnswered, Message
 from orchestration.workflows.definition import ActStep, AgentStep, Common, Definition, OnFailure, Retry, Step
 from tests.engine.world import AGENT_ID, Life, MemoryWorld, policy
 

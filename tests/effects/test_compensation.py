@@ -6,7 +6,7 @@ import pytest
 
 from aegis.core.errors import IntegrityBroken
 from orchestration.engine.fold import fold
-from orchestration.engine.planner import EffectAnswered, Message, Taken
+from orchestration.engine.moves import EffectAnswered, Message, Taken
 from orchestration.engine.state import State
 from orchestration.workflows.definition import FinishStep, OnFailure, Retry
 from tests.effects.house import (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.engine import state as states
-from orchestration.engine.planner import EffectAnswered, Message, Taken
+from orchestration.engine.moves import EffectAnswered, Message, Taken
 from orchestration.workflows.definition import OnFailure, Retry
 from tests.effects.house import PERSON, act, ask, go_on, planned, proposal, world
 from tests.engine.world import Life

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from orchestration.agents.protocol import Done
-from orchestration.engine.planner import MAX_LOSSES, EffectAnswered, Message, Taken
+from orchestration.engine.moves import EffectAnswered, Message, Taken
+from orchestration.engine.planner import MAX_LOSSES
 from orchestration.workflows.definition import OnFailure, Retry
 from tests.effects.house import PERSON, act, answer, ask, cancel, planned, proposal, sent, settle, when_due, world
 

@@ -14,8 +14,8 @@ import pytest
 from orchestration.agents import protocol
 from orchestration.agents.protocol import AgentRequest, CallFailed
 from orchestration.engine import calls, effects
-from orchestration.engine.planner import EffectAnswered, Replied
-from orchestration.engine.scene import AgentCall, EffectCall
+from orchestration.engine.intended import AgentCall, EffectCall
+from orchestration.engine.moves import EffectAnswered, Replied
 from orchestration.workflows.definition import AgentVersion
 from tests.hostile.agents import Quiet, Unspeakable
 

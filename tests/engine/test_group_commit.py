@@ -19,7 +19,7 @@ from orchestration.engine import commit as commits
 from orchestration.engine.commit import Broken, Committed, EpochMoved, LeaseLost, RecordMoved, Transition, commit
 from orchestration.engine.driver import Driver
 from orchestration.engine.models import ReviewItem, Run
-from orchestration.engine.planner import Replied
+from orchestration.engine.moves import Replied
 from orchestration.records.models import Record, RecordVersion
 from tests.engine import house
 

@@ -14,7 +14,7 @@ from audit import journal
 from orchestration.agents.protocol import Done
 from orchestration.engine import inbox, verbs
 from orchestration.engine.models import InboxItem
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 from orchestration.engine.steps import rollback
 from orchestration.workflows.definition import ActStep, Common
 from tests.engine import house
@@ -136,7 +136,7 @@ def test_an_effect_without_compensation_is_a_person_s_business(lives):
     lives.append(life)
     life.turn()
     life.reply(Done({"reply": PROPOSAL}))
-    from orchestration.engine.planner import EffectAnswered
+    from orchestration.engine.moves import EffectAnswered
 
     call = life.last.call
     life.turn(EffectAnswered(call.step, call.visit, call.key, call.attempt, {"id": "m-1"}, "", "", 5))

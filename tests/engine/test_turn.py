@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.agents.protocol import Abstain, Done
+from orchestration.agents.protocol import Abstain, CallFailed, Done
 from orchestration.authority.verdicts import Principal
 from orchestration.contracts.checker import compile_schema
-from orchestration.engine import planner
-from orchestration.engine.planner import CallFailed, Message, Taken
+from orchestration.engine import moves, planner
+from orchestration.engine.moves import Message, Taken
 from orchestration.engine.turn import Runaway
 from orchestration.routing import tables
 from orchestration.workflows.definition import (
@@ -155,7 +155,7 @@ def test_a_step_that_keeps_killing_workers_is_set_aside():
 def test_a_late_answer_of_an_earlier_attempt_falls_on_the_floor():
     life = Life(workflow(ask()), world_with())
     life.turn()
-    stale = planner.Replied("ask", 1, 1, Done({"late": True}), 1)
+    stale = moves.Replied("ask", 1, 1, Done({"late": True}), 1)
     life.turn(Taken())
 
     assert life.turn(stale) == []
@@ -282,7 +282,7 @@ def test_an_answer_to_an_earlier_step_is_not_taken_for_the_one_in_flight():
     first = ask("one", common=Common("one", on_failure={"timeout": OnFailure("step", "two")}))
     life = Life(workflow(first, ask("two")), world_with())
     life.turn()
-    late = planner.Replied("one", 1, 1, Done({"late": True}), 1)
+    late = moves.Replied("one", 1, 1, Done({"late": True}), 1)
     assert life.reply(CallFailed("timeout", "")) == ["step.failed", "step.gave_up", "step.started"]
 
     assert life.turn(late) == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestration.agents.protocol import Done
-from orchestration.engine import planner
-from orchestration.engine.planner import EffectAnswered, Taken
+from orchestration.engine import moves
+from orchestration.engine.moves import EffectAnswered, Taken
 from tests.engine.turns import ACT, PROPOSAL, drafted, message, workflow, world_with
 from tests.engine.world import Life, policy
 
@@ -135,7 +135,7 @@ def test_a_lost_race_for_a_record_is_on_record_and_looked_at_again():
     scene = Scene(run=life.run, state=life.state, seq=len(life.events), input={}, values={}, world=life.world)
     scene.lost_races = 1
 
-    turn.take(scene, [planner.Replied(call.step, call.visit, call.attempt, Done({"reply": PROPOSAL}), 1)])
+    turn.take(scene, [moves.Replied(call.step, call.visit, call.attempt, Done({"reply": PROPOSAL}), 1)])
 
     types = [draft.type for draft in scene.drafts]
     assert types == ["step.completed", "verdict.given", "effect.conflicted", "verdict.given", "effect.done", "run.completed"]

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.agents.protocol import Done
+from orchestration.agents.protocol import CallFailed, Done
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import state as states
-from orchestration.engine.planner import CallFailed, Message
-from orchestration.engine.scene import Stood
+from orchestration.engine.moves import Message
+from orchestration.engine.world_port import Stood
 from orchestration.workflows.definition import (
     ActStep,
     Common,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aegis.core.actors import Actor
 from orchestration.agents.protocol import Done
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 from orchestration.workflows.definition import (
     ActStep,
     AgentStep,

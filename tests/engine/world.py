@@ -13,8 +13,9 @@ from orchestration.authority import verdicts
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import turn
 from orchestration.engine.guards.asking import Hold, Spent, Take, Unspent
-from orchestration.engine.scene import PastEffect, RecordSnapshot, RunFacts, Scene, Stood
+from orchestration.engine.scene import RunFacts, Scene
 from orchestration.engine.state import State, Undoable
+from orchestration.engine.world_port import PastEffect, RecordSnapshot, Stood
 from orchestration.records import handlers
 from orchestration.workflows.definition import AgentVersion, Definition
 from orchestration.workflows.release import Release
@@ -232,7 +233,7 @@ class Life:
 
     def reply(self, answer: object) -> list[str]:
         """Answer the agent call of the last turn."""
-        from orchestration.engine.planner import Replied
+        from orchestration.engine.moves import Replied
 
         call = self.last.call
         return self.turn(Replied(call.step, call.visit, call.attempt, answer, 5))

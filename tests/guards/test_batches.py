@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from orchestration.agents.protocol import CallFailed
 from orchestration.engine import commit as commits
 from orchestration.engine.commit import Committed, EpochMoved, Transition, commit
 from orchestration.engine.driver import Driver
 from orchestration.engine.guards.asking import Probe
 from orchestration.engine.guards.models import Breaker, Counter, HeldRun, Slot
-from orchestration.engine.planner import CallFailed, Replied
+from orchestration.engine.moves import Replied
 from tests.engine import house
 from tests.guards import desk
 from tests.guards.desk import submit_many

@@ -17,8 +17,8 @@ import orjson
 from audit import chain
 from orchestration.engine import state as states
 from orchestration.engine.fold import fold
+from orchestration.engine.intended import AgentCall, EffectCall
 from orchestration.engine.planner import MAX_LOSSES
-from orchestration.engine.scene import AgentCall, EffectCall
 from orchestration.engine.state import State, Status
 from orchestration.engine.turn import Runaway
 from orchestration.workflows.definition import ActStep

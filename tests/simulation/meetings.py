@@ -19,7 +19,7 @@ from orchestration.engine.children.rows import Kin
 from orchestration.engine.children.wants import Child, Ended
 from orchestration.engine.commit import Transition
 from orchestration.engine.fold import fold
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 from orchestration.engine.state import State
 from tests.simulation import setting
 from tests.simulation.tables import Letter, Place, Row, Wait, salts

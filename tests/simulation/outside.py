@@ -13,8 +13,8 @@ from random import Random
 from typing import Any, Final
 
 from orchestration.agents.protocol import Abstain, CallFailed, Done, Reply
-from orchestration.engine.planner import EffectAnswered, Replied
-from orchestration.engine.scene import AgentCall, EffectCall
+from orchestration.engine.intended import AgentCall, EffectCall
+from orchestration.engine.moves import EffectAnswered, Replied
 from tests.simulation import house
 from tests.simulation.violation import Violation
 

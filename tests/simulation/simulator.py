@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from orchestration.engine.planner import EffectAnswered, Replied
-from orchestration.engine.scene import AgentCall, EffectCall
+from orchestration.engine.intended import AgentCall, EffectCall
+from orchestration.engine.moves import EffectAnswered, Replied
 from tests.engine.world import START
 from tests.generated import house as lists
 from tests.simulation import house, setting

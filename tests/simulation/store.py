@@ -21,12 +21,15 @@ from orchestration.engine import starting
 from orchestration.engine import state as states
 from orchestration.engine.commit import Transition
 from orchestration.engine.fold import fold
+from orchestration.engine.intended import Opening
 from orchestration.engine.lease import Turns
-from orchestration.engine.planner import Message, may_cancel, may_retry, may_roll_back
-from orchestration.engine.scene import REFUSALS, Opening, PastEffect
+from orchestration.engine.moves import Message
+from orchestration.engine.planner import may_cancel, may_retry, may_roll_back
+from orchestration.engine.scene import REFUSALS
 from orchestration.engine.state import State
 from orchestration.engine.steps.effect import is_repeatable
 from orchestration.engine.steps.proposals import bound_digest
+from orchestration.engine.world_port import PastEffect
 from tests.engine.world import START
 from tests.simulation import setting
 from tests.simulation.halts import Halts

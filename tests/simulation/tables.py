@@ -12,7 +12,7 @@ from typing import Any
 from audit import chain
 from audit.drafts import Head
 from orchestration.engine import state as states
-from orchestration.engine.scene import ItemOpening, Opening
+from orchestration.engine.intended import ItemOpening, Opening
 from orchestration.engine.state import State
 from orchestration.workflows.release import Release
 

@@ -17,9 +17,10 @@ import orjson
 from audit.drafts import Head
 from orchestration.engine import aside, hand, transitions, turn
 from orchestration.engine.commit import Transition
+from orchestration.engine.intended import AgentCall, EffectCall
 from orchestration.engine.lease import MAX_CLAIMS, Turns
-from orchestration.engine.planner import EffectAnswered, News, Replied, Taken
-from orchestration.engine.scene import AgentCall, EffectCall, RunFacts, Scene
+from orchestration.engine.moves import EffectAnswered, News, Replied, Taken
+from orchestration.engine.scene import RunFacts, Scene
 from orchestration.engine.state import State
 from tests.simulation import setting
 from tests.simulation.outside import is_answer, timed_out

@@ -12,8 +12,8 @@ from approvals.policies import Policy
 from orchestration.authority.matrix import Matrix
 from orchestration.authority.verdicts import Principal
 from orchestration.engine.guards.asking import Asking, Hold
-from orchestration.engine.scene import PastEffect, RecordSnapshot, Stood
 from orchestration.engine.state import Undoable
+from orchestration.engine.world_port import PastEffect, RecordSnapshot, Stood
 from orchestration.records import handlers
 from tests.engine.world import START, MemoryWorld
 from tests.simulation import house, setting

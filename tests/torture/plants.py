@@ -84,7 +84,7 @@ def epoch_not_checked() -> None:
 def intent_after_call() -> None:
     """A remote effect is sent first, and put on record afterwards."""
     from orchestration.engine import calls, driver
-    from orchestration.engine.scene import EffectCall
+    from orchestration.engine.intended import EffectCall
 
     answers: dict[tuple[str, int], Any] = {}
     transition, work = driver.Driver._transition, driver._work

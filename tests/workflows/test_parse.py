@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.workflows import parse
 from orchestration.workflows.definition import ActStep, AgentStep, GateStep, OnFailure, Retry, RouteStep
+from orchestration.workflows.schema import STEP_KINDS
 from tests.workflows.documents import invoice_flow, steps_of
 
 SURE = {"value": 60, "queue": "desk"}
@@ -143,7 +144,7 @@ def test_a_step_of_two_kinds_is_one_finding_not_seven():
 
 
 def test_every_kind_of_step_has_a_builder():
-    assert {*parse._BUILDERS, *parse._SCOPED_BUILDERS} == set(parse.STEP_KINDS)
+    assert {*parse._BUILDERS, *parse._SCOPED_BUILDERS} == set(STEP_KINDS)
 
 
 def test_the_exported_schema_is_a_schema_and_accepts_the_workflow():

@@ -6,7 +6,8 @@ import uuid
 
 from aegis.core.actors import SYSTEM, Actor
 from orchestration.engine.children.wants import Ended
-from orchestration.engine.planner import Message, may_retry
+from orchestration.engine.moves import Message
+from orchestration.engine.planner import may_retry
 from orchestration.engine.scene import Scene
 from orchestration.engine.state import ENDINGS
 

@@ -25,7 +25,7 @@ from audit.drafts import Draft
 from orchestration.engine import inbox, reviews
 from orchestration.engine.guards.models import Halt
 from orchestration.engine.models import ReviewItem, Run
-from orchestration.engine.scene import Stood
+from orchestration.engine.world_port import Stood
 from orchestration.workflows import releases
 from orchestration.workflows.definition import ActStep, AgentStep
 

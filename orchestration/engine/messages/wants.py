@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from orchestration.engine.scene import Listening
+from orchestration.engine.intended import Listening
 
 
 class Wants(Protocol):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from orchestration.engine.scene import Queueing
+from orchestration.engine.intended import Queueing
 
 
 class Wants(Protocol):

@@ -12,11 +12,12 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.expressions import Failed
 from orchestration.authority.verdicts import Principal, Resource, Verdict, decide, stricter
-from orchestration.engine.scene import RecordSnapshot, Scene
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import counted, effect, traced
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import Proposal, condition_facts, proposal_faults
 from orchestration.engine.steps.wanted import Wanted, effect_key
+from orchestration.engine.world_port import RecordSnapshot
 from orchestration.workflows.definition import ActStep, AgentVersion
 
 

@@ -10,9 +10,11 @@ from aegis.core.actors import agent_actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.expressions import Failed
-from orchestration.agents.protocol import Abstain, AgentRequest, Done
-from orchestration.engine.planner import MAX_LOSSES, CallFailed, Replied
-from orchestration.engine.scene import AgentCall, Scene
+from orchestration.agents.protocol import Abstain, AgentRequest, CallFailed, Done
+from orchestration.engine.intended import AgentCall
+from orchestration.engine.moves import Replied
+from orchestration.engine.planner import MAX_LOSSES
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import clocks, counted, guarded
 from orchestration.workflows.definition import ActStep, AgentStep, AgentVersion, GateStep, Retry
 

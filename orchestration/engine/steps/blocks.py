@@ -17,7 +17,7 @@ from aegis.core.canonical import Json
 from aegis.core.expressions import Failed, compile_value
 from audit.drafts import Draft
 from orchestration.engine.children.wants import Child, Tell
-from orchestration.engine.planner import Message
+from orchestration.engine.moves import Message
 from orchestration.engine.scene import NAMESPACE, Scene, recordable
 from orchestration.engine.state import Fork
 from orchestration.engine.steps import clocks

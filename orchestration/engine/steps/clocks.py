@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from aegis.core import clock_text
-from orchestration.engine.planner import CLOCKS, Expiring
-from orchestration.engine.scene import Scene, Stood
+from orchestration.engine.moves import CLOCKS, Expiring
+from orchestration.engine.scene import Scene
 from orchestration.engine.state import Clock
 from orchestration.engine.steps import stopping
+from orchestration.engine.world_port import Stood
 from orchestration.workflows.definition import ActStep, AgentStep, Step
 
 HALTED_LOOK: Final = timedelta(seconds=30)  # until a run whose clock has passed looks again whether the halt still stands

@@ -17,8 +17,10 @@ from aegis.core.actors import agent_actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
 from orchestration.authority.verdicts import Matrix
-from orchestration.engine.planner import MAX_LOSSES, EffectAnswered
-from orchestration.engine.scene import EffectCall, Patch, Scene
+from orchestration.engine.intended import EffectCall, Patch
+from orchestration.engine.moves import EffectAnswered
+from orchestration.engine.planner import MAX_LOSSES
+from orchestration.engine.scene import Scene
 from orchestration.engine.state import Intent
 from orchestration.engine.steps import counted, gating, guarded
 from orchestration.engine.steps.agent import next_attempt_at

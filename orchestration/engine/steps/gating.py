@@ -7,7 +7,8 @@ from aegis.core.actors import agent_actor
 from aegis.core.canonical import Json
 from approvals.policies import FACTS, passes_fast, raised_risk
 from orchestration.authority.verdicts import Verdict
-from orchestration.engine.scene import Opening, Scene
+from orchestration.engine.intended import Opening
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import counted
 from orchestration.engine.steps.proposals import evidence_of, request_digest
 from orchestration.engine.steps.wanted import Wanted, effect_key, marks

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import assert_never
 
 from aegis.core import clock_text
+from orchestration.agents.protocol import CallFailed
 from orchestration.authority.limits import DEFAULT_BREAKER, NO_LIMITS, BreakerSettings, Limits
 from orchestration.engine.guards.asking import COUNTED, Answered, Asking, SlotFreed, agent_key, capability_key
-from orchestration.engine.planner import CallFailed, EffectAnswered, Message, Replied
+from orchestration.engine.moves import EffectAnswered, Message, Replied
 from orchestration.engine.scene import Scene
 from orchestration.workflows.definition import AgentVersion
 

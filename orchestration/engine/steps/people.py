@@ -6,8 +6,9 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.expressions import Failed
 from approvals.policies import passes_fast
-from orchestration.engine.planner import Message
-from orchestration.engine.scene import Opening, Scene
+from orchestration.engine.intended import Opening
+from orchestration.engine.moves import Message
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import undo
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import evidence_of, request_digest

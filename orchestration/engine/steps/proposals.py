@@ -12,7 +12,8 @@ from typing import Any
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
-from orchestration.engine.scene import RecordSnapshot, Scene
+from orchestration.engine.scene import Scene
+from orchestration.engine.world_port import RecordSnapshot
 
 Proposal = Mapping[str, Any]  # {"capability", "resource": {"type", "id"}, "parameters", "justification"?}
 

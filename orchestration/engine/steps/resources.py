@@ -7,8 +7,9 @@ the resource, first by tier, then by time, by whoever finds it free (`orchestrat
 from __future__ import annotations
 
 from aegis.core.expressions import Failed
-from orchestration.engine.planner import Message
-from orchestration.engine.scene import Queueing, Scene
+from orchestration.engine.intended import Queueing
+from orchestration.engine.moves import Message
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import clocks
 from orchestration.engine.steps.agent import expression_failed
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from orchestration.engine.planner import Message
-from orchestration.engine.scene import Opening, Scene, written
+from orchestration.engine.intended import Opening
+from orchestration.engine.moves import Message
+from orchestration.engine.scene import Scene, written
 from orchestration.engine.steps.proposals import evidence_of, request_digest
 from orchestration.workflows.definition import ActStep
 

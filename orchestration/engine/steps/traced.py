@@ -5,8 +5,9 @@ from __future__ import annotations
 from aegis.core.canonical import Json
 from orchestration.authority import provenance
 from orchestration.authority.provenance import Place, Source
-from orchestration.engine.scene import RecordSnapshot, Scene
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps.proposals import Proposal
+from orchestration.engine.world_port import RecordSnapshot
 from orchestration.workflows.definition import AgentStep
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aegis.core.canonical import Json
-from orchestration.engine.planner import Message
-from orchestration.engine.scene import PastEffect, Scene, actor_of, written
+from orchestration.engine.moves import Message
+from orchestration.engine.scene import Scene, actor_of, written
 from orchestration.engine.steps import act, effect, stopping
 from orchestration.engine.steps.proposals import Proposal
 from orchestration.engine.steps.wanted import Wanted, effect_key
+from orchestration.engine.world_port import PastEffect
 from orchestration.workflows.definition import ActStep
 
 RESTORE = "record.restore"  # the local handler that puts an earlier body back

@@ -8,8 +8,9 @@ from uuid import UUID
 from aegis.core import clock_text
 from aegis.core.canonical import Json
 from aegis.core.expressions import Failed
-from orchestration.engine.planner import Message
-from orchestration.engine.scene import Listening, Scene
+from orchestration.engine.intended import Listening
+from orchestration.engine.moves import Message
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps import clocks
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.workflows.definition import WaitStep

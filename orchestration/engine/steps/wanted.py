@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from aegis.core.canonical import Json
 from orchestration.authority.verdicts import Principal, Verdict
-from orchestration.engine.scene import RecordSnapshot, Scene
+from orchestration.engine.scene import Scene
 from orchestration.engine.steps.proposals import Proposal, bound_digest
+from orchestration.engine.world_port import RecordSnapshot
 from orchestration.workflows.definition import ActStep, AgentVersion
 
 
