@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",  # default deny: public views say so themselves
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "aegis.portal.middleware.Denials",
     "aegis.portal.middleware.ErrorPages",
     "aegis.portal.middleware.LiveCounts",
     "axes.middleware.AxesMiddleware",

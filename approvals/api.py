@@ -120,10 +120,12 @@ class DecisionsView(APIView):
         responses={200: DecidedSerializer},
     )
     def post(self, request: Request, request_id: UUID) -> Response:
-        body = body_of(request, required={"verdict": "text", "digest": "text"}, optional={"reason": "text", "password": "text"})
-        if body["verdict"] not in VERDICTS:
-            raise Invalid("There is no such verdict", faults=[Fault("/verdict", f"must be one of {', '.join(VERDICTS)}")])
         person, actor = person_of(request), actor_of(request)
+        try:
+            body = _ballot(request)
+        except Invalid:
+            gates.require_right(request_id, person)
+            raise
         decided = gates.decide(
             request_id,
             person=person,
@@ -136,6 +138,13 @@ class DecisionsView(APIView):
         )
         vote = Decision.objects.filter(request=decided, person=person).latest("at")
         return Response({**RequestSerializer(decided).data, "decision": DecisionSerializer(vote).data})
+
+
+def _ballot(request: Request) -> dict[str, Any]:
+    body = body_of(request, required={"verdict": "text", "digest": "text"}, optional={"reason": "text", "password": "text"})
+    if body["verdict"] not in VERDICTS:
+        raise Invalid("There is no such verdict", faults=[Fault("/verdict", f"must be one of {', '.join(VERDICTS)}")])
+    return body
 
 
 def _detail(row: ApprovalRequest, request: Request) -> dict[str, Any]:

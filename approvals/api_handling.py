@@ -17,11 +17,17 @@ from rest_framework.views import APIView
 
 from aegis.core.api import actor_of, body_of
 from aegis.core.errors import Fault, Invalid
+from aegis.core.refusals import right_before_input
 from aegis.identity.authentication import person_of
-from approvals import delegations, handling
+from aegis.identity.models import User
+from approvals import delegations, gates, handling
 from approvals.models import ApprovalRequest, Delegation
 
 _ID = OpenApiParameter("request_id", UUID, OpenApiParameter.PATH)
+
+
+def _eligible(person: User, request_id: UUID) -> None:
+    gates.require_right(request_id, person)
 
 
 class HandledSerializer(serializers.ModelSerializer[ApprovalRequest]):
@@ -60,6 +66,7 @@ class ClaimView(APIView):
         request=inline_serializer("Claim", {"reason": serializers.CharField(required=False)}),
         responses=HandledSerializer,
     )
+    @right_before_input(_eligible)
     def post(self, request: Request, request_id: UUID) -> Response:
         body = body_of(request, required={}, optional={"reason": "text"})
         return _handled(handling.claim(request_id, actor=actor_of(request), reason=body.get("reason", "")))
@@ -74,6 +81,7 @@ class ReassignView(APIView):
 
     @extend_schema(operation_id="requests_reassign", parameters=[_ID], responses=HandledSerializer,
                    request=_taking("Reassign", to=serializers.UUIDField(), reason=serializers.CharField()))  # fmt: skip
+    @right_before_input(_eligible)
     def post(self, request: Request, request_id: UUID) -> Response:
         body = body_of(request, required={"to": "text", "reason": "text"})
         to = _person(body["to"])
@@ -85,6 +93,7 @@ class CommentsView(APIView):
 
     @extend_schema(operation_id="requests_comment", parameters=[_ID], request=_taking("Comment", text=serializers.CharField()),
                    responses=HandledSerializer)  # fmt: skip
+    @right_before_input(lambda person, request_id: ApprovalRequest.objects.get_visible(person, pk=request_id))
     def post(self, request: Request, request_id: UUID) -> Response:
         body = body_of(request, required={"text": "text"})
         return _handled(handling.comment(request_id, actor=actor_of(request), text=body["text"]))
@@ -95,6 +104,7 @@ class WithdrawView(APIView):
 
     @extend_schema(operation_id="requests_withdraw", parameters=[_ID], responses=HandledSerializer,
                    request=_taking("Withdraw", reason=serializers.CharField()))  # fmt: skip
+    @right_before_input(handling.require_requester)
     def post(self, request: Request, request_id: UUID) -> Response:
         body = body_of(request, required={"reason": "text"})
         return _handled(handling.withdraw(request_id, actor=actor_of(request), reason=body["reason"]))

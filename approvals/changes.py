@@ -78,7 +78,7 @@ def propose(
     try:
         return in_transaction(lambda: _propose(given, author, actor, why, bases or {}))
     except Forbidden as error:
-        access.record_denial(actor, "changes.propose", right=error.right, code=error.code, detail=error.detail)
+        access.deny(actor, "changes.propose", error)
         raise
 
 

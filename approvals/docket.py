@@ -22,9 +22,9 @@ from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest, Decision, Delegation
 from approvals.policies import Policy
 from approvals.questions import Halted, Outcome
-from audit import journal
+from audit import access, journal
 from audit.drafts import Context, Draft
-from audit.models import Payload
+from audit.models import Event, Payload
 
 Status = ApprovalRequest.Status
 
@@ -163,6 +163,12 @@ def refuse(
     payloads = {"detail": canonical.dump(error.detail)}
     _append(request, now, _draft(request, "decision.refused", actor, data, payloads, outcome="refused"))
     request.save(update_fields=["seq", "head"])
+
+
+def was_refused(request: ApprovalRequest, actor: Actor, now: datetime) -> bool:
+    """Was the actor refused here within the time in which repeats are only counted (`access.record_denial`)?"""
+    rows = Event.objects.filter(stream=request.stream, type="decision.refused", actor_ref=actor.ref)
+    return rows.filter(at__gt=now - access.WINDOW).exists()
 
 
 def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:

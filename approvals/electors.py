@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from aegis.identity.models import User
+from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest, Decision, Delegation
 from approvals.policies import Policy, at_level
 from approvals.policy_words import listed
@@ -63,6 +64,11 @@ def judge(
         whose = f"only people in {listed(named, 'or')} decide this stage"
         return Eligibility(False, f"You cannot decide this: {whose}.", named, "group")
     return Eligibility(True, f"You can decide this: you are in {listed(mine, 'and')} and did not request it.", named)
+
+
+def not_eligible(may: Eligibility) -> NotEligible:
+    """The refusal that says so."""
+    return NotEligible(may.sentence, refusal=may.refusal, granted_by=listed(may.groups, "or"))
 
 
 def active_people(groups: Iterable[str], *, without: Collection[str] = ()) -> dict[str, set[str]]:

@@ -46,12 +46,19 @@ class NotEligible(Forbidden):
     def __init__(self, detail: str = "", *, refusal: str = "", granted_by: str = "") -> None:
         super().__init__(detail, right="decide", granted_by=granted_by)
         self.refusal = refusal
+        self.can_be_given = refusal == "group"
+
+
+class NotYours(Forbidden):
+    """It is for one person to do, whoever holds which right."""
+
+    code, title, can_be_given = "not_yours", "This is somebody else's to do", False
 
 
 class StepUpNeeded(Forbidden):
     """The policy asks whoever approves this to have signed in a moment ago. Sign in again and send the same decision."""
 
-    code, title = "step_up_needed", "Sign in again to approve this"
+    code, title, can_be_given = "step_up_needed", "Sign in again to approve this", False
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail, right="a recent sign-in")

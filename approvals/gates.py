@@ -20,15 +20,16 @@ from aegis.core.idempotency import check_key
 from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
-from approvals import docket, electors, holding, policies, policy_words, questions, signing, tally
+from approvals import docket, electors, holding, policies, questions, signing, tally
 from approvals.docket import evidence_of
 from approvals.electors import Eligibility
-from approvals.errors import ChangesNotTaken, NobodyEligible, NotEligible, ReasonMissing
+from approvals.errors import ChangesNotTaken, NobodyEligible, ReasonMissing
 from approvals.holding import lock_request as _lock_request
 from approvals.judging import judge as _judge
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from approvals.policies import Policy
 from approvals.questions import Live
+from audit import access
 
 __all__ = [
     "Eligibility",
@@ -39,6 +40,7 @@ __all__ = [
     "expire_due",
     "freeze",
     "open_request",
+    "require_right",
     "thaw",
     "withdraw",
     "withdraw_for_run",
@@ -46,6 +48,7 @@ __all__ = [
 
 Status = ApprovalRequest.Status
 Verdict = Decision.Verdict
+_LACKS_RIGHT = ("group", "bound")  # refusals that are no matter of state
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,10 @@ class _Ballot:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A refusal that is on record; raised after the commit."""
+    """A refusal, raised after the commit: on record in the request's stream, or (a missing right) about to be in `access`."""
 
     error: AegisError
+    is_denial: bool = False
 
 
 def open_request(
@@ -166,16 +170,35 @@ def decide(
         ReasonMissing, Invalid: the input; these alone leave no record.
     """
     actor = user_actor(person.pk, auth=auth)
-    if verdict not in Verdict.values:
-        raise Invalid("There is no such decision", faults=[Fault("/verdict", f"is none of {', '.join(Verdict.values)}")])
-    text = _checked_reason(reason)
-    if key is not None:
-        check_key(key)
+    try:
+        if verdict not in Verdict.values:
+            raise Invalid("There is no such decision", faults=[Fault("/verdict", f"is none of {', '.join(Verdict.values)}")])
+        text = _checked_reason(reason)
+        if key is not None:
+            check_key(key)
+    except Invalid:
+        require_right(request_id, person)
+        raise
     ballot = _Ballot(Verdict(verdict), text, seen_digest, key, proved_at, seconds_open)
     result = in_transaction(lambda: _decide(request_id, actor, ballot))
     if isinstance(result, _Refused):
+        if result.is_denial:
+            access.deny(actor, "requests.decide", result.error)
         raise result.error
     return result
+
+
+def require_right(request_id: UUID, person: User) -> None:
+    """For edges that find fault with what was sent: the right comes before the input, whatever state the request is in.
+
+    Raises:
+        NotFound: unknown, or not visible. NotEligible: not in a group of this stage, or bound.
+    """
+    request = ApprovalRequest.objects.select_related("policy").get_visible(person, pk=request_id)
+    live = questions.get(request.question).live(request.subject)
+    may = _judge(request, policies.load_text(request.policy.document), person, live)
+    if may.refusal in _LACKS_RIGHT:
+        raise electors.not_eligible(may)
 
 
 def withdraw_for_run(run_id: UUID, actor: Actor, reason: str, at: datetime) -> int:
@@ -264,18 +287,23 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
     except NotAuthenticated as ended:
         return refused(ended)
     if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
-        return refused(NotFound())
+        return _Refused(NotFound(), is_denial=True)
     if ballot.key is not None and _is_recorded(request, person, ballot, ballot.key):
         return request
+    policy = policies.load_text(request.policy.document)
+    live = question.live(subject)
+    may = _judge(request, policy, person, live)
+    # The right comes before the state; who lacks it changes nothing here. Who is bound is told of in the request's own stream.
+    if may.refusal == "group" or (may.refusal == "bound" and docket.was_refused(request, actor, now)):
+        return _Refused(electors.not_eligible(may), is_denial=True)
+    if may.refusal == "bound":
+        return refused(electors.not_eligible(may))
     if request.status == Status.OPEN:
         holding.freeze_if_halted(request, question, now)  # halted a moment ago: the sweep has not come to this one yet
     if error := holding.refused_by_state(request, now):
         return refused(error)
-    policy = policies.load_text(request.policy.document)
-    live = question.live(subject)
-    may = _judge(request, policy, person, live)
     if not may.may:
-        return refused(NotEligible(may.sentence, refusal=may.refusal, granted_by=policy_words.listed(may.groups, "or")))
+        return refused(electors.not_eligible(may))
     if live.digest != request.digest or policy.digest != request.policy_digest:
         refusal = refused(Stale("It changed since it was asked. Earlier votes are void; read it again, then decide"))
         docket.rebind(request, live.digest, holding.bound_by(request, live), policy, now)

@@ -16,10 +16,9 @@ from aegis.core.errors import AegisError, Conflict, Fault, Forbidden, Invalid, N
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live, stated
 from approvals import docket, holding, judging, policies
-from approvals.electors import Eligibility
-from approvals.errors import Claimed, NotEligible
+from approvals.electors import Eligibility, not_eligible
+from approvals.errors import Claimed, NotYours
 from approvals.models import ApprovalRequest
-from approvals.policy_words import listed
 from approvals.questions import Question
 from audit import access
 
@@ -36,8 +35,8 @@ def claim(request_id: UUID, *, actor: Actor, reason: str = "") -> ApprovalReques
     text = _checked(reason, "/reason")
 
     def work(request: ApprovalRequest, question: Question, person: User) -> None:
-        _require_open(request)
         _require_eligible(request, question, person)
+        _require_open(request)
         if request.claimed_by_id == person.pk:
             return
         if request.claimed_by is not None and request.claimed_at is not None:
@@ -53,12 +52,13 @@ def release(request_id: UUID, *, actor: Actor, reason: str = "") -> ApprovalRequ
     """Let it go again. Only who has it can.
 
     Raises:
-        Conflict: the actor does not have it.
+        NotEligible: the actor does not have it, and could not take it either. Conflict: he could, and does not have it.
     """
     text = _checked(reason, "/reason")
 
     def work(request: ApprovalRequest, question: Question, person: User) -> None:
         if request.claimed_by_id != person.pk:
+            _require_eligible(request, question, person)
             who = f"{request.claimed_by.display_name} has it" if request.claimed_by else "nobody has taken it"
             raise Conflict(f"You have not taken this request: {who}")
         docket.claim(request, None, actor, text, clock.db_now())
@@ -72,11 +72,11 @@ def reassign(request_id: UUID, *, to: UUID | str, actor: Actor, reason: str) -> 
     Raises:
         NotEligible: the actor, or the other one, could not decide it.
     """
-    why = stated(reason)
 
     def work(request: ApprovalRequest, question: Question, person: User) -> None:
-        _require_open(request)
         _require_eligible(request, question, person)
+        why = stated(reason)
+        _require_open(request)
         other = User.objects.filter(pk=to, is_active=True).first()
         if other is None:
             raise Invalid("There is no such person", faults=[Fault("/to", "there is no such active person")])
@@ -90,11 +90,11 @@ def reassign(request_id: UUID, *, to: UUID | str, actor: Actor, reason: str) -> 
 
 def comment(request_id: UUID, *, actor: Actor, text: str) -> ApprovalRequest:
     """Say something about it; whoever may see it may, settled or not. It decides nothing."""
-    said = _checked(text, "/text")
-    if not said:
-        raise Invalid("Say something", faults=[Fault("/text", "is empty")])
 
     def work(request: ApprovalRequest, question: Question, person: User) -> None:
+        said = _checked(text, "/text")
+        if not said:
+            raise Invalid("Say something", faults=[Fault("/text", "is empty")])
         docket.comment(request, actor, said, clock.db_now())
 
     return _held(request_id, actor, "requests.comment", work)
@@ -104,19 +104,30 @@ def withdraw(request_id: UUID, *, actor: Actor, reason: str) -> ApprovalRequest:
     """Take the question back. Only who asked can; nothing is carried out, and the run goes on as if it had been rejected.
 
     Raises:
-        Forbidden: somebody else asked. RequestSettled, RequestExpired: too late.
+        NotYours: somebody else asked. RequestSettled, RequestExpired: too late.
     """
-    why = stated(reason)
 
     def work(request: ApprovalRequest, question: Question, person: User) -> None:
+        if request.requester_id != person.pk:
+            raise NotYours("Only who asked for it can withdraw it", right="withdraw")
+        why = stated(reason)
         if request.status != ApprovalRequest.Status.FROZEN:  # a halt stops deciding, not changing one's mind
             _require_open(request)
-        if request.requester_id != person.pk:
-            raise Forbidden("Only who asked for it can withdraw it", right="withdraw")
         docket.withdraw(request, actor, why, clock.db_now())
         question.settled(request, "withdrawn", actor, why)
 
     return _held(request_id, actor, "requests.withdraw", work)
+
+
+def require_requester(person: User, request_id: UUID) -> None:
+    """Did the person ask for it? `withdraw` asks again.
+
+    Raises:
+        NotFound, NotYours
+    """
+    request = ApprovalRequest.objects.get_visible(person, pk=request_id)
+    if request.requester_id != person.pk:
+        raise NotYours("Only who asked for it can withdraw it", right="withdraw")
 
 
 def _held(request_id: UUID, actor: Actor, what: str, work: Work) -> ApprovalRequest:
@@ -133,7 +144,7 @@ def _held(request_id: UUID, actor: Actor, what: str, work: Work) -> ApprovalRequ
     try:
         return in_transaction(inside)
     except Forbidden as error:
-        access.record_denial(actor, what, right=error.right, code=error.code, detail=error.detail)
+        access.deny(actor, what, error)
         raise
 
 
@@ -146,7 +157,7 @@ def _require_open(request: ApprovalRequest) -> None:
 def _require_eligible(request: ApprovalRequest, question: Question, person: User) -> None:
     may = _judged(request, question, person)
     if not may.may:
-        raise NotEligible(may.sentence, refusal=may.refusal, granted_by=listed(may.groups, "or"))
+        raise not_eligible(may)
 
 
 def _judged(request: ApprovalRequest, question: Question, person: User) -> Eligibility:

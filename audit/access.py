@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from aegis.core import canonical, clock, clock_text
 from aegis.core.actors import Actor
 from aegis.core.db import in_transaction
+from aegis.core.errors import AegisError, Forbidden
 from aegis.core.visibility import Viewer
 from aegis.identity.models import Area
 from audit import journal
@@ -54,6 +55,13 @@ def record_denial(
         True if it became an event, False if it was counted.
     """
     return in_transaction(lambda: _record(actor, what, at or clock.db_now(), right, code, detail, times))
+
+
+def deny(actor: Actor, what: str, error: AegisError, at: datetime | None = None) -> None:
+    """Record one refusal as `record_denial`, and mark it as recorded: the edge it ends at then adds nothing."""
+    right = error.right if isinstance(error, Forbidden) else ""
+    record_denial(actor, what, at, right=right, code=error.code, detail=error.detail)
+    error.is_on_record = True
 
 
 def flush_denials(at: datetime | None = None, limit: int = 200) -> int:

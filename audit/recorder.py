@@ -6,10 +6,10 @@ from datetime import datetime
 
 from aegis.core import canonical
 from aegis.core.actors import Actor
-from aegis.core.errors import AegisError, Forbidden
+from aegis.core.errors import AegisError
 from aegis.identity.recorder import Entry
 from audit import journal
-from audit.access import record_denial, stream_of
+from audit.access import deny, stream_of
 from audit.drafts import Context, Draft
 
 
@@ -26,5 +26,4 @@ class JournalRecorder:
         )
 
     def denied(self, actor: Actor, what: str, error: AegisError, at: datetime) -> None:
-        right = error.right if isinstance(error, Forbidden) else ""
-        record_denial(actor, what, at, right=right, code=error.code, detail=error.detail)
+        deny(actor, what, error, at)

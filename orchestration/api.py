@@ -18,6 +18,7 @@ from aegis.core import bodies, canonical, clock_text
 from aegis.core.api import MAX_FAULTS, BatchJSONParser, actor_of, body_of, field_faults, problem
 from aegis.core.bodies import MAX_BATCH_BYTES, MAX_BODY_BYTES
 from aegis.core.errors import Fault, Invalid
+from aegis.core.refusals import right_before_input
 from aegis.core.visibility import Viewer
 from aegis.identity.authentication import person_of
 from audit import chain, masking
@@ -215,6 +216,7 @@ class RunRollbackView(APIView):
         request=inline_serializer("Rollback", {"reason": serializers.CharField()}),
         responses={202: RunSerializer},
     )
+    @right_before_input(lambda person, run_id: Run.objects.get_visible(person, "operate", pk=run_id))
     def post(self, request: Request, run_id: UUID) -> Response:
         body = body_of(request, required={"reason": "text"})
         verbs.rollback_run(run_id, person=person_of(request), actor=actor_of(request), reason=body["reason"])

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aegis.core.api import actor_of, body_of
+from aegis.core.refusals import right_before_input
 from orchestration.agents import credentials, registry
 from orchestration.agents.models import Agent, AgentCredential
 
@@ -57,6 +58,7 @@ class DisableAgentView(APIView):
     """Disable an agent: from this commit on none of its effects is allowed."""
 
     @extend_schema(operation_id="agents_disable", parameters=[_NAME], request=_REASON, responses={200: _STATE})
+    @right_before_input(registry.require_operable)
     def post(self, request: Request, name: str) -> Response:
         return _switched(request, name, is_enabled=False)
 
@@ -65,6 +67,7 @@ class EnableAgentView(APIView):
     """Let a disabled agent work again."""
 
     @extend_schema(operation_id="agents_enable", parameters=[_NAME], request=_REASON, responses={200: _STATE})
+    @right_before_input(registry.require_operable)
     def post(self, request: Request, name: str) -> Response:
         return _switched(request, name, is_enabled=True)
 
@@ -85,6 +88,7 @@ class RevokeCredentialView(APIView):
     @extend_schema(
         operation_id="agents_credential_revoke", parameters=[_NAME, _PREFIX], request=_REASON, responses={200: _REVOKED}
     )
+    @right_before_input(lambda person, name, prefix: registry.require_operable(person, name))
     def post(self, request: Request, name: str, prefix: str) -> Response:
         body = body_of(request, required={"reason": "text"})
         is_new = credentials.revoke(name, prefix, actor=actor_of(request), reason=body["reason"])

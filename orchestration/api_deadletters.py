@@ -16,8 +16,9 @@ from rest_framework.views import APIView
 from aegis.core import canonical, durations
 from aegis.core.api import actor_of, body_of
 from aegis.core.errors import Fault, Invalid
+from aegis.core.refusals import right_before_input
 from aegis.identity.authentication import person_of
-from orchestration.engine import deadletters, settlements
+from orchestration.engine import deadletters, reviews, settlements
 from orchestration.engine.deadletters import DeadLetter, Filters
 
 _LETTER = inline_serializer(
@@ -111,6 +112,7 @@ class RedriveView(APIView):
     """Send one on."""
 
     @extend_schema(operation_id="dead_letters_redrive", parameters=[_ID], request=_REASON, responses={202: None})
+    @right_before_input(deadletters.require_operable)
     def post(self, request: Request, letter_id: str) -> Response:
         data = body_of(request, required={"reason": "text"})
         deadletters.redrive(letter_id, person=person_of(request), actor=actor_of(request), reason=data["reason"])
@@ -134,6 +136,7 @@ class StatementView(APIView):
         ),
         responses={202: None},
     )
+    @right_before_input(reviews.require_operate)
     def post(self, request: Request, item_id: UUID) -> Response:
         data = body_of(request, required={"outcome": "text", "reason": "text"}, optional={"reference": "text", "result": "any"})
         person, actor = person_of(request), actor_of(request)

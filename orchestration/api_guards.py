@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from aegis.core.api import actor_of, body_of
 from aegis.core.errors import NotFound
+from aegis.core.refusals import right_before_input
 from orchestration.engine.guards import verbs
 from orchestration.engine.guards.models import Breaker, Halt
 from orchestration.engine.guards.standing import Standing, standing, visible_halts
@@ -127,6 +128,7 @@ class ResumeView(APIView):
         ),
         responses={200: HaltSerializer},
     )
+    @right_before_input(verbs.require_resumable)
     def post(self, request: Request, halt_id: UUID) -> Response:
         body = body_of(request, required={"reason": "text"}, optional={"pace": "number"})
         if not any(halt.pk == halt_id for halt in visible_halts(request.user)):
@@ -140,6 +142,7 @@ class OpenBreakerView(APIView):
     """Open a breaker by hand: it stays open until somebody closes it."""
 
     @extend_schema(operation_id="breakers_open", parameters=[_KIND, _NAME], request=_REASON, responses={200: BreakerSerializer})
+    @right_before_input(verbs.require_switchable)
     def post(self, request: Request, kind: str, name: str) -> Response:
         body = body_of(request, required={"reason": "text"})
         return _switched(verbs.open_breaker(kind, name, actor=actor_of(request), reason=body["reason"]))
@@ -151,6 +154,7 @@ class CloseBreakerView(APIView):
     @extend_schema(
         operation_id="breakers_close", parameters=[_KIND, _NAME], request=_REASON, responses={200: BreakerSerializer}
     )
+    @right_before_input(verbs.require_switchable)
     def post(self, request: Request, kind: str, name: str) -> Response:
         body = body_of(request, required={"reason": "text"})
         return _switched(verbs.close_breaker(kind, name, actor=actor_of(request), reason=body["reason"]))

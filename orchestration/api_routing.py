@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from aegis.core import canonical
 from aegis.core.errors import Fault, Invalid
+from aegis.core.refusals import right_before_input
 from orchestration.engine.replay import DEFAULT_LAST, MAX_LAST, replay
 from orchestration.routing import drafts
 from orchestration.routing.models import RoutingTable
@@ -54,6 +55,7 @@ class ReplayView(APIView):
             },
         ),
     )
+    @right_before_input(lambda person, name: RoutingTable.objects.get_visible(person, name=name))
     def post(self, request: Request, name: str) -> Response:
         row = RoutingTable.objects.get_visible(request.user, name=name)
         data = request.data if isinstance(request.data, dict) else {}

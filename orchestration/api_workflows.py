@@ -18,6 +18,7 @@ from aegis.core.api import actor_of
 from aegis.core.bodies import MAX_BODY_BYTES
 from aegis.core.errors import Fault, Invalid
 from aegis.core.kinds import all_kinds, get_kind
+from aegis.core.refusals import right_before_input
 from aegis.identity.authentication import person_of
 from approvals import schemas
 from orchestration.engine import rehearsals, verbs
@@ -64,6 +65,7 @@ class DryRunView(APIView):
         ),
         responses=_PLAYED,
     )
+    @right_before_input(lambda person, name: Workflow.objects.get_visible(person, "start", name=name))
     def post(self, request: Request, name: str) -> Response:
         person = person_of(request)
         with bodies.admitted(request, actor_of(request).ref, at_most=MAX_BODY_BYTES):
@@ -135,6 +137,7 @@ class RetireView(APIView):
             },
         ),
     )
+    @right_before_input(lambda person, name: Workflow.objects.get_visible(person, "edit", name=name))
     def post(self, request: Request, name: str) -> Response:
         person, actor = person_of(request), actor_of(request)
         with bodies.admitted(request, actor.ref, at_most=MAX_BODY_BYTES):

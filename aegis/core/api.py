@@ -17,7 +17,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.views import set_rollback
 
-from aegis.core import canonical, db
+from aegis.core import canonical, db, refusals
 from aegis.core.actors import Actor, user_actor
 from aegis.core.bodies import MAX_BATCH_BYTES, MAX_BODY_BYTES
 from aegis.core.errors import (
@@ -147,11 +147,12 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpRespon
         refusal = AegisError("AEGIS failed to answer; the fault was logged")
     # Not a DRF response: a view with another renderer (the schema answers YAML) would write the problem in that.
     body = canonical.dump(problem(refusal))
-    return HttpResponse(body, status=_status(refusal), content_type=PROBLEM, headers=_headers(error, refusal))
+    response = HttpResponse(body, status=_status(refusal), content_type=PROBLEM, headers=_headers(error, refusal))
+    return refusals.mark(response, refusal)
 
 
 def problem(error: AegisError) -> dict[str, canonical.Json]:
-    """The problem document of a refusal. `faults` names each place; a 403 names the right and who can give it."""
+    """The problem document of a refusal. `faults` names each place; a 403 names the right, who holds it and who can give it."""
     document: dict[str, canonical.Json] = {
         "type": f"urn:aegis:problem:{error.code}",
         "title": error.title,
@@ -164,6 +165,7 @@ def problem(error: AegisError) -> dict[str, canonical.Json]:
     if isinstance(error, Forbidden):
         document["right"] = error.right
         document["granted_by"] = error.granted_by
+        document["given_by"] = refusals.given_by(error)
     return document
 
 
@@ -190,7 +192,7 @@ def as_aegis_error(error: Exception) -> AegisError | None:
         case drf.NotAuthenticated() | drf.AuthenticationFailed():
             return NotAuthenticated()
         case PermissionDenied() | drf.PermissionDenied():
-            return Forbidden(str(error))
+            return Forbidden(str(error), right="a session of this site")  # the framework refuses a form without its token
         case drf.ValidationError():
             return Invalid(faults=list(_faults(error.detail)))
         case ValidationError():

@@ -35,11 +35,16 @@ def coded(code: str, faults: Iterable[Fault]) -> Iterator[Fault]:
 
 
 class AegisError(Exception):
-    """Base of every refusal. `str(error)` is one sentence for a person."""
+    """Base of every refusal. `str(error)` is one sentence for a person.
+
+    Attributes:
+        is_on_record: the journal holds this refusal already, so the edge does not write it again.
+    """
 
     code: ClassVar[str] = "error"
     http_status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong"
+    is_on_record: bool = False
 
     def __init__(self, detail: str = "", *, faults: Sequence[Fault] = ()) -> None:
         super().__init__(detail or self.title)
@@ -70,9 +75,14 @@ class NotFound(AegisError):
 
 
 class Forbidden(AegisError):
-    """Visible, but the verb is missing. Names the right and who can give it."""
+    """Visible, but the verb is missing. Names the right, who holds it, and (the edge adds it) who can give it.
+
+    Attributes:
+        can_be_given: False where no grant would help: separation of duties, an act that belongs to one person.
+    """
 
     code, http_status, title = "forbidden", 403, "You may not do this"
+    can_be_given: bool = True
 
     def __init__(self, detail: str = "", *, right: str = "", granted_by: str = "") -> None:
         super().__init__(detail)

@@ -7,8 +7,9 @@ class IdentityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from aegis.core import commands
-        from aegis.identity import checks, key_command, signins  # noqa: F401  (importing checks registers them)
+        from aegis.core import commands, refusals
+        from aegis.identity import areas, checks, key_command, signins  # noqa: F401  (importing checks registers them)
 
+        refusals.register_givers(areas.givers)
         signins.connect()
         commands.register("key", key_command.HELP, key_command.add_arguments, key_command.handle)

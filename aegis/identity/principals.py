@@ -24,7 +24,7 @@ MAX_REASON_CHARS = 2_000
 class OwnRights(Forbidden):
     """Nobody widens his own rights: not by joining a group, not by a grant to a group he is in."""
 
-    code, title = "own_rights", "Somebody else must do this"
+    code, title, can_be_given = "own_rights", "Somebody else must do this", False
 
 
 class LastAdmin(Conflict):

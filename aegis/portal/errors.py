@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.template import loader
 
+from aegis.core import refusals
 from aegis.core.db import as_unavailable
 from aegis.core.errors import AegisError, Forbidden, Malformed, NotAuthenticated, NotFound, Overloaded, Unavailable
 
@@ -45,13 +46,14 @@ def error_page(request: HttpRequest, error: AegisError) -> HttpResponse:
         "next_step": _NEXT.get(status, ""),
         "right": getattr(shown, "right", ""),
         "granted_by": getattr(shown, "granted_by", ""),
+        "given_by": refusals.given_by(shown),
         "layout": "aegis/page.html" if _is_signed_in(request) else "aegis/bare.html",
         "no_forms": True,
     }
     response = render(request, "aegis/error.html", context, status=status)
     for name, value in _headers(error).items():
         response[name] = value
-    return response
+    return refusals.mark(response, error)
 
 
 def unavailable(error: Unavailable) -> HttpResponse:
@@ -87,9 +89,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     log.warning("csrf_refused", reason=reason, path=request.path)
-    return error_page(
-        request, Forbidden("This form is too old or came from another site. Go back, reload the page, send it again.")
-    )
+    said = "This form is too old or came from another site. Go back, reload the page, send it again."
+    refusal = Forbidden(said, right="a form of this site")
+    refusal.can_be_given = False
+    return error_page(request, refusal)
 
 
 def as_refusal(error: Exception | None) -> AegisError | None:

@@ -8,12 +8,16 @@ import structlog
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 
+from aegis.core import refusals, strangers
+from aegis.core.actors import user_actor
 from aegis.core.db import as_unavailable
-from aegis.core.errors import AegisError, Malformed
+from aegis.core.errors import AegisError, Forbidden, Malformed, NotFound
 from aegis.portal import counts, errors
+from audit import access
 
 API = "/api/"  # paths that are answered with problem documents
 _NUL = "\x00"
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +67,37 @@ class ErrorPages:
             got_request_exception.send(sender=type(self), request=request)
             return errors.error_page(request, exception)
         return None
+
+
+class Denials:
+    """Puts every refused write on record: who, what, which right was missing. One place for pages and API.
+
+    It stands outside the other edges, so the refused transaction is over, and sees what no verb has recorded already
+    (`access.deny`). A thing hidden from the person (404) counts too. Repeats are only counted (`audit.access`). Who has not
+    signed in is nobody; such calls are in the log of the web process.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.method not in _SAFE and response.status_code in (403, 404):
+            self._record(request, response)
+        return response
+
+    def _record(self, request: HttpRequest, response: HttpResponse) -> None:
+        refusal = refusals.marked(response) or (Forbidden() if response.status_code == 403 else NotFound())
+        route = request.resolver_match.view_name if request.resolver_match else ""
+        if refusal.is_on_record or not route or not request.user.is_authenticated:
+            return
+        auth = getattr(request, "auth", None)  # REST framework leaves here how the caller proved who he is
+        actor = user_actor(request.user.pk, auth=auth if isinstance(auth, str) else "session")
+        what = route if request.method == "POST" else f"{route} ({request.method})"
+        detail = f"{refusal.detail} ({request.path})"
+        access.record_denial(
+            actor, what, right=getattr(refusal, "right", ""), code=refusal.code, detail=strangers.kept(detail, 2_000)
+        )
 
 
 class LiveCounts:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST, require_safe
 
+from aegis.core import refusals
 from aegis.core.actors import user_actor
 from aegis.core.errors import AegisError, Conflict, Fault, Forbidden, Invalid, NotFound, Stale
 from aegis.core.pages import etag_of, not_modified, partial
@@ -216,7 +217,7 @@ def _refused(request: HttpRequest, user: User, request_id: UUID, filters: Filter
     context = _pane_context(
         request, user, row, filters=filters, form=verdict if verdict in _FORMS else "", typed=typed, error=error
     )
-    return render(request, "approvals/inbox.html", context, status=error.http_status)
+    return refusals.mark(render(request, "approvals/inbox.html", context, status=error.http_status), error)
 
 
 def _require_typed(request: HttpRequest, user: User, row: ApprovalRequest, verdict: str) -> None:
@@ -224,6 +225,7 @@ def _require_typed(request: HttpRequest, user: User, row: ApprovalRequest, verdi
         return
     wanted = detail(user, row).must_type
     if " ".join(request.POST.get("typed", "").split()) != " ".join(wanted.split()):
+        gates.require_right(row.pk, user)  # who may not decide is told that, not what to type
         raise SubjectNotTyped("A high risk asks for its subject", faults=[Fault("/typed", f"type exactly: {wanted}")])
 
 

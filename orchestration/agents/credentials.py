@@ -58,11 +58,11 @@ def issue(name: str, *, expires_at: datetime, others_end_in: timedelta | None = 
         Invalid: calls to this agent are not signed; expiry or overlap not allowed; no reason.
         Conflict: it has `MAX_LIVE` already.
     """
-    why = stated(reason)
 
     def work() -> Issued:
         raise_epoch()
         agent = registry.operable(registry.id_of(name), actor)
+        why = stated(reason)
         if actor.auth.startswith(KEY_AUTH):
             raise Forbidden("Sign in to issue a secret; a key issues none")
         now = clock.db_now()
@@ -99,11 +99,11 @@ def revoke(name: str, prefix: str, *, actor: Actor, reason: str) -> bool:
         NotFound: no such agent or secret, or the agent is hidden from the person.
         Forbidden, Invalid: as `registry.set_enabled`.
     """
-    why = stated(reason)
 
     def work() -> bool:
         raise_epoch()
         agent = registry.operable(registry.id_of(name), actor)
+        why = stated(reason)
         row = AgentCredential.objects.filter(agent=agent, prefix=prefix).first()
         if row is None:
             raise NotFound

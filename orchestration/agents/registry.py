@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from aegis.core import canonical, clock
 from aegis.core.actors import Actor
 from aegis.core.errors import NotFound
 from aegis.identity.authority import raise_epoch
+from aegis.identity.models import User
 from aegis.identity.principals import changing_rights, require_live, stated
 from audit import journal
 from audit.drafts import Context, Draft
@@ -28,11 +30,11 @@ def set_enabled(agent_id: UUID, is_enabled: bool, *, actor: Actor, reason: str) 
         Forbidden: sees it, but may neither operate it nor edit the area "agents".
         Invalid: no reason.
     """
-    why = stated(reason)
 
     def work() -> bool:
         raise_epoch()
         agent = operable(agent_id, actor)
+        why = stated(reason)
         if agent.is_enabled == is_enabled:
             return False
         agent.is_enabled = is_enabled
@@ -65,13 +67,25 @@ def id_of(name: str) -> UUID:
     return agent_id
 
 
+def require_operable(person: User, name: str) -> None:
+    """May the person stop this agent? `switch` asks again.
+
+    Raises:
+        NotFound, Forbidden
+    """
+    _require_operable(person, name=name)
+
+
+def _require_operable(person: User, **lookup: Any) -> None:
+    # `visible_to` counts a grant on the row and one on its area alike, for each verb.
+    may_edit = Agent.objects.visible_to(person, "edit").filter(**lookup).exists()
+    Agent.objects.get_visible(person, "view" if may_edit else "operate", **lookup)
+
+
 def operable(agent_id: UUID, actor: Actor) -> Agent:
     """The agent's row, locked, if the actor may operate it. SYSTEM may: it is spelled out by whoever has the command line."""
     if actor.kind != "system":
-        person = require_live(actor)
-        # `visible_to` counts a grant on the row and one on its area alike, for each verb.
-        may_edit = Agent.objects.visible_to(person, "edit").filter(pk=agent_id).exists()
-        Agent.objects.get_visible(person, "view" if may_edit else "operate", pk=agent_id)
+        _require_operable(require_live(actor), pk=agent_id)
     agent: Agent | None = Agent.objects.select_for_update().filter(pk=agent_id).first()
     if agent is None:
         raise NotFound("There is no such agent")

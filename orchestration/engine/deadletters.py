@@ -170,6 +170,21 @@ def redrive(letter_id: str, *, person: User, actor: Actor, reason: str) -> None:
     reviews.retry(item_id, person=person, auth=actor.auth, reason=reason)
 
 
+def require_operable(person: User, letter_id: str) -> None:
+    """May the person send it on? `redrive` asks again.
+
+    Raises:
+        NotFound, Forbidden
+    """
+    if place := _run_place(letter_id):
+        Run.objects.get_visible(person, "operate", pk=place[0])
+        return
+    item_id = _uuid(letter_id)
+    if item_id is None:
+        raise NotFound
+    reviews.require_operate(person, item_id)
+
+
 def redrive_many(ids: Sequence[str], *, person: User, actor: Actor, reason: str) -> list[Result]:
     """Send many on, each in a transaction of its own: one that is refused holds no other up.
 
@@ -197,8 +212,8 @@ def _one_of_many(letter_id: str, person: User, actor: Actor, reason: str) -> Res
 
 
 def _redrive_run(run_id: UUID, seq: int, *, person: User, actor: Actor, reason: str) -> None:
-    text = stated(reason)
     run = Run.objects.get_visible(person, "operate", pk=run_id)
+    text = stated(reason)
 
     def work() -> None:
         locked = inbox.lock_run(run.pk)

@@ -129,8 +129,7 @@ def locked(item_id: UUID, person: User) -> ReviewItem:
         NotFound, Forbidden: not visible, or no `operate` on the queue.
         ItemSettled: no longer open.
     """
-    visible = ReviewItem.objects.get_visible(person, pk=item_id)
-    _require_operate(visible, person)
+    visible = require_operate(person, item_id)
     inbox.lock_run(visible.run_id)  # lock order: runs before what hangs on them
     rows = ReviewItem.objects.select_related("queue", "claimed_by", "run__release")
     item = rows.select_for_update(of=("self",)).get(pk=item_id)
@@ -139,9 +138,15 @@ def locked(item_id: UUID, person: User) -> ReviewItem:
     return item
 
 
-def _require_operate(item: ReviewItem, person: User) -> None:
+def require_operate(person: User, item_id: UUID) -> ReviewItem:
+    """The item, if the person may work on it. `locked` asks the same; for edges that read what was typed before they call.
+
+    Raises:
+        NotFound, Forbidden: not visible, or no `operate` on the queue.
+    """
+    item = ReviewItem.objects.get_visible(person, pk=item_id)
     if ReviewItem.objects.visible_to(person, "operate").filter(pk=item.pk).exists():
-        return
+        return item
     groups = ", ".join(item.queue.groups.values_list("name", flat=True)) or "nobody yet"
     raise Forbidden(f"You can see this queue; working on its items is granted to: {groups}", right="operate", granted_by=groups)
 

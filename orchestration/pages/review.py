@@ -69,6 +69,7 @@ def release(request: HttpRequest, item_id: UUID) -> HttpResponse:
 def complete(request: HttpRequest, item_id: UUID) -> HttpResponse:
     """The answer: an output made from the form, or one of the cases."""
     user = person_of(request)
+    reviews.require_operate(user, item_id)  # the right comes before what was typed
     item = reviewpage.visible_item(user, item_id)
     reason, case = request.POST.get("reason", ""), request.POST.get("case", "")
     empty = reviewpage.empty_form(item) if item.status in reviewpage.OPEN else None
@@ -96,6 +97,7 @@ def cancel(request: HttpRequest, item_id: UUID) -> HttpResponse:
 def happened(request: HttpRequest, item_id: UUID) -> HttpResponse:
     """A person states that an effect happened (or is undone), with what it is called outside and what came back."""
     user = person_of(request)
+    reviews.require_operate(user, item_id)
     item = reviewpage.visible_item(user, item_id)
     typed = {name: request.POST.get(name, "") for name in ("reason", "reference", "result")}
     try:

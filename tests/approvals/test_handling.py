@@ -184,7 +184,7 @@ def test_a_delegate_decides_in_the_delegators_place_and_it_says_so(policy: Appro
     vote = Decision.objects.get()
     assert (vote.person, vote.delegation, vote.name) == (ines, row, "Ines")
     assert vote.meaning.endswith("in the place of Lea)")
-    assert line_of(request, 2)["data"]["seat"] == str(lead.pk)
+    assert line_of(request, 1)["data"]["seat"] == str(lead.pk)
 
 
 @pytest.mark.parametrize("bound", ["lea", "ines"])

@@ -18,7 +18,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from aegis.core import canonical
+from aegis.core import canonical, refusals
 from aegis.core.actors import user_actor
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault, Invalid, NotFound, Stale
@@ -190,7 +190,8 @@ def _form(request: HttpRequest, kind: KindPages, row: Governed | None, posted: P
         "cell": request.GET.get("cell", "")[:200],
         "live_url": url_of(row, "live") if row is not None else reverse(f"{kind.prefix}_add_live"),
     }
-    return render(request, "portal/edit.html", context, status=outcome.status)
+    page = render(request, "portal/edit.html", context, status=outcome.status)
+    return refusals.mark(page, outcome.error) if outcome.error else page
 
 
 def done(request: HttpRequest, kind: KindPages, key: Key, change_set: ChangeSet) -> HttpResponse:

@@ -12,11 +12,12 @@ from typing import Final, Literal
 from uuid import UUID
 
 from aegis.core import canonical, clock
-from aegis.core.actors import Actor
+from aegis.core.actors import Actor, user_actor
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from aegis.core.visibility import groups_with
 from aegis.identity.areas import area
 from aegis.identity.authority import hold_shared, raise_epoch
+from aegis.identity.models import User
 from aegis.identity.principals import changing_rights, require_live, stated
 from approvals.models import Governed
 from approvals.querysets import GovernedQuerySet
@@ -74,13 +75,13 @@ def halt(what: str, name: str = "", *, actor: Actor, reason: str) -> Placed:
         Forbidden: sees it, but may not operate it.
         Invalid: no reason, or no such kind of halt.
     """
-    why = stated(reason)
     if what not in Halt.Scope.values:
         raise Invalid("There is no such halt", faults=[Fault("/what", f"is none of {', '.join(Halt.Scope.values)}")])
 
     def work() -> Placed:
         raise_epoch()
         target = _operable(what, name, actor)
+        why = stated(reason)
         now = clock.db_now()
         row = Halt.objects.select_for_update().filter(scope=what, target=target).exclude(status=Halt.Status.LIFTED).first()
         if row is not None and row.status == Halt.Status.STANDING:
@@ -108,9 +109,6 @@ def resume(halt_id: UUID, *, actor: Actor, reason: str, pace: int = DEFAULT_PACE
         NotHalted: the halt is over.
         Invalid: no reason, or no such pace.
     """
-    why = stated(reason)
-    if isinstance(pace, bool) or not isinstance(pace, int) or not 1 <= pace <= MAX_PACE:
-        raise Invalid("That is no pace", faults=[Fault("/pace", f"must be a whole number from 1 to {MAX_PACE:,}")])
 
     def work() -> Placed:
         raise_epoch()
@@ -118,6 +116,9 @@ def resume(halt_id: UUID, *, actor: Actor, reason: str, pace: int = DEFAULT_PACE
         if row is None:
             raise NotFound
         _operable(row.scope, row.name, actor, target=row.target)
+        why = stated(reason)
+        if isinstance(pace, bool) or not isinstance(pace, int) or not 1 <= pace <= MAX_PACE:
+            raise Invalid("That is no pace", faults=[Fault("/pace", f"must be a whole number from 1 to {MAX_PACE:,}")])
         if row.status == Halt.Status.LIFTED:
             raise NotHalted(f"It was resumed at {row.resumed_at:%H:%M:%S} UTC on {row.resumed_at:%d %B %Y}")
         if row.status == Halt.Status.RESUMING and row.pace == pace:
@@ -158,14 +159,35 @@ def close_breaker(kind: str, name: str, *, actor: Actor, reason: str) -> Switche
     return _switch(kind, name, actor, reason, "breaker.closed", lambda _: breakers.PRISTINE)
 
 
+def require_resumable(person: User, halt_id: UUID) -> None:
+    """May the person end this halt? `resume` asks again.
+
+    Raises:
+        NotFound, Forbidden
+    """
+    row = Halt.objects.filter(pk=halt_id).first()
+    if row is None:
+        raise NotFound
+    _operable(row.scope, row.name, user_actor(person.pk, auth="session"), target=row.target)
+
+
+def require_switchable(person: User, kind: str, name: str) -> None:
+    """May the person open and close this breaker? The verbs ask again.
+
+    Raises:
+        NotFound, Forbidden; Invalid: no such kind.
+    """
+    _guarded(kind, name, user_actor(person.pk, auth="session"))
+
+
 def _switch(
     kind: str, name: str, actor: Actor, reason: str, event: str, change: Callable[[breakers.Breaker], breakers.Breaker]
 ) -> Switched:
-    why = stated(reason)
 
     def work() -> Switched:
         hold_shared()  # who may operate stands until this transaction ends
         key, target = _guarded(kind, name, actor)
+        why = stated(reason)
         now = clock.db_now()
         row = counting.breaker_row(key, target, now)
         before = counting.standing(row)
