@@ -40,10 +40,11 @@ def create_person(
 
     Args:
         name: "Given Family"; what people see.
-        password: None leaves the account without one, so nobody can sign in with it yet.
+        password: None leaves the account without one, so nobody can sign in with it yet. SYSTEM alone gives one: who knows
+            the password of an account he made, and puts it into a group, has given himself its rights.
 
     Raises:
-        Forbidden, NotFound: the actor may not edit the area "access".
+        Forbidden, NotFound: the actor may not edit the area "access", or a person gave a password.
         Invalid: user name taken or not allowed, or the password is too weak; with a fault per field.
         NotFound: no such group.
     """
@@ -52,6 +53,8 @@ def create_person(
     def work() -> User:
         raise_epoch()
         require_area(actor, "edit", "access")
+        if password is not None and actor.kind != "system":
+            raise OwnRights("Nobody sets the password of an account that he makes for others", right="edit")
         given, _, family = name.strip().partition(" ")
         person = User(username=username, first_name=given, last_name=family, email=email, is_staff=True, is_demo=is_demo)
         _check_person(person, password)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -115,7 +114,7 @@ class PeopleAdmin(RestrictedAdmin):
     @admin.display(description="Name", ordering="last_name")
     def person(self, row: User) -> str:
         demo = format_html(" {}", tag("amber", "alert", "demo")) if row.is_demo else ""
-        url = f"{reverse('portal:matrix-what')}?{urlencode({'who': f'person:{row.username}'})}"
+        url = reverse("portal:permissions-person", args=[row.pk])
         return format_html('<a class="ag-strong" href="{}">{}</a>{}', url, row.display_name, demo)
 
     @admin.display(description="Groups")

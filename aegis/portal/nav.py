@@ -102,7 +102,14 @@ def _govern() -> list[Item]:
     people = Item(
         "people", "People", "people", reverse("admin:identity_user_changelist"), needs=lambda rights: "people" in rights.areas
     )
-    return [matrix, *kinds, people]
+    permissions = Item(
+        "permissions",
+        "Permissions",
+        "key",
+        reverse("portal:permissions"),
+        needs=lambda rights: {"people", "access"} <= rights.areas,
+    )
+    return [matrix, *kinds, people, permissions]
 
 
 def _sees(model: Any) -> Callable[[Rights], bool]:

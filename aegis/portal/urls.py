@@ -8,6 +8,7 @@ from aegis.portal.matrix import editing as matrix_editing
 from aegis.portal.matrix import explaining as matrix_explaining
 from aegis.portal.matrix import export as matrix_export
 from aegis.portal.matrix import views as matrix
+from aegis.portal.permissions import views as permissions
 
 app_name = "portal"
 
@@ -25,5 +26,12 @@ urlpatterns = [
     path("matrix/review/", matrix_editing.review_page, name="matrix-review"),
     path("matrix/export/", matrix_export.export, name="matrix-export"),
     path("matrix/discard/", matrix_editing.discard, name="matrix-discard"),
+    path("permissions/", permissions.list_page, name="permissions"),
+    path("permissions/join/", permissions.join, name="permissions-join"),
+    path("permissions/leave/", permissions.leave, name="permissions-leave"),
+    path("permissions/groups/<int:group_id>/", permissions.group_page, name="permissions-group"),
+    path("permissions/groups/<int:group_id>/grant/", permissions.grant, name="permissions-grant"),
+    path("permissions/groups/<int:group_id>/revoke/", permissions.revoke, name="permissions-revoke"),
+    path("permissions/people/<uuid:person_id>/", permissions.person_page, name="permissions-person"),
     path("account/shortcuts/", account.set_shortcuts, name="shortcuts"),
 ]

@@ -76,9 +76,17 @@ def test_a_user_name_that_is_taken_or_not_allowed_is_named(ada: User, as_actor: 
     assert not Event.objects.filter(type="access.person_created", actor_ref=str(ada.pk)).exists()
 
 
-def test_a_weak_password_is_refused(ada: User, as_actor: AsActor) -> None:
+def test_nobody_makes_an_account_whose_password_he_knows(ada: User, as_actor: AsActor) -> None:
+    with pytest.raises(OwnRights):
+        people.create_person("puppet", password="correct horse battery", groups=["Admins"], actor=as_actor(ada), reason="mine")
+
+    assert not User.objects.filter(username="puppet").exists()
+    assert (last_event().type, last_event().actor_ref) == ("access.denied", str(ada.pk))
+
+
+def test_a_weak_password_is_refused(area_rows: None) -> None:
     with pytest.raises(Invalid) as caught:
-        people.create_person("zoe", password="password", actor=as_actor(ada), reason="joins")
+        people.create_person("zoe", password="password", actor=SYSTEM, reason="joins")
 
     assert caught.value.faults[0].where == "/password"
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from django.contrib.auth.models import Group
 from django.db.models import Q
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
+from aegis.identity.models import User
 from aegis.portal.governed.kinds import all_pages
 from approvals.models import ApprovalRequest, Delegation
 from audit.models import Event
@@ -210,6 +212,10 @@ def _values(name: str, parameter: str) -> list[Any]:
             return [*Delegation.objects.values_list("pk", flat=True)]
         case "verb":
             return ["claim", "comment", "release", "withdraw"]
+        case "group_id":
+            return [*Group.objects.order_by("name").values_list("pk", flat=True)]
+        case "person_id":
+            return [*User.objects.order_by("username").values_list("pk", flat=True)]
         case "halt_id":
             return [*Halt.objects.order_by("placed_at").values_list("pk", flat=True)]
         case "pk":

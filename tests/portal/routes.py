@@ -6,16 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+from django.contrib.auth.models import Group
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
+from aegis.identity.models import User
 from approvals.models import ApprovalRequest
 from audit.models import Event
 from orchestration.agents.models import Agent
 from orchestration.engine.models import ReviewItem, Run
 
 _GIVEN: dict[str, Any] = {"name": "support-desk", "kind": "Agent", "number": 1, "stream": "system", "seq": 1, "action": "view"}
-_ROWS = {"request_id": ApprovalRequest, "run_id": Run, "item_id": ReviewItem, "event": Event}
+_ROWS = {
+    "group_id": Group,
+    "person_id": User,
+    "request_id": ApprovalRequest,
+    "run_id": Run,
+    "item_id": ReviewItem,
+    "event": Event,
+}
 
 
 def addresses(model_rows: dict[str, Any]) -> list[str]:
