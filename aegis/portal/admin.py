@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from aegis.core.admin import RestrictedAdmin
 from aegis.identity.models import Area, User
 from aegis.portal.governed import catalogue
+from aegis.portal.governed.agents import AgentAdminBase
 from aegis.portal.governed.base import GovernedAdmin
 from aegis.portal.templatetags.aegis import moment, tag
 from approvals.models import ApprovalPolicy
@@ -26,20 +27,8 @@ from orchestration.workflows.models import Workflow
 
 
 @admin.register(Agent)
-class AgentAdmin(GovernedAdmin):
-    kind_pages = catalogue.AGENT
-    list_display = ("entry", "state", "owner_name", "version_number", "changed")
-    list_select_related = ("owner",)
-    list_filter = ("is_enabled",)
-    filter_lookups = frozenset({"is_enabled__exact"})
-
-    @admin.display(description="State", ordering="is_enabled")
-    def state(self, row: Agent) -> str:
-        return tag("green", "check-circle", "enabled") if row.is_enabled else tag("grey", "pause", "disabled")
-
-    @admin.display(description="Owner")
-    def owner_name(self, row: Agent) -> str:
-        return row.owner.display_name
+class AgentAdmin(AgentAdminBase):
+    """Its columns: `portal.governed.agents`."""
 
 
 @admin.register(Workflow)

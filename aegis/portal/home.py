@@ -18,7 +18,7 @@ from aegis.core import clock
 from aegis.core.pages import etag_of, not_modified, partial
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
-from aegis.portal import counts, integrity
+from aegis.portal import alarms, counts, integrity
 from approvals.models import ApprovalRequest
 from approvals.pages.inbox import titles_of
 from approvals.pages.standing import standings
@@ -87,19 +87,24 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def part(request: HttpRequest) -> HttpResponse:
-    """What `live.js` polls. Nothing on it can change without an event or a change of rights, so those make the ETag."""
+    """What `live.js` polls. Nothing on it changes without an event, a change of rights, or time (alarms, ten minutes late at
+    most), so those make the ETag."""
     etag = _etag(request)
     return not_modified(request, etag) or partial(request, "portal/_home.html", _context(request), etag=etag)
 
 
 def _etag(request: HttpRequest) -> str:
     newest = Event.objects.order_by("-id").values_list("id", flat=True).first()
-    return etag_of(request.user.pk, newest, current_epoch(), clock.now().strftime("%Y-%m-%dT%H"))
+    return etag_of(request.user.pk, newest, current_epoch(), clock.now().strftime("%Y-%m-%dT%H:%M")[:-1])
 
 
 def _context(request: HttpRequest) -> dict[str, Any]:
     user = cast(User, request.user)
+    wrong = alarms.of(user)
     return {
+        "alarms": wrong[: alarms.SHOWN],
+        "alarms_count": len(wrong),
+        "alarms_more": max(0, len(wrong) - alarms.SHOWN),
         "home": _gather(user, counts.counts_of(request)),
         "badge": integrity.badge(),
         "guards": guardboard.board(user),

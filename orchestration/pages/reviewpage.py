@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Q
 
-from aegis.core import clock
+from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from aegis.identity.models import User
 from approvals.pages import words
@@ -19,10 +19,11 @@ from approvals.pages.words import Mark
 from audit import masking
 from audit.models import Event, Payload
 from orchestration.contracts.marks import is_mask
-from orchestration.engine import reviews
+from orchestration.engine import queue_alarms, reviews
 from orchestration.engine import standing as ways
 from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
+from orchestration.engine.queue_alarms import QueueAlarm
 from orchestration.engine.standing import Standing
 from orchestration.pages import contractform, effectview, faulttree, marks, timeline
 from orchestration.pages.contractform import ContractForm
@@ -80,6 +81,9 @@ class QueueView:
     rows: Sequence[Row]
     open: int
     may_work: bool
+    owner: str  # the group that answers for it
+    service_time: str
+    alarms: Sequence[QueueAlarm] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Board:
     @property
     def etag_parts(self) -> list[object]:
         rows = [(row.item.pk, row.item.seq, row.item.status, row.left.word) for view in self.queues for row in view.rows]
-        return [self.filters, rows]
+        return [self.filters, rows, [alarm.words for view in self.queues for alarm in view.alarms]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +174,11 @@ def board(user: User, filters: Filters) -> Board:
     by_queue: dict[Any, list[Row]] = {}
     for item in found[:MAX_ROWS]:
         by_queue.setdefault(item.queue_id, []).append(_row(item, now))
+    wrong: dict[Any, list[QueueAlarm]] = {}
+    for alarm in queue_alarms.of_all(user):
+        wrong.setdefault(alarm.queue_id, []).append(alarm)
     views = [
-        QueueView(queue, by_queue.get(pk, []), counts.get(pk, 0), pk in workable)
+        QueueView(queue, by_queue.get(pk, []), counts.get(pk, 0), pk in workable, *_promise(queue), wrong.get(pk, ()))
         for pk, queue in queues.items()
         if filters.queue in ("", queue.name)
     ]
@@ -184,6 +191,12 @@ def board(user: User, filters: Filters) -> Board:
         tabs=[(label, filters.query(tab=key), key == filters.tab) for key, label in TABS.items()],
         is_cut=len(found) > MAX_ROWS,
     )
+
+
+def _promise(queue: ReviewQueue) -> tuple[str, str]:
+    """Who answers for a queue, and within what time its work is to be done."""
+    spec = canonical.parse(queue.document)["spec"]
+    return str(spec.get("owner", "")), str(spec["service_time"])
 
 
 def visible_item(user: User, item_id: Any) -> ReviewItem:

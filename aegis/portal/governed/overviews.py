@@ -25,9 +25,9 @@ from orchestration.authority import scope_tests
 from orchestration.authority.models import Capability, FloorLock, Role
 from orchestration.contracts.models import Contract
 from orchestration.contracts.shape import named_in
-from orchestration.engine import parties, retiring
+from orchestration.engine import parties, queue_alarms, retiring
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
-from orchestration.pages import credentials, guardboard
+from orchestration.pages import agentfigures, credentials, guardboard
 from orchestration.routing import publishing, tables
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows import drawing, flowmap, parse
@@ -53,6 +53,7 @@ def agent(row: Agent, document: Json, reader: Viewer) -> dict[str, Any]:
     guards = guardboard.card(reader, "agent", row)
     return {
         "alarms": alarms.of_one(row),
+        "figures": agentfigures.of(reader, [row.name])[row.name],
         "secrets": credentials.card(row, may_operate=guards.may_operate),
         "lifetimes": credentials.LIFETIMES,
         "overlaps": credentials.OVERLAPS,
@@ -202,7 +203,11 @@ def queue(row: ReviewQueue, document: Json, reader: Viewer) -> dict[str, Any]:
     waiting = ReviewItem.objects.visible_to(reader).filter(queue=row, status__in=["open", "claimed"])
     groups = list(row.groups.order_by("name").values_list("name", flat=True))
     people = _people_in(groups)
-    return {"groups": [(name, people.get(name, 0)) for name in groups], "waiting": waiting.count()}
+    return {
+        "groups": [(name, people.get(name, 0)) for name in groups],
+        "waiting": waiting.count(),
+        "alarms": queue_alarms.of_one(row),
+    }
 
 
 def _drawn(definition: Definition) -> Drawing:

@@ -31,6 +31,7 @@ from audit import journal
 from audit.models import Event
 
 MAX_LISTED = 200
+MAX_TOLD = 50  # versions whose change is told in words on the list
 _CONTEXT_LINES = 3
 _OWN_COLUMNS = {"document", "digest", "version", "updated_at", "title", "name"}
 
@@ -46,6 +47,7 @@ class Entry:
     digest: str
     url: str
     is_current: bool
+    words: tuple[str, ...]  # what changed; () where the list is too long to say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def history_page(request: HttpRequest, kind: KindPages, pk: UUID) -> HttpRespons
     row = visible_row(request, kind, pk)
     found = _versions(row, kind).select_related("change_set__author").order_by("-number")[: MAX_LISTED + 1]
     reasons = _reasons(kind, row, request.user)
+    found = list(found)
+    words = _words(kind, row, found)
     entries = [
         Entry(
             number=version.number,
@@ -81,6 +85,7 @@ def history_page(request: HttpRequest, kind: KindPages, pk: UUID) -> HttpRespons
             digest=version.digest,
             url=url_of(row, "version", number=version.number),
             is_current=version.digest == row.digest,
+            words=words.get(version.number, ()),
         )
         for version in found
     ]
@@ -154,6 +159,17 @@ def diff_side_by_side(old: Json | None, new: Json) -> list[SideLine]:
                     )
                 )
     return rows
+
+
+def _words(kind: KindPages, row: Governed, versions: list[DocumentVersion]) -> dict[int, tuple[str, ...]]:
+    """Number -> what it changed against the one before, for the newest."""
+    told: dict[int, tuple[str, ...]] = {}
+    for version, before in pairwise([*versions[: MAX_TOLD + 1], None]):
+        if version is None or len(told) == MAX_TOLD or (before is None and len(versions) > MAX_TOLD):
+            break
+        old = canonical.parse(before.document) if before else None
+        told[version.number] = tuple(diff_in_words(kind.kind, row.name, old, canonical.parse(version.document)))
+    return told
 
 
 def _versions(row: Governed, kind: KindPages) -> Any:

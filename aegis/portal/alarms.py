@@ -1,0 +1,47 @@
+"""What somebody should look at before it hurts, as home shows it: agents and review queues that a person may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from aegis.core.visibility import Viewer
+from orchestration.agents import alarms as agents
+from orchestration.engine import queue_alarms
+
+SHOWN: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One line. `since` is when it began, or will begin, to hurt."""
+
+    tone: str
+    icon: str
+    name: str
+    words: str
+    url: str
+    at: datetime | None
+
+
+def of(user: Viewer) -> list[Alarm]:
+    """The worst first. Five queries."""
+    found = [
+        Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
+    ]
+    for late in queue_alarms.of_all(user):
+        url = (
+            f"{reverse('review:list')}?{urlencode({'queue': late.queue})}"
+            if late.code == "overdue"
+            else _document("ReviewQueue", late.queue)
+        )
+        found.append(Alarm(late.tone, "queue", late.title, late.words, url, late.since))
+    return sorted(found, key=lambda alarm: alarm.tone != "red")
+
+
+def _document(kind: str, name: str) -> str:
+    return f"{reverse('portal:open', args=[kind])}?{urlencode({'name': name})}"

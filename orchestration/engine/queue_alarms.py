@@ -1,0 +1,86 @@
+"""What is wrong with review queues: work over its service time, nobody who works on it, nobody who answers for it.
+
+Computed when asked, from what stands. An item whose clock a halt stopped is not late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+from django.db.models import Count, Exists, Min, OuterRef, Q
+
+from aegis.core import canonical, clock
+from aegis.core.visibility import Viewer
+from orchestration.engine.models import ReviewItem, ReviewQueue
+
+_OPEN: Final = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAlarm:
+    """One thing that is wrong with one queue.
+
+    Attributes:
+        code: overdue, nobody_works, nobody_answers.
+        since: overdue: when the oldest of them should have been settled.
+    """
+
+    queue_id: UUID
+    queue: str
+    title: str
+    owner: str
+    code: str
+    tone: str
+    words: str
+    count: int = 0
+    since: datetime | None = None
+
+
+def of_all(user: Viewer) -> list[QueueAlarm]:
+    """Alarms of every queue that a person may see, the worst first. Three queries, whatever waits there."""
+    return _alarms(ReviewQueue.objects.visible_to(user))
+
+
+def of_one(queue: ReviewQueue) -> list[QueueAlarm]:
+    return _alarms(ReviewQueue.objects.filter(pk=queue.pk))
+
+
+def _alarms(queues: Any) -> list[QueueAlarm]:
+    through = ReviewQueue.groups.through.objects.filter(reviewqueue=OuterRef("pk"), group__user__is_active=True)
+    rows = list(queues.annotate(has_people=Exists(through)).order_by("name"))
+    if not rows:
+        return []
+    owners = {row.pk: str(canonical.parse(row.document)["spec"].get("owner", "")) for row in rows}
+    manned = set(Group.objects.filter(name__in=set(owners.values()), user__is_active=True).values_list("name", flat=True))
+    late = Q(items__status__in=_OPEN, items__due_at__lt=clock.now(), items__frozen_at__isnull=True)
+    overdue = {
+        pk: (count, oldest)
+        for pk, count, oldest in ReviewQueue.objects.filter(late, pk__in=[row.pk for row in rows])
+        .values_list("pk")
+        .annotate(count=Count("items"), oldest=Min("items__due_at"))
+        .order_by()
+    }
+    found = [alarm for row in rows for alarm in _of(row, owners[row.pk], owners[row.pk] in manned, overdue.get(row.pk))]
+    return sorted(
+        found, key=lambda alarm: (alarm.tone != "red", alarm.since.timestamp() if alarm.since else math.inf, alarm.queue)
+    )
+
+
+def _of(row: Any, owner: str, is_manned: bool, overdue: tuple[int, datetime] | None) -> Iterable[QueueAlarm]:
+    about = (row.pk, row.name, str(row), owner)
+    if overdue is not None:
+        count, since = overdue
+        words = f"{count} item{'s are' if count > 1 else ' is'} over the service time; {owner or 'nobody'} answers for it."
+        yield QueueAlarm(*about, "overdue", "red", words, count, since)
+    if not row.has_people:
+        yield QueueAlarm(*about, "nobody_works", "red", "Nobody who is active is in the groups that work on it.")
+    if not is_manned:
+        yield QueueAlarm(
+            *about, "nobody_answers", "amber", f"Nobody who is active is in {owner or 'its owner'}, which answers for it."
+        )
