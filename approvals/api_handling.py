@@ -20,7 +20,7 @@ from aegis.core.errors import Fault, Invalid
 from aegis.core.refusals import right_before_input
 from aegis.identity.authentication import person_of
 from aegis.identity.models import User
-from approvals import delegations, gates, handling
+from approvals import delegations, editing, gates, handling
 from approvals.models import ApprovalRequest, Delegation
 
 _ID = OpenApiParameter("request_id", UUID, OpenApiParameter.PATH)
@@ -86,6 +86,36 @@ class ReassignView(APIView):
         body = body_of(request, required={"to": "text", "reason": "text"})
         to = _person(body["to"])
         return _handled(handling.reassign(request_id, to=to, actor=actor_of(request), reason=body["reason"]))
+
+
+class RevisionsView(APIView):
+    """Ask for other parameters instead: checked like the agent's own, votes so far are void, and somebody else decides."""
+
+    @extend_schema(
+        operation_id="requests_edit",
+        parameters=[_ID],
+        request=inline_serializer(
+            "EditRequest",
+            {
+                "parameters": serializers.DictField(help_text="the whole of them, as they shall be"),
+                "reason": serializers.CharField(),
+                "digest": serializers.CharField(help_text="of what you saw; if it moved, your edit is refused as stale"),
+            },
+        ),
+        responses=HandledSerializer,
+    )
+    @right_before_input(_eligible)
+    def post(self, request: Request, request_id: UUID) -> Response:
+        body = body_of(request, required={"parameters": "any", "reason": "text", "digest": "text"})
+        return _handled(
+            editing.edit(
+                request_id,
+                actor=actor_of(request),
+                parameters=body["parameters"],
+                reason=body["reason"],
+                seen_digest=body["digest"],
+            )
+        )
 
 
 class CommentsView(APIView):
@@ -189,6 +219,7 @@ def _moment(body: dict[str, Any], name: str) -> datetime:
 urlpatterns = [
     path("requests/<uuid:request_id>/claim", ClaimView.as_view(), name="api-request-claim"),
     path("requests/<uuid:request_id>/reassign", ReassignView.as_view(), name="api-request-reassign"),
+    path("requests/<uuid:request_id>/revisions", RevisionsView.as_view(), name="api-request-revisions"),
     path("requests/<uuid:request_id>/comments", CommentsView.as_view(), name="api-request-comments"),
     path("requests/<uuid:request_id>/withdraw", WithdrawView.as_view(), name="api-request-withdraw"),
     path("delegations", DelegationsView.as_view(), name="api-delegations"),

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from aegis.core import canonical, clock_text
 from aegis.core.actors import SYSTEM, Actor
@@ -20,8 +19,8 @@ from aegis.identity.models import User
 from approvals import timers
 from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest, Decision, Delegation
-from approvals.policies import Policy
-from approvals.questions import Halted, Outcome
+from approvals.policies import RISKS, Policy, raised_risk
+from approvals.questions import Halted, Outcome, Revision
 from audit import access, journal
 from audit.drafts import Context, Draft
 from audit.models import Event, Payload
@@ -36,6 +35,7 @@ _STATUS: Mapping[Outcome, Status] = {
     "withdrawn": Status.WITHDRAWN,
 }
 _STAGE_FIELDS = ("stage", "stage_since", "escalated", "next_at")
+_REFUSED = ("decision.refused", "edit.refused")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -74,18 +74,6 @@ def open_(
     request.next_at = _next_moment(request, policy)
     request.save(force_insert=True)
     bind(request, bound)
-
-
-def evidence_of(request: ApprovalRequest) -> dict[str, bytes]:
-    """Name -> bytes of what was frozen when the request opened; erased pieces are left out."""
-    return {name: body for (seq, name), body in journal.payloads(request.stream).items() if seq == 1}
-
-
-def evidence_of_all(requests: Sequence[ApprovalRequest], name: str) -> dict[UUID, bytes]:
-    """Request id -> one named piece of what was frozen when each opened, unless it was erased. One query for a whole list."""
-    by_stream = {request.stream: request.pk for request in requests}
-    rows = Payload.objects.filter(stream__in=list(by_stream), seq=1, name=name, erased_at__isnull=True)
-    return {by_stream[stream]: body.encode() for stream, body in rows.values_list("stream", "body")}
 
 
 def bind(request: ApprovalRequest, people: Collection[str]) -> None:
@@ -155,47 +143,47 @@ def refuse(
     request: ApprovalRequest, actor: Actor, verdict: Decision.Verdict, seen_digest: str, error: AegisError, now: datetime
 ) -> None:
     """Put a refused decision on record."""
-    data: dict[str, Json] = {
-        "verdict": verdict.value,
-        "code": error.refusal if isinstance(error, NotEligible) else error.code,
-        "digest": seen_digest if _DIGEST.fullmatch(seen_digest) else "",  # whatever was sent in its place stays out of the line
-    }
-    payloads = {"detail": canonical.dump(error.detail)}
-    _append(request, now, _draft(request, "decision.refused", actor, data, payloads, outcome="refused"))
-    request.save(update_fields=["seq", "head"])
+    _refuse(request, "decision.refused", actor, {"verdict": verdict.value}, seen_digest, error, now)
+
+
+def refuse_edit(request: ApprovalRequest, actor: Actor, seen_digest: str, error: AegisError, now: datetime) -> None:
+    """Put a refused edit on record."""
+    _refuse(request, "edit.refused", actor, {}, seen_digest, error, now)
 
 
 def was_refused(request: ApprovalRequest, actor: Actor, now: datetime) -> bool:
     """Was the actor refused here within the time in which repeats are only counted (`access.record_denial`)?"""
-    rows = Event.objects.filter(stream=request.stream, type="decision.refused", actor_ref=actor.ref)
+    rows = Event.objects.filter(stream=request.stream, type__in=_REFUSED, actor_ref=actor.ref)
     return rows.filter(at__gt=now - access.WINDOW).exists()
 
 
 def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:
     """What was signed moved: void the votes and bind the request to what stands, from its first stage. The deadline stays."""
-    votes = list(Decision.objects.filter(request=request, is_void=False).order_by("seq"))
-    policy_digest = request.policy.digest
-    voided = [
-        _draft(
-            request,
-            "decision.voided",
-            SYSTEM,
-            {"person": str(vote.person_id), "verdict": vote.verdict, "seq": vote.seq, "digest": vote.digest},
-        )
-        for vote in votes
-    ]
-    data: dict[str, Json] = {
-        "old_digest": request.digest,
-        "digest": digest,
-        "policy_digest": policy_digest,
-        "voided": len(votes),
-    }
+    voided = _void(request)
+    data = _moved(request, digest, len(voided))
     _append(request, now, *voided, _draft(request, "request.rebound", SYSTEM, data))
-    Decision.objects.filter(pk__in=[vote.pk for vote in votes]).update(is_void=True)
-    request.digest, request.policy_digest = digest, policy_digest
-    _begin_stage(request, policy, 0, now)
-    request.save(update_fields=["digest", "policy_digest", *_STAGE_FIELDS, "seq", "head"])
-    bind(request, bound)
+    _bind_to(request, digest, bound, policy, now)
+
+
+def edit(
+    request: ApprovalRequest,
+    revised: Revision,
+    actor: Actor,
+    reason: str,
+    bound: Collection[str],
+    policy: Policy,
+    now: datetime,
+) -> None:
+    """Put other parameters in the place of what is asked: votes are void, the first stage begins anew. The deadline stays."""
+    voided = _void(request)
+    payloads = {**revised.payloads, "reason": canonical.dump(reason)}
+    edited = _draft(request, "request.edited", actor, _moved(request, revised.digest, len(voided)), payloads, outcome="edited")
+    request.revision = request.seq + 1
+    request.risk = max(request.risk, raised_risk(policy, revised.risk), key=RISKS.index)
+    _append(request, now, replace(edited, step=revised.step), *voided)
+    request.claimed_by = request.claimed_at = None  # who had taken it to decide it looks at something else now
+    request.save(update_fields=["revision", "risk", "claimed_by", "claimed_at"])
+    _bind_to(request, revised.digest, bound, policy, now)
 
 
 def pass_stage(request: ApprovalRequest, policy: Policy, following: int, cause: str, now: datetime) -> None:
@@ -299,6 +287,52 @@ def claim(request: ApprovalRequest, person: User | None, actor: Actor, reason: s
 def comment(request: ApprovalRequest, actor: Actor, text: str, now: datetime) -> None:
     _append(request, now, _draft(request, "request.commented", actor, {}, {"comment": canonical.dump(text)}))
     request.save(update_fields=["seq", "head"])
+
+
+def _refuse(
+    request: ApprovalRequest,
+    event: str,
+    actor: Actor,
+    data: Mapping[str, Json],
+    seen_digest: str,
+    error: AegisError,
+    now: datetime,
+) -> None:
+    told: dict[str, Json] = {
+        **data,
+        "code": error.refusal if isinstance(error, NotEligible) else error.code,
+        "digest": seen_digest if _DIGEST.fullmatch(seen_digest) else "",  # whatever was sent in its place stays out of the line
+    }
+    payloads = {"detail": canonical.dump(error.detail)}
+    _append(request, now, _draft(request, event, actor, told, payloads, outcome="refused"))
+    request.save(update_fields=["seq", "head"])
+
+
+def _void(request: ApprovalRequest) -> list[Draft]:
+    """The votes given so far count no more; what says so of each."""
+    votes = list(Decision.objects.filter(request=request, is_void=False).order_by("seq"))
+    Decision.objects.filter(pk__in=[vote.pk for vote in votes]).update(is_void=True)
+    return [
+        _draft(
+            request,
+            "decision.voided",
+            SYSTEM,
+            {"person": str(vote.person_id), "verdict": vote.verdict, "seq": vote.seq, "digest": vote.digest},
+        )
+        for vote in votes
+    ]
+
+
+def _moved(request: ApprovalRequest, digest: str, voided: int) -> dict[str, Json]:
+    return {"old_digest": request.digest, "digest": digest, "policy_digest": request.policy.digest, "voided": voided}
+
+
+def _bind_to(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:
+    """What a vote signs from now on, and who cannot give one."""
+    request.digest, request.policy_digest = digest, request.policy.digest
+    _begin_stage(request, policy, 0, now)
+    request.save(update_fields=["digest", "policy_digest", *_STAGE_FIELDS, "seq", "head"])
+    bind(request, bound)
 
 
 def _begin_stage(request: ApprovalRequest, policy: Policy, stage: int, now: datetime) -> None:

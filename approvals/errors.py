@@ -64,6 +64,13 @@ class StepUpNeeded(Forbidden):
         super().__init__(detail, right="a recent sign-in")
 
 
+class EditNotTaken(Conflict):
+    """What is asked cannot be edited here: it does not stand in one place of what an agent put out, or the editor may not see
+    all of it."""
+
+    code, title = "edit_not_taken", "This request cannot be edited"
+
+
 class Claimed(Conflict):
     """Somebody is at it. Says who and since when.
 

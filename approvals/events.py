@@ -7,6 +7,9 @@ from audit.catalogue import EventType
 #: Names of what may be shown with a request, frozen when it opens: payloads of its first line.
 EVIDENCE = ("proposal", "record", "evidence", "documents", "diff", "reason", "provenance")
 
+#: What an edit replaces of it: the proposal, the whole output that holds it, and what stands behind it by then.
+REVISED = ("proposal", "evidence", "provenance")
+
 _DOCUMENT = ("change", "kind", "name", "action", "base?", "digest?")
 
 TYPES = (
@@ -49,6 +52,22 @@ TYPES = (
         "gates",
         fields=("old_digest", "digest", "policy_digest", "voided"),
         tone="amber",
+    ),
+    EventType(
+        "request.edited",
+        "{actor} edited what is asked; {data.voided} earlier votes are void, and somebody else decides",
+        "gates",
+        fields=("old_digest", "digest", "policy_digest", "voided"),
+        payloads={**dict.fromkeys((*REVISED, "output"), "business"), "reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
+        "edit.refused",
+        "{actor} could not edit what is asked: {data.code}",
+        "gates",
+        fields=("code", "digest"),  # digest: what the person says was shown
+        payloads={"detail": "personal"},
+        tone="red",
     ),
     EventType(
         "gate.stage_passed",

@@ -21,9 +21,9 @@ from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
 from approvals import docket, electors, holding, policies, questions, signing, tally
-from approvals.docket import evidence_of
 from approvals.electors import Eligibility
 from approvals.errors import ChangesNotTaken, NobodyEligible, ReasonMissing
+from approvals.evidence import evidence_of
 from approvals.holding import lock_request as _lock_request
 from approvals.judging import judge as _judge
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
@@ -113,7 +113,7 @@ def open_request(
     rules = policies.load_text(policy.document)
     tied = bound if bound is not None else questions.get(question).live(subject).bound
     tied |= {str(requester_id)} if requester_id else set()
-    _require_electors(rules, tied)
+    require_electors(rules, tied)
     request = ApprovalRequest(
         id=request_id,
         question=question,
@@ -387,7 +387,11 @@ def _expire(request_id: UUID) -> bool:
     return True
 
 
-def _require_electors(policy: Policy, bound: frozenset[str]) -> None:
+def require_electors(policy: Policy, bound: frozenset[str]) -> None:
+    """
+    Raises:
+        NobodyEligible: the active people who are not bound can never meet the quorums.
+    """
     people = electors.active_people(policy.groups, without=bound)
     if missing := tally.shortfall(policy.stages, people, distinct_groups=policy.distinct_groups):
         raise NobodyEligible(f"Nobody could decide under “{policy.title or policy.name}”: {missing} (who is bound left out)")

@@ -134,6 +134,7 @@ class ApprovalRequest(models.Model):
     deadline = models.DateTimeField()  # moved on by the time it was frozen
     frozen_at = models.DateTimeField(null=True)  # a halt stopped its clock; null when it runs
     settled_at = models.DateTimeField(null=True)
+    revision = models.PositiveIntegerField(default=0)  # seq of the newest `request.edited` in its stream; 0: as it was proposed
     seq = models.PositiveIntegerField(default=0)
     head = models.CharField(max_length=64, default="0" * 64)
 

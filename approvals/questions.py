@@ -17,6 +17,7 @@ from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 
 if TYPE_CHECKING:
+    from aegis.identity.models import User
     from approvals.models import ApprovalRequest
 
 Outcome = Literal["approved", "rejected", "changes_requested", "expired", "withdrawn"]
@@ -67,6 +68,37 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
+class Editable:
+    """What of a question an approver may write otherwise.
+
+    Attributes:
+        schema: the contract of the parameters, as it stands now.
+        parameters: as they stand now.
+    """
+
+    schema: Mapping[str, Json]
+    parameters: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What an edit makes of a question, checked against contract and authority.
+
+    Attributes:
+        digest: what `Live.digest` will be.
+        payloads: name -> canonical bytes, kept by the event `request.edited`: "proposal", "evidence", perhaps "provenance", and
+            "output", what takes the place of the agent's.
+        step: whose output that is, so that it stands under the same contract.
+        risk: as the live rules have it; raises the request's, never lowers it.
+    """
+
+    digest: str
+    payloads: Mapping[str, bytes]
+    step: str
+    risk: str
+
+
+@dataclass(frozen=True, slots=True)
 class Halted:
     """A halt stands over a question: it is neither decided nor expires.
 
@@ -109,6 +141,20 @@ class Question(ABC):
     def takes_changes(self, request: ApprovalRequest) -> bool:
         """May people ask for changes instead of rejecting: is there somebody who would do it again?"""
         return False
+
+    def editable(self, request: ApprovalRequest) -> Editable | None:
+        """What may be edited of it before it is approved; None if nothing."""
+        return None
+
+    def revise(self, request: ApprovalRequest, parameters: Json, editor: User) -> Revision:
+        """Check other parameters against contract and live authority. Called inside the deciding transaction, for what is
+        `editable`.
+
+        Raises:
+            Invalid: they break a contract; the faults' places start with /parameters.
+            Forbidden: the matrix denies it to the agent, or to `editor`, who answers for it with the agent.
+        """
+        raise LookupError(f"{self.kind} cannot be edited")
 
     def is_locked(self, request: ApprovalRequest) -> bool:
         """Does a floor lock stand over what is asked? Such a request is never decided together with others."""

@@ -8,6 +8,7 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Malformed
 from aegis.core.visibility import Viewer
+from approvals import evidence
 from approvals.models import ApprovalRequest
 from approvals.questions import Evidence, Live
 from audit import masking
@@ -27,8 +28,8 @@ def texts(viewer: Viewer, request: ApprovalRequest) -> dict[tuple[int, str], Jso
 
 
 def frozen(viewer: Viewer, request: ApprovalRequest) -> dict[str, Json]:
-    """What was shown when the request opened, by name."""
-    return {name: value for (seq, name), value in texts(viewer, request).items() if seq == 1}
+    """What was shown when the request opened, or was edited since, by name."""
+    return {name: value for (seq, name), value in texts(viewer, request).items() if seq == evidence.shown_at(request, name)}
 
 
 def live(viewer: Viewer, request: ApprovalRequest, live: Live) -> Live:

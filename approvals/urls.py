@@ -12,5 +12,6 @@ urlpatterns = [
     path("approvals/<uuid:request_id>/", views.request_page, name="request"),
     path("approvals/<uuid:request_id>/pulse/", views.pulse, name="pulse"),
     path("approvals/<uuid:request_id>/do/<slug:verb>/", views.handle, name="handle"),
+    path("approvals/<uuid:request_id>/edit/", views.edit, name="edit"),
     path("approvals/<uuid:request_id>/decide/", views.decide, name="decide"),
 ]

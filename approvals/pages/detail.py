@@ -13,7 +13,7 @@ from django.db.models import Q
 from aegis.core import clock
 from aegis.core.canonical import Json
 from aegis.identity.models import User
-from approvals import electors, gates, holding, policies, policy_words, questions, seen
+from approvals import electors, evidence, gates, holding, policies, policy_words, questions, seen
 from approvals.electors import Eligibility
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
@@ -79,6 +79,20 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What an approver wrote otherwise, against what was asked before.
+
+    Attributes:
+        diff: None where what it replaced, or what was written, is erased.
+    """
+
+    author: str
+    at: datetime
+    reason: str
+    diff: Diff | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comment:
     """What somebody said about it; `text` is "" once erased."""
 
@@ -126,7 +140,9 @@ class Detail:
     may_approve: bool
     may_reject: bool
     may_request_changes: bool
+    may_edit: bool
     may_withdraw: bool
+    edits: Sequence[Edit]
     comments: Sequence[Comment]
     must_type: str
     needs_reason_to_approve: bool
@@ -150,7 +166,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
     live = seen.live(user, request, whole)
     stands = standing(request)
     texts = seen.texts(user, request)
-    shown = {name: value for (seq, name), value in texts.items() if seq == 1}
+    shown = {name: value for (seq, name), value in texts.items() if seq == evidence.shown_at(request, name)}
     may = gates.eligibility(request, user, live=whole)
     is_open = request.status in OPEN
     is_stale = is_open and (live.digest != request.digest or not live.is_current or _policy_moved(request))
@@ -182,6 +198,8 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         may_approve=may.may and not is_stale,
         may_reject=may.may,
         may_request_changes=may.may and not is_stale and questions.get(request.question).takes_changes(request),
+        may_edit=may.may and may.delegation is None and not is_stale,
+        edits=_edits(request, texts),
         may_withdraw=is_open and request.requester_id == user.pk,
         comments=_comments(request, texts),
         must_type=typed_subject(request, live),
@@ -368,6 +386,27 @@ def _comments(request: ApprovalRequest, texts: Mapping[tuple[int, str], Json]) -
     events = list(Event.objects.filter(stream=request.stream, type="request.commented").order_by("seq"))
     people = {str(person.pk): person.display_name for person in User.objects.filter(pk__in={one.actor_ref for one in events})}
     return [Comment(people.get(one.actor_ref, "Somebody"), one.at, _text(said.get(one.seq))) for one in events]
+
+
+def _edits(request: ApprovalRequest, texts: Mapping[tuple[int, str], Json]) -> list[Edit]:
+    """In the order they were made. Two queries if there are any."""
+    if not request.revision:
+        return []
+    events = list(Event.objects.filter(stream=request.stream, type="request.edited").order_by("seq"))
+    people = {str(person.pk): person.display_name for person in User.objects.filter(pk__in={one.actor_ref for one in events})}
+    found, before = [], _parameters(texts.get((1, "proposal")))
+    for one in events:
+        after = _parameters(texts.get((one.seq, "proposal")))
+        changed = diff(before, after) if before is not None and after is not None else None
+        reason = _text(texts.get((one.seq, "reason")))
+        found.append(Edit(people.get(one.actor_ref, "Somebody"), one.at, reason, changed))
+        before = after
+    return found
+
+
+def _parameters(proposal: Json) -> Mapping[str, Json] | None:
+    found = proposal.get("parameters") if isinstance(proposal, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _text(value: Json) -> str:

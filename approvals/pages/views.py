@@ -20,14 +20,14 @@ from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity import signins
 from aegis.identity.models import User
-from approvals import gates, handling, questions, signing
+from approvals import editing, gates, handling, questions, signing
 from approvals.models import ApprovalRequest, Decision
-from approvals.pages import proving
+from approvals.pages import forms, proving
 from approvals.pages.detail import Detail, detail, sees_run_of
 from approvals.pages.inbox import MAX_KEPT, Filters, Inbox, inbox, next_to_decide
 from audit import names
 
-_FORMS = ("approve", "reject", "request_changes")
+_FORMS = ("approve", "reject", "request_changes", "edit")
 
 
 class SubjectNotTyped(Invalid):
@@ -109,6 +109,28 @@ def decide(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 
 @require_POST
+def edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
+    """Other parameters, from the form made of their contract. Refused, the page comes back with what was typed."""
+    user = _person(request)
+    row = _visible(user, request_id)
+    filters = _filters_posted(request)
+    try:
+        editing.edit(
+            row.pk,
+            actor=user_actor(user.pk, auth="session"),
+            parameters=forms.parameters(user, row, request.POST),
+            reason=request.POST.get("reason", ""),
+            seen_digest=request.POST.get("seen_digest", ""),
+        )
+    except NotFound:
+        raise
+    except (Invalid, Stale, Conflict, Forbidden) as error:
+        return _refused(request, user, request_id, filters, error, form="edit")
+    messages.success(request, f"{row.label} is edited. Somebody else decides about it now.")
+    return redirect(f"{reverse('approvals:request', args=[row.pk])}{filters.query()}")
+
+
+@require_POST
 def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
     """Claim, release, comment, withdraw. Refused, the page comes back with what was typed."""
     user = _person(request)
@@ -181,6 +203,7 @@ def _pane_context(
 ) -> dict[str, Any]:
     filters = filters or Filters.of(request.GET)
     shown: Detail = detail(user, row)
+    posted = request.POST if form == "edit" and request.method == "POST" else None
     return {
         "detail": shown,
         "filters": filters,
@@ -191,6 +214,7 @@ def _pane_context(
         "typed": typed or {},
         "error": error,
         "faults": _by_place(error),
+        "edit": forms.edit_form(user, row, posted, error) if shown.may_edit else None,
         "must_prove": signing.step_up(row, shown.stands.policy, signins.proved_at(request), shown.at) is not None,
         "opened": proving.opened(row, shown.shown_digest),
         "link": request.build_absolute_uri(reverse("approvals:request", args=[row.pk])),
@@ -209,10 +233,12 @@ def _by_place(error: AegisError | None) -> dict[str, str]:
     return {fault.where.strip("/"): fault.what for fault in faults if fault.where.startswith("/")}
 
 
-def _refused(request: HttpRequest, user: User, request_id: UUID, filters: Filters, error: AegisError) -> HttpResponse:
+def _refused(
+    request: HttpRequest, user: User, request_id: UUID, filters: Filters, error: AegisError, *, form: str = ""
+) -> HttpResponse:
     """The page again, as things stand now, with everything that was typed."""
     row = _visible(user, request_id)
-    verdict = request.POST.get("verdict", "")
+    verdict = form or request.POST.get("verdict", "")
     typed = {"reason": request.POST.get("reason", ""), "typed": request.POST.get("typed", ""), "verdict": verdict}
     context = _pane_context(
         request, user, row, filters=filters, form=verdict if verdict in _FORMS else "", typed=typed, error=error

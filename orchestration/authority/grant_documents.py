@@ -12,10 +12,10 @@ from aegis.core import durations
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.expressions import ExpressionInvalid, compile_value
+from aegis.core.shape import target_of
 from orchestration.authority import grant_limits
 from orchestration.authority.grant_limits import DAYS, MAX_AMOUNT, MAX_PER, NO_GRANT_LIMITS, GrantLimits, Hours, Limit, shown
 from orchestration.authority.matrix import CONDITION_VARIABLES
-from orchestration.contracts.shape import target_of
 
 _COUNT: Final[Json] = {"type": "integer", "minimum": 1, "maximum": MAX_AMOUNT}
 _BY: Final[Json] = {

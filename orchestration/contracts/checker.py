@@ -18,7 +18,7 @@ import orjson
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault, Invalid
-from orchestration.contracts.shape import target_of
+from aegis.core.shape import target_of
 from orchestration.contracts.wording import pointer, sentence_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

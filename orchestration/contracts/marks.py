@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
-from orchestration.contracts.shape import target_of
+from aegis.core.shape import target_of
 from orchestration.contracts.wording import pointer
 
 SENSITIVE: Final = "x-aegis-sensitive"

@@ -7,7 +7,7 @@ from typing import Final
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from orchestration.contracts.shape import target_of
+from aegis.core.shape import target_of
 
 LIST_WORDS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
 MAP_WORDS: Final = ("dependentSchemas", "patternProperties", "properties")

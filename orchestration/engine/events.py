@@ -274,6 +274,13 @@ TYPES = (
         tone="amber",
     ),
     EventType(
+        "step.edited",
+        "What {data.source} proposed was edited by an approver, and approved by others as edited",
+        "gates",
+        fields=(*_VISIT, "source", "output", "request"),
+        tone="amber",
+    ),
+    EventType(
         "review.opened",
         "{subject} waits for a person in {data.queue}: {data.code}",
         "handoffs",

@@ -71,6 +71,8 @@ def fold(state: State, *, stream: str, seq: int, type: str, data: Data) -> State
             return replace(_heard(state, "unknown"), phase="ready", losses=data["losses"])
         case "step.sent_back":  # to the agent whose work was judged, with what people want otherwise
             return _enter(state, data["next"], outputs=_outputs(state, data["step"], f"{stream}/{seq}"))
+        case "step.edited":  # the gate that asked about it is settled by the next event
+            return replace(state, outputs=_outputs(state, data["source"], data["output"]))
         case "step.gave_up":
             return _enter(state, data["next"])
         case "effect.conflicted":

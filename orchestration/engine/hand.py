@@ -109,7 +109,7 @@ def take(claimed: Sequence[Claimed]) -> tuple[list[Held], list[Claimed]]:
             state = states.load(run.state)
             kept.append((run, state, releases.load(run.release_id, state.path)))
     messages = inbox.unread({run.id: (run.seen, run.wake) for run, _, _ in kept})
-    payloads = _payloads(
+    payloads = payloads_at(
         place for run, state, _ in kept if not _is_poison(run) for place in _places(run, state, messages.get(run.id, []))
     )
     for run, state, release in kept:
@@ -198,7 +198,7 @@ def _part_places(state: State, messages: Sequence[Message]) -> tuple[str, ...]:
     return tuple(place for place in (*state.fork.done.values(), *(message.output for message in ended)) if place)
 
 
-def _payloads(places: Iterable[str]) -> dict[str, str]:
+def payloads_at(places: Iterable[str]) -> dict[str, str]:
     """place -> body of inputs and outputs; "" where erased. One query for every `MAX_PLACES`."""
     pairs = [(stream, int(seq)) for stream, _, seq in (place.rpartition("/") for place in places)]
     found: dict[str, str] = {}

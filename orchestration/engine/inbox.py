@@ -104,9 +104,11 @@ def _message(row: InboxItem) -> Message:
 
 
 def _settled(row: InboxItem, actor: Actor) -> Message:
-    """Of a request: "<request id>#<digest of the effect>#<queue its policy names for what expired>"."""
-    ref, _, rest = row.ref.partition("#")
-    digest, _, queue = rest.partition("#")
+    """Of a request: "<request id>#<digest of the effect>#<queue its policy names for what expired>#<seq of the edit that was
+    approved>"."""
+    ref, digest, queue, edit = (*row.ref.split("#"), "", "", "")[:4]
+    edited = f"request:{UUID(ref)}" if edit.isdigit() and int(edit) else ""
+    output = Payload.objects.filter(stream=edited, seq=int(edit), name="output").first() if edited else None
     return Message(
         ordinal=row.ordinal,
         kind=row.kind,
@@ -115,6 +117,8 @@ def _settled(row: InboxItem, actor: Actor) -> Message:
         actor=actor,
         reason=row.reason,
         digest=digest,
+        output=f"{edited}/{edit}" if edited else "",
+        value=canonical.parse(output.body) if output and output.body else None,
         case=queue,
     )
 

@@ -17,7 +17,7 @@ from aegis.core import canonical
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
-from approvals import docket, policies
+from approvals import evidence, policies
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.questions import Evidence, Halted, Live, Outcome, Question
 from audit.models import Event, Payload
@@ -39,26 +39,26 @@ class _RunQuestion(Question):
     """What both have in common: they hang on a run, and settling them writes its inbox."""
 
     def lock(self, subject: str) -> None:
-        inbox.lock_run(_run_id(subject))
+        inbox.lock_run(run_id_of(subject))
 
     def halted(self, request: ApprovalRequest) -> Halted | None:
         return freezing.halt_over(request)
 
     def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor, reason: str = "") -> None:
-        signed = self._signed(request, _shown(request)) if outcome == "approved" else ""
+        signed = self._signed(request, shown_of(request)) if outcome == "approved" else ""
         queue = policies.load_text(request.policy.document).fallback_queue if outcome == "expired" else ""
         inbox.post(
-            _run_id(request.subject),
+            run_id_of(request.subject),
             InboxItem.Kind.GATE_SETTLED,
             actor=actor,
-            ref=f"{request.pk}#{signed}#{queue}",
+            ref=f"{request.pk}#{signed}#{queue}#{request.revision if outcome == 'approved' else 0}",
             outcome=outcome,
             reason=reason,
         )
 
     def takes_changes(self, request: ApprovalRequest) -> bool:
         """Where an agent made what is judged, and the workflow lets both steps be visited once more."""
-        run = Run.objects.get(pk=_run_id(request.subject))
+        run = Run.objects.get(pk=run_id_of(request.subject))
         visits = states.load(run.state).visits
         for scope in releases.load(run.release_id).definition.scopes():
             for step in scope.steps:
@@ -71,16 +71,20 @@ class _RunQuestion(Question):
                 )
         return False
 
-    def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
+    def digest_of(self, request: ApprovalRequest, shown: Mapping[str, Json]) -> str:
+        """What a decision signs, of what is shown (`Live.digest`)."""
+        return request_digest(self._signed(request, shown), _policy_digest(request), shown["evidence"])
+
+    def _signed(self, request: ApprovalRequest, shown: Mapping[str, Json]) -> str:
         """The digest of what was approved, as it stands in the deciding transaction: the one an effect must have."""
         raise NotImplementedError
 
     def live(self, subject: str) -> Live:
-        run = Run.objects.select_related("workflow").get(pk=_run_id(subject))
+        run = Run.objects.select_related("workflow").get(pk=run_id_of(subject))
         request = ApprovalRequest.objects.filter(pk=subject.rpartition("/")[2]).first()
         if request is None:
             return Live(title="The question is gone", digest="", is_current=False)
-        shown = _shown(request)
+        shown = shown_of(request)
         waits = states.load(run.state)
         is_waiting = waits.phase == "deciding" and waits.request == str(request.pk)
         bound = bound_people(run.requester_id, request.agent, [item["place"] for item in shown["evidence"]])
@@ -112,7 +116,7 @@ class EffectQuestion(_RunQuestion):
                 after = None
         return Live(
             title=title_of(proposal, _capability_titles([proposal]).get(proposal["capability"], "")),
-            digest=request_digest(_digest_of(proposal, capability, version), _policy_digest(request), shown["evidence"]),
+            digest=self.digest_of(request, shown),
             bound=frozenset(bound),
             bound_because=bound,
             before=dict(body) if body is not None else None,
@@ -125,14 +129,14 @@ class EffectQuestion(_RunQuestion):
     def is_locked(self, request: ApprovalRequest) -> bool:
         return bool(authority.current().matrix.locks.get(request.capability))
 
-    def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
+    def _signed(self, request: ApprovalRequest, shown: Mapping[str, Json]) -> str:
         proposal: Proposal = shown["proposal"]
         capability, version, _ = _standing(proposal)
         return _digest_of(proposal, capability, version)
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """Two queries for all."""
-        found = docket.evidence_of_all(requests, "proposal")
+        found = evidence.evidence_of_all(requests, "proposal")
         proposals = {pk: canonical.parse(body) for pk, body in found.items()}
         named = _capability_titles(list(proposals.values()))
         told = {pk: title_of(proposal, named.get(proposal["capability"], "")) for pk, proposal in proposals.items()}
@@ -149,7 +153,7 @@ class StepQuestion(_RunQuestion):
     ) -> Live:
         return Live(
             title=step_title(run.business_key, request.subject),
-            digest=request_digest(self._signed(request, shown), _policy_digest(request), shown["evidence"]),
+            digest=self.digest_of(request, shown),
             bound=frozenset(bound),
             bound_because=bound,
             before=None,
@@ -158,13 +162,13 @@ class StepQuestion(_RunQuestion):
             evidence=_evidence(shown["evidence"]),
         )
 
-    def _signed(self, request: ApprovalRequest, shown: dict[str, Json]) -> str:
+    def _signed(self, request: ApprovalRequest, shown: Mapping[str, Json]) -> str:
         return canonical.digest_of({"step": request.subject.split("/")[1], "proposal": shown["proposal"]})
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """One query for all."""
-        keys = dict(Run.objects.filter(pk__in={_run_id(row.subject) for row in requests}).values_list("pk", "business_key"))
-        return {row.pk: step_title(keys.get(_run_id(row.subject), "it"), row.subject) for row in requests}
+        keys = dict(Run.objects.filter(pk__in={run_id_of(row.subject) for row in requests}).values_list("pk", "business_key"))
+        return {row.pk: step_title(keys.get(run_id_of(row.subject), "it"), row.subject) for row in requests}
 
 
 class RollbackQuestion(StepQuestion):
@@ -181,8 +185,8 @@ class RollbackQuestion(StepQuestion):
 
     def titles(self, requests: Sequence[ApprovalRequest]) -> dict[UUID, str]:
         """One query for all."""
-        keys = dict(Run.objects.filter(pk__in={_run_id(row.subject) for row in requests}).values_list("pk", "business_key"))
-        return {row.pk: rollback_title(keys.get(_run_id(row.subject), "it")) for row in requests}
+        keys = dict(Run.objects.filter(pk__in={run_id_of(row.subject) for row in requests}).values_list("pk", "business_key"))
+        return {row.pk: rollback_title(keys.get(run_id_of(row.subject), "it")) for row in requests}
 
 
 def rollback_title(business_key: str) -> str:
@@ -217,13 +221,13 @@ def _capability_titles(proposals: Sequence[Proposal]) -> dict[str, str]:
     return dict(Capability.objects.filter(name__in=names).values_list("name", "title"))
 
 
-def _run_id(subject: str) -> UUID:
+def run_id_of(subject: str) -> UUID:
     return UUID(subject.split("/", 1)[0])
 
 
-def _shown(request: ApprovalRequest) -> dict[str, Json]:
-    """What the request opened with: proposal, record, evidence."""
-    found = {name: canonical.parse(body) for name, body in docket.evidence_of(request).items()}
+def shown_of(request: ApprovalRequest) -> dict[str, Json]:
+    """What the request opened with, or was edited to since: proposal, record, evidence."""
+    found = {name: canonical.parse(body) for name, body in evidence.evidence_of(request).items()}
     return {"proposal": found.get("proposal"), "record": found.get("record"), "evidence": found.get("evidence") or []}
 
 
@@ -293,11 +297,11 @@ def _authors_below(places: Iterable[str]) -> list[str]:
 
 
 def authors_of(places: Iterable[str]) -> list[str]:
-    """Users who wrote these outputs: answers of review items, messages. Outputs of steps are their agents'. One query."""
+    """Users who wrote these outputs: answers of review items, messages, edits. Those of steps are their agents'. One query."""
     wanted = Q()
     for place in places:
         stream, _, seq = place.rpartition("/")
-        if stream.startswith(("review:", "message:")):
+        if stream.startswith(("review:", "message:", "request:")):
             wanted |= Q(stream=stream, seq=int(seq))
     if not wanted:
         return []

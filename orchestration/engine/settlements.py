@@ -24,6 +24,7 @@ from orchestration.authority.verdicts import Matrix, Principal, Resource, decide
 from orchestration.engine import past, reviews, standing
 from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem
+from orchestration.engine.revising import roles_with
 from orchestration.engine.state import State
 from orchestration.engine.steps.proposals import condition_facts
 from orchestration.engine.world_port import RecordSnapshot
@@ -106,7 +107,7 @@ def _require_capability(item: ReviewItem, person: User) -> None:
         return
     if _may(matrix, live.person_principal(person.pk), capability, _proposal(item, state), item):
         return
-    roles = ", ".join(_roles_with(matrix, capability)) or "nobody yet; an admin can grant it to a role of people"
+    roles = ", ".join(roles_with(matrix, capability)) or "nobody yet; an admin can grant it to a role of people"
     raise Forbidden(
         f"Speaking for what {capability} did outside needs that capability, which is granted to: {roles}",
         right=capability,
@@ -138,14 +139,6 @@ def _proposal(item: ReviewItem, state: State) -> Mapping[str, Json] | None:
             row = Payload.objects.filter(stream=event.stream, seq=event.seq, name="proposal", erased_at__isnull=True).first()
             return canonical.parse(row.body) if row else None
     return None
-
-
-def _roles_with(matrix: Matrix, capability: str) -> list[str]:
-    return sorted(
-        name
-        for name, role in matrix.roles.items()
-        if role.is_for_people and (grant := role.grants.get(capability)) and grant.effect != "deny"
-    )
 
 
 def _output(reference: str, result: Json) -> bytes:

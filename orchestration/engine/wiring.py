@@ -27,8 +27,9 @@ def register() -> None:
     )
     from orchestration.engine.masking import ContractMasker
     from orchestration.engine.messages import command as message_command
-    from orchestration.engine.questions import EffectQuestion, RollbackQuestion, StepQuestion
+    from orchestration.engine.questions import RollbackQuestion
     from orchestration.engine.retired_kind import RetiredVersionKind
+    from orchestration.engine.revising import RevisableEffect, RevisableStep
     from orchestration.workflows.kind import Rehearsals, register_rehearsals
 
     catalogue.register(*events.TYPES, *children_events.TYPES)
@@ -39,8 +40,8 @@ def register() -> None:
     decision_command.register()
     explain_command.register()
     rehearsal_command.register()
-    questions.register(EffectQuestion())
-    questions.register(StepQuestion())
+    questions.register(RevisableEffect())
+    questions.register(RevisableStep())
     questions.register(RollbackQuestion())
     masking.register(ContractMasker())
     names.register_runs(lookup.business_keys, lookup.runs_called)

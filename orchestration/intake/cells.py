@@ -8,7 +8,7 @@ from typing import Final
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Malformed
-from orchestration.contracts.shape import resolved, type_of
+from aegis.core.shape import resolved, type_of
 from orchestration.intake.lines import Line, Sheet
 
 _TRUTHS: Final = {"true": True, "false": False}

@@ -18,10 +18,10 @@ from aegis.core.errors import AegisError, Conflict, Fault, Invalid, Malformed
 from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
+from approvals.pages.contractform import ContractForm
 from orchestration.engine import reviews, settlements
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.pages import reviewpage
-from orchestration.pages.contractform import ContractForm
 from orchestration.pages.runs import person_of
 
 Simple = Callable[[UUID, User], ReviewItem]

@@ -13,7 +13,8 @@ from django.db.models import Count, Q
 from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from aegis.identity.models import User
-from approvals.pages import words
+from approvals.pages import contractform, words
+from approvals.pages.contractform import ContractForm
 from approvals.pages.facts import facts
 from approvals.pages.words import Mark
 from audit import masking
@@ -25,8 +26,7 @@ from orchestration.engine import state as states
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.engine.queue_alarms import QueueAlarm
 from orchestration.engine.standing import Standing
-from orchestration.pages import contractform, effectview, faulttree, marks, timeline
-from orchestration.pages.contractform import ContractForm
+from orchestration.pages import effectview, faulttree, marks, timeline
 from orchestration.pages.effectview import EffectView
 from orchestration.pages.faulttree import Tree
 from orchestration.pages.runpage import definition_of

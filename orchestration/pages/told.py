@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Malformed
+from aegis.core.shape import arranged
 from approvals.pages.facts import Fact, facts
-from orchestration.contracts.shape import arranged
 
 
 @dataclass(frozen=True, slots=True)

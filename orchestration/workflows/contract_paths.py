@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 from aegis.core.canonical import Json
-from orchestration.contracts.shape import target_of
+from aegis.core.shape import target_of
 
 Answer = Literal["yes", "open", "no"]
 Part = str | int

@@ -71,6 +71,7 @@ BODIES: dict[str, Any] = {
     "api-messages": {"workflow": "paid", "name": "payment", "key": "heard", "payload": {"iban": 7}},
     "api-decisions": {"verdict": "approve", "reason": "fine", "digest": "0" * 64},
     "api-request-comments": {"text": "looks right"},
+    "api-request-revisions": {"parameters": {"text": "edited"}, "reason": "better", "digest": "0" * 64},
     "api-dead-letters-redrive": {"ids": [], "reason": "mended"},
     "api-review-item-statement": {"outcome": "happened", "reason": "I looked"},
     "api-halts": {"what": "workflow", "name": "notes", "reason": "stop"},

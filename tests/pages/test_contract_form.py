@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aegis.core import canonical
 from aegis.core.errors import Fault
+from approvals.pages.contractform import ContractForm, build
 from orchestration.contracts.checker import compile_schema
-from orchestration.pages.contractform import ContractForm, build
 from tests.pages.conftest import ANSWER
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from aegis.core.shape import arranged, named_in
 from approvals.pages.facts import Fact
-from orchestration.contracts.shape import arranged, named_in
 from orchestration.pages.told import told
 
 BUG = {"type": "object", "required": ["title", "build"], "properties": {"build": {}, "note": {}, "title": {}}}

@@ -12,6 +12,7 @@ from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault
 from aegis.core.kinds import Overlay
+from aegis.core.shape import named_in
 from aegis.core.visibility import Viewer
 from aegis.identity.models import User
 from aegis.portal.governed import texts
@@ -24,7 +25,6 @@ from orchestration.agents.models import Agent
 from orchestration.authority import scope_tests
 from orchestration.authority.models import Capability, FloorLock, Role
 from orchestration.contracts.models import Contract
-from orchestration.contracts.shape import named_in
 from orchestration.engine import parties, queue_alarms, retiring
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.pages import agentfigures, credentials, guardboard

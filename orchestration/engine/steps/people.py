@@ -82,6 +82,8 @@ def settle_gate(scene: Scene, message: Message) -> None:
     cause = f"inbox:{message.ordinal}"
     about = "step" if isinstance(step, GateStep) else "effect"
     scene.consumed.append(message.ordinal)
+    if message.output and message.outcome == "approved":
+        _take_edit(scene, step, message)
     scene.emit(
         "gate.settled",
         {
@@ -105,6 +107,20 @@ def settle_gate(scene: Scene, message: Message) -> None:
             scene.give_up("expired", queue=message.case, cause=cause)
         case _:
             scene.give_up("rejected", cause=cause)
+
+
+def _take_edit(scene: Scene, step: Step, message: Message) -> None:
+    """What a person wrote in the agent's place, and others approved, is what stands from now on."""
+    source = _source_of(scene, step)
+    scene.values[source] = message.value
+    scene.is_erased = scene.is_erased or message.value is None
+    scene.emit(
+        "step.edited",
+        {"step": step.common.id, "visit": scene.state.visit, "source": source, "output": message.output,
+         "request": message.ref},
+        cause=f"request:{message.ref}",
+        outcome="edited",
+    )  # fmt: skip
 
 
 def _source_of(scene: Scene, step: Step) -> str:

@@ -112,7 +112,7 @@
     forms().forEach((f) => { f.hidden = f !== form; });
     $$("[data-act]", pane).forEach((b) => b.setAttribute("aria-expanded", String(b.dataset.act === kind)));
     check(form);
-    $("[data-reason]", form).focus();
+    ($(".ib-edit input, .ib-edit textarea, .ib-edit select", form) || $("[data-reason]", form)).focus();
   }
   function close() {
     const form = openForm();
@@ -181,7 +181,7 @@
     }
     if (e.ctrlKey || e.metaKey || e.altKey || !keysOn()) return;
     if (e.target.matches("input:not([type=checkbox]),textarea,select") || $("dialog[open]")) return;
-    const act = { a: "approve", r: "reject", c: "request_changes" }[e.key];
+    const act = { a: "approve", r: "reject", c: "request_changes", e: "edit" }[e.key];
     if (act && opening) { e.preventDefault(); opening.then(() => show(act)); }
     else if (act) { if (article()) { e.preventDefault(); show(act); } }
     else if (e.key === "j" || e.key === "k") { e.preventDefault(); move(e.key === "j" ? 1 : -1); }

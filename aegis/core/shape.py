@@ -1,4 +1,4 @@
-"""What the properties of a contract are, for whoever makes values from text: forms, columns of a sheet. Pure."""
+"""What the properties of a JSON Schema are, for whoever makes values from text: forms, columns of a sheet. Pure."""
 
 from __future__ import annotations
 

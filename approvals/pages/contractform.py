@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Malformed
+from aegis.core.shape import named_in, resolved, type_of
 from approvals.pages import words
-from orchestration.contracts.shape import named_in, resolved, type_of
 
 Widget = Literal["line", "text", "choice", "choices", "integer", "number", "boolean", "lines", "json", "fixed"]
 _SCALARS = ("string", "integer", "number", "boolean")
