@@ -15,7 +15,6 @@ from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotAuthenticated, NotFound, Stale
-from aegis.identity.models import User
 from aegis.identity.principals import require_live, stated
 from approvals import docket, gates, holding, judging, policies, seen
 from approvals.electors import not_eligible
@@ -55,12 +54,15 @@ def edit(request_id: UUID, *, actor: Actor, parameters: Json, reason: str, seen_
     return result
 
 
-def editable(request: ApprovalRequest, question: Question, person: User) -> Editable | None:
-    """What `person` could edit, who may decide it: nothing where he may not see all of it."""
+def editable(request: ApprovalRequest, question: Question, shown: Json) -> Editable | None:
+    """What could be edited by somebody who may decide it: nothing where he may not see all of it.
+
+    Args:
+        shown: the proposal as he sees it.
+    """
     found = question.editable(request)
     if found is None:
         return None
-    shown = seen.frozen(person, request).get("proposal")
     whole = isinstance(shown, dict) and canonical.dump(shown.get("parameters")) == canonical.dump(found.parameters)
     return found if whole else None
 
@@ -104,7 +106,7 @@ def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_di
         return refusal
     if seen_digest != request.digest:
         return refused(Stale("You edited something else than what stands now; read it again"))
-    before = editable(request, question, person)
+    before = editable(request, question, seen.frozen(person, request).get("proposal"))
     if before is None or not live.is_current:
         return refused(EditNotTaken("It does not stand in one place that you may see whole: request changes, or reject it"))
     if canonical.dump(parameters) == canonical.dump(before.parameters):

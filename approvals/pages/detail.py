@@ -129,6 +129,7 @@ class Detail:
     key_facts: Sequence[Fact]
     diff: Diff | None
     sentences: Sequence[str]
+    proposal: Json
     parameters: str
     origins: Sequence[Origin]
     because: Because
@@ -187,6 +188,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         key_facts=_key_facts(request, live),
         diff=_diff(request, live),
         sentences=_sentences(shown),
+        proposal=proposal,
         parameters=words.pretty(proposal) if proposal is not None else "",
         origins=_origins(shown),
         because=_because(request, _about(user, request, events), proposal),

@@ -7,7 +7,7 @@ from django.http import QueryDict
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault, Invalid
 from aegis.identity.models import User
-from approvals import editing, questions
+from approvals import editing, questions, seen
 from approvals.models import ApprovalRequest
 from approvals.pages import contractform
 from approvals.pages.contractform import ContractForm
@@ -15,13 +15,14 @@ from approvals.pages.contractform import ContractForm
 _BELOW = "/parameters"
 
 
-def edit_form(user: User, request: ApprovalRequest, posted: QueryDict | None, error: AegisError | None) -> ContractForm | None:
+def edit_form(request: ApprovalRequest, shown: Json, posted: QueryDict | None, error: AegisError | None) -> ContractForm | None:
     """None where nothing can be edited.
 
     Args:
+        shown: the proposal as the reader sees it.
         posted: what was sent and refused with `error`; None shows what stands.
     """
-    found = editing.editable(request, questions.get(request.question), user)
+    found = editing.editable(request, questions.get(request.question), shown)
     if found is None:
         return None
     form = contractform.build(found.schema)
@@ -37,7 +38,7 @@ def parameters(user: User, request: ApprovalRequest, posted: QueryDict) -> Json:
     Raises:
         Invalid: a field cannot be read as what its contract says.
     """
-    found = editing.editable(request, questions.get(request.question), user)
+    found = editing.editable(request, questions.get(request.question), seen.frozen(user, request).get("proposal"))
     if found is None:
         return None  # the verb says why
     form = contractform.build(found.schema).posted(posted)

@@ -214,7 +214,7 @@ def _pane_context(
         "typed": typed or {},
         "error": error,
         "faults": _by_place(error),
-        "edit": forms.edit_form(user, row, posted, error) if shown.may_edit else None,
+        "edit": forms.edit_form(row, shown.proposal, posted, error) if shown.may_edit else None,
         "must_prove": signing.step_up(row, shown.stands.policy, signins.proved_at(request), shown.at) is not None,
         "opened": proving.opened(row, shown.shown_digest),
         "link": request.build_absolute_uri(reverse("approvals:request", args=[row.pk])),

@@ -173,7 +173,11 @@ def test_who_is_bound_or_could_not_decide_cannot_edit(who, starter, ada, sam, ot
     editor = {"starter": starter, "owner": ada, "stranger": person("eve", "Clerks")}[who]
     with pytest.raises((NotEligible, NotFound)):
         edit(editor, request, {"text": "mine"})
-    assert journal.read(request.stream)[-1].type == "edit.refused"
+    if who == "stranger":  # who lacks the right changes nothing of the request; the attempt is on record all the same
+        assert journal.read(request.stream)[-1].type == "request.opened"
+        assert Event.objects.filter(type="access.denied", actor_ref=str(editor.pk)).exists()
+    else:
+        assert journal.read(request.stream)[-1].type == "edit.refused"
 
 
 def test_an_edit_that_leaves_too_few_people_is_refused(starter, sam, person) -> None:

@@ -54,10 +54,10 @@ def test_the_change_is_shown_field_by_field_against_the_record(waiting, sam, at_
     assert [(row.label, row.kind, row.proposed[0].text) for row in rows] == [("Text", "added", "hello")]
 
 
-def test_approve_and_reject_carry_equal_weight_and_only_they_are_drawn(waiting, sam, at_desk):
+def test_approve_and_reject_carry_equal_weight_and_what_nobody_could_do_is_not_drawn(waiting, sam, at_desk):
     page = text_of(at_desk(sam).get(url_of(waiting)))
 
-    assert re.findall(r'data-act="(\w+)"', page) == ["approve", "reject"]
+    assert re.findall(r'data-act="(\w+)"', page) == ["approve", "reject", "edit"]
     assert "Delegate" not in page
     assert "Escalate" not in page
 
@@ -271,9 +271,9 @@ def test_a_request_costs_the_same_however_many_wait(gated, zoe, sam, at_desk, ro
     client, request = at_desk(sam), house.request_of(runs[0])
     client.get(url_of(request))
 
-    with django_assert_max_num_queries(29):  # one of them is PostgreSQL's clock
+    with django_assert_max_num_queries(35):  # two of them are PostgreSQL's clock
         client.get(url_of(request), {"part": "pane"})
-    with django_assert_max_num_queries(36):  # with the sidebar's counts and badge
+    with django_assert_max_num_queries(42):  # with the sidebar's counts and badge
         client.get(url_of(request))
 
 
