@@ -64,6 +64,11 @@ def types_at(schema: Json, path: Sequence[Part]) -> frozenset[str]:
     return min(stated, key=len) if stated else frozenset()
 
 
+def required_at(schema: Json, path: Sequence[Part]) -> frozenset[str]:
+    """Names of the fields that every message has at `path`."""
+    return frozenset(name for node in _nodes(schema, path, through_choices=False) for name in node.get("required", ()))
+
+
 def subschema(schema: Json, path: Sequence[Part]) -> Json:
     """What the contract says about the value at `path`, as a schema of its own; {} (anything) where it does not say."""
     if not path:

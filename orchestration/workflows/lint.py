@@ -30,6 +30,7 @@ from orchestration.workflows.definition import (
     failure_codes_of,
 )
 from orchestration.workflows.graph import after, links_of, reach_of, successors
+from orchestration.workflows.lint_fit import output_faults
 from orchestration.workflows.lint_marks import exposed_faults
 from orchestration.workflows.lint_paths import expression_faults
 from orchestration.workflows.lint_resources import resource_faults
@@ -80,6 +81,7 @@ def lint(document: Json, overlay: Overlay, *, with_rights: bool = True) -> list[
         *coded("route", _route_faults(definition, tables, schemas)),
         *coded("expression", expression_faults(definition, schemas)),
         *coded("sensitive", exposed_faults(definition, contracts)),
+        *coded("output", output_faults(definition, schemas, contracts)),
         *coded("run", run_faults(definition, schemas, overlay)),
         *coded("resource", resource_faults(definition, overlay)),
         *coded("rights", act_faults(definition, contracts, overlay, with_rights=with_rights)),

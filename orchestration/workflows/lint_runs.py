@@ -8,15 +8,14 @@ from typing import Final
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Overlay
-from orchestration.workflows import contract_paths, parse
+from orchestration.workflows import parse
 from orchestration.workflows.definition import Definition, RunStep
-from orchestration.workflows.output_schemas import Schemas, types_of
+from orchestration.workflows.lint_fit import Given, Taker, map_faults
+from orchestration.workflows.output_schemas import Schemas
 from orchestration.workflows.places import levels
 
 #: Output of a run whose workflow declares none.
 _NOTHING: Final[Json] = {"type": "object", "additionalProperties": False, "properties": {}}
-#: JSON Schema calls a whole number both.
-_WIDER: Final[Mapping[str, frozenset[str]]] = {"integer": frozenset({"integer", "number"})}
 
 
 def outputs_of_workflows(definition: Definition, overlay: Overlay) -> dict[str, Json | None]:
@@ -78,7 +77,7 @@ def _run_by(document: Json | None) -> list[str]:
 def _input_faults(
     step: RunStep, where: str, scope: Definition, schemas: Schemas, document: Json, overlay: Overlay
 ) -> Iterator[Fault]:
-    """Static: a field the contract refuses, one that it requires and does not get, one of another type."""
+    """The input of the workflow that is run, against the contract it takes."""
     spec = document.get("spec")
     contract = spec.get("input") if isinstance(spec, Mapping) else None
     if not isinstance(contract, str) or (schema := _schema(contract, overlay)) is None:
@@ -88,21 +87,6 @@ def _input_faults(
             what = f"{step.workflow} takes {contract}, and gets the whole input, which is {scope.input}"
             yield Fault(where, what, "give it an input: name -> expression")
         return
-    fields = ", ".join(contract_paths.fields_at(schema, ()))
-    for name in sorted(_required(schema) - step.input.keys()):
-        yield Fault(f"{where}/input", f"{step.workflow} needs {name!r} ({contract}), and does not get it", f"add {name}: ...")
-    for name, source in step.input.items():
-        if contract_paths.has(schema, (name,)) == "no":
-            yield Fault(
-                f"{where}/input/{name}", f"{contract}, the input of {step.workflow}, has no {name!r}", f"it has {fields}"
-            )
-            continue
-        given, taken = types_of(source, schemas), contract_paths.types_at(schema, (name,))
-        wide = frozenset(wider for kind in given for wider in _WIDER.get(kind, {kind}))
-        if given and taken and not wide & taken:
-            what = f"{contract} wants {' or '.join(sorted(taken))} here, this is {' or '.join(sorted(given))}"
-            yield Fault(f"{where}/input/{name} 1:1", what)
-
-
-def _required(schema: Json) -> frozenset[str]:
-    return frozenset(schema.get("required", ())) if isinstance(schema, Mapping) else frozenset()
+    given = {name: Given(source, f"{where}/input/{name}") for name, source in step.input.items()}
+    taker = Taker(contract, schema, step.workflow, f"{contract}, the input of {step.workflow},")
+    yield from map_faults(given, taker, f"{where}/input", schemas)

@@ -27,7 +27,7 @@ from orchestration.workflows.definition import (
     SetStep,
     WaitStep,
 )
-from orchestration.workflows.paths import Path, paths_of
+from orchestration.workflows.paths import Path, paths_of, type_written
 
 #: What an effect leaves as the output of its `act` step: a local one the record's place, a remote one its answer.
 _ACT_OUTPUT: Final[Json] = {
@@ -169,7 +169,9 @@ def _map_output(step: MapStep, body: Json) -> Json:
 
 
 def types_of(source: str, schemas: Schemas) -> frozenset[str]:
-    """JSON Schema types an expression can have, as far as that is known: only of a plain place."""
+    """JSON Schema types an expression can have, as far as that is known: of a plain place, and of what is written out."""
+    if written := type_written(source):
+        return frozenset([written])
     paths = paths_of(source)
     if len(paths) != 1 or not paths[0].is_whole:
         return frozenset()

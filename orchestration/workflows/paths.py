@@ -24,6 +24,8 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ROOTS: Final = ("input", "steps", "item")
+_OPENING: Final = frozenset("([{")
+_CLOSING: Final = frozenset(")]}")
 _SIMPLE: Final = re.compile(r"""(?P<quote>["'])(?P<text>[^"'\\]*)(?P=quote)""")
 
 
@@ -88,6 +90,73 @@ def paths_of(source: str) -> tuple[Path, ...]:
     return tuple(_paths(source, _tokens(source)))
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One entry of a map that an expression writes out.
+
+    Attributes:
+        source: the expression of its value.
+        place: "line:column" in the whole where that starts, counted from 1.
+    """
+
+    source: str
+    place: str
+
+
+def fields_of(source: str) -> dict[str, Field] | None:
+    """The entries, if `source` is nothing but a map written out with plain keys: {"id": input.id, "lines": []}; else None."""
+    tokens = _tokens(source)
+    if not tokens or tokens[0].text != "{" or _closing(tokens) != len(tokens) - 1:
+        return None
+    found: dict[str, Field] = {}
+    for entry in _entries(tokens[1:-1]):
+        key = _SIMPLE.fullmatch(entry[0].text)
+        if not key or len(entry) < 3 or entry[1].text != ":" or key["text"] in found:
+            return None
+        first, last = entry[2], entry[-1]
+        found[key["text"]] = Field(source[first.start : last.start + len(last.text)], _place(source, first.start))
+    return found
+
+
+def type_written(source: str) -> str:
+    """JSON Schema type of a text, number, truth value, null or map that is written out; "" for everything else."""
+    match _tokens(source):
+        case [_Token(kind="string", text=text)] if not text.lower().startswith(("b", "rb", "br")):
+            return "string"
+        case [_Token(kind="number", text=text)] | [_Token(text="-"), _Token(kind="number", text=text)]:
+            return "integer" if text.rstrip("uU").isdigit() else "number"
+        case [_Token(text="true" | "false")]:
+            return "boolean"
+        case [_Token(text="null")]:
+            return "null"
+        case _:
+            return "object" if fields_of(source) is not None else ""
+
+
+def _closing(tokens: list[_Token]) -> int:
+    """Where the bracket that opens the text is closed."""
+    depth = 0
+    for index, token in enumerate(tokens):
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
+        if depth == 0:
+            return index
+    return -1
+
+
+def _entries(tokens: list[_Token]) -> Iterator[list[_Token]]:
+    """What commas of the outermost level part; one after the last entry parts nothing."""
+    depth, entry = 0, list[_Token]()
+    for token in tokens:
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
+        if token.text == "," and depth == 0:
+            yield entry
+            entry = []
+        else:
+            entry.append(token)
+    if entry:
+        yield entry
+
+
 def normal(source: str) -> Elements:
     """The expression without spaces, comments, the choice of quotes and of `a.b` or `a["b"]`: of two that come to the same
     here each computes what the other does. The converse does not hold."""
@@ -121,9 +190,12 @@ def _paths(source: str, tokens: list[_Token]) -> Iterator[Path]:
         if token.kind != "name" or token.text not in _ROOTS or selected:
             continue
         parts, end = _selections(tokens, index + 1)
-        line = source.count("\n", 0, token.start) + 1
-        column = token.start - (source.rfind("\n", 0, token.start) + 1) + 1
-        yield Path(token.text, parts, f"{line}:{column}", is_whole=index == 0 and end == len(tokens))
+        yield Path(token.text, parts, _place(source, token.start), is_whole=index == 0 and end == len(tokens))
+
+
+def _place(source: str, start: int) -> str:
+    line = source.count("\n", 0, start) + 1
+    return f"{line}:{start - source.rfind(chr(10), 0, start)}"
 
 
 def _selections(tokens: list[_Token], index: int) -> tuple[tuple[str | int, ...], int]:

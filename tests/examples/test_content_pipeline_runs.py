@@ -9,7 +9,7 @@ import pytest
 from aegis.core.actors import user_actor
 from aegis.portal.demo.examples import EXAMPLES, read_samples
 from approvals import changes
-from approvals.gates import NotEligible
+from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest
 from audit import journal
 from examples.common.documents import checker_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.workflows import contract_paths
-from orchestration.workflows.paths import output_path, paths_of
+from orchestration.workflows.paths import fields_of, output_path, paths_of, type_written
 from tests.workflows.documents import closed
 
 
@@ -109,3 +109,46 @@ def test_pinned_values_and_types_are_read_through_references():
     assert contract_paths.values_at({"$ref": "#/$defs/a", "$defs": {"a": {"enum": ["x", "y"]}}}, []) == ("x", "y")
     assert contract_paths.types_at(SCHEMA, ["named", "first"]) == {"string"}
     assert contract_paths.types_at({"const": True}, []) == {"boolean"}
+
+
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        ("{}", {}),
+        ('{"id": input.id, "all": [1, {"a": 2}], }', {"id": "input.id", "all": '[1, {"a": 2}]'}),
+        ("{'sum': f(a, b) + {\"x\": 1}.x}", {"sum": 'f(a, b) + {"x": 1}.x'}),
+        ('{"a": "}, \\" {"}', {"a": '"}, \\" {"'}),
+        ("{input.id: 1}", None),
+        ('{"a": 1, "a": 2}', None),
+        ("[1]", None),
+        ("input", None),
+    ],
+)
+def test_a_map_that_is_written_out_has_its_entries(source, fields):
+    found = fields_of(source)
+
+    assert fields == (None if found is None else {name: field.source for name, field in found.items()})
+
+
+def test_entries_of_a_map_carry_line_and_column():
+    found = fields_of('{"a": 1,\n "b": input.id}')
+
+    assert found is not None
+    assert [found[name].place for name in ("a", "b")] == ["1:7", "2:7"]
+
+
+def test_a_map_of_two_maps_is_not_read_as_one():
+    """`{...}.a + {...}` begins and ends like a map that is written out."""
+    assert fields_of('{"a": 1}.a + {"b": 2}.b + {"c": 3}') is None
+    assert type_written('{"a": 1}.a + {"b": 2}') == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ('"7"', "string"), ("b'7'", ""), ("7", "integer"), ("-7u", "integer"), ("0.5", "number"), ("true", "boolean"),
+        ("null", "null"), ('{"a": 1}', "object"), ("input.id", ""), ("1 + 1", ""),
+    ],
+)  # fmt: skip
+def test_what_is_written_out_has_a_type(source, kind):
+    assert type_written(source) == kind
