@@ -16,6 +16,7 @@ from aegis.core import clock
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Forbidden, Invalid, NotFound
+from aegis.identity import joining
 from aegis.identity.areas import area
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import ApiKey, Area, User
@@ -158,6 +159,7 @@ def add_to_group(person_id: UUID, group: str, *, actor: Actor, reason: str) -> b
 
     Raises:
         OwnRights: the actor is that person, superuser or not.
+        NotTogether: through his groups he would hold what nobody may hold together.
     """
     why = stated(reason)
 
@@ -223,6 +225,9 @@ def _join(person: User, group: Group, actor: Actor, why: str) -> bool:
         raise OwnRights("Nobody adds himself to a group; ask another person who may edit access", right="edit")
     if person.groups.filter(pk=group.pk).exists():
         return False
+    names = [*person.groups.values_list("name", flat=True), group.name]
+    if why_not := joining.against(names):
+        raise joining.NotTogether(f"{person.display_name} would hold {why_not}")
     person.groups.add(group)
     _record("access.group_joined", person, actor, data={"group": group.name}, texts={"reason": why})
     return True

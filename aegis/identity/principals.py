@@ -12,6 +12,7 @@ from aegis.core import canonical, clock
 from aegis.core.actors import Actor
 from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, Malformed, NotAuthenticated
+from aegis.identity.joining import NotTogether
 from aegis.identity.models import ApiKey, Area, User
 from aegis.identity.recorder import recorder
 
@@ -81,7 +82,7 @@ def changing_rights(work: Callable[[], Result], *, actor: Actor, what: str) -> R
             with transaction.atomic():
                 return work()
         return in_transaction(work)
-    except (Forbidden, LastAdmin) as error:
+    except (Forbidden, LastAdmin, NotTogether) as error:
         refusal = error
         in_transaction(lambda: recorder().denied(actor, what, refusal, clock.now()))
         raise

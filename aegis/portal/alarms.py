@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from aegis.core.visibility import Viewer
 from orchestration.agents import alarms as agents
+from orchestration.authority import owners
 from orchestration.engine import queue_alarms
 
 SHOWN: Final = 6
@@ -29,7 +30,7 @@ class Alarm:
 
 
 def of(user: Viewer) -> list[Alarm]:
-    """The worst first. Five queries."""
+    """The worst first. Eight queries."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -40,6 +41,9 @@ def of(user: Viewer) -> list[Alarm]:
             else _document("ReviewQueue", late.queue)
         )
         found.append(Alarm(late.tone, "queue", late.title, late.words, url, late.since))
+    for left in owners.alarms(user):
+        words = f"Its owner {left.shown} has left: nobody decides about its {left.capabilities} capabilities. Name another one."
+        found.append(Alarm("red", "effect", left.resource, words, f"{reverse('portal:matrix')}?find={left.resource}", None))
     return sorted(found, key=lambda alarm: alarm.tone != "red")
 
 

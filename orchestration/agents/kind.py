@@ -13,7 +13,7 @@ from aegis.identity.models import User
 from approvals.governed import DocumentKind
 from orchestration.agents import connectors
 from orchestration.agents.models import Agent
-from orchestration.authority import limits
+from orchestration.authority import exclusions, limits
 
 MAX_SETTINGS_BYTES: Final = 32 * 1024
 
@@ -63,6 +63,8 @@ class AgentKind(DocumentKind):
                 faults.append(Fault(f"/spec/roles/{index}", f"there is no role {role!r}"))
             elif document["spec"].get("people", False):
                 faults.append(Fault(f"/spec/roles/{index}", f"{role!r} is a role of people"))
+        if not faults:
+            faults += exclusions.of_agent(spec["roles"], overlay)
         faults.extend(connectors.faults(spec["connector"], "/spec/connector"))
         if len(canonical.dump(spec.get("settings", {}))) > MAX_SETTINGS_BYTES:
             faults.append(Fault("/spec/settings", f"larger than {MAX_SETTINGS_BYTES:,} bytes"))

@@ -36,7 +36,10 @@ def effects(before: Matrix, after: Matrix, principals: Iterable[tuple[str, Princ
         principals: (name to show, principal); agents are looked up in the matrices, a person's roles come with him.
         touched: capabilities whose cells differ.
     """
-    names = sorted(set(touched))
+    named = set(touched)
+    for matrix in (before, after):  # who gains one of two that exclude each other loses the other
+        named |= {other for name in named for other in matrix.exclusive.get(name, ())}
+    names = sorted(named)
     views = [(tilted(matrix, names, False), tilted(matrix, names, True)) for matrix in (before, after)]
     found = []
     for who, principal in principals:
@@ -85,7 +88,9 @@ def tilted(matrix: Matrix, names: list[str], is_most: bool) -> Matrix:
         name: replace(matrix.capabilities[name], requester_too=False) for name in names if name in matrix.capabilities
     }
     roles = {
-        name: Role(name, role.is_for_people, {what: grant for what in names if (grant := _judged(role, what, is_most))})
+        name: Role(
+            name, role.is_for_people, {what: grant for what in names if (grant := _judged(role, what, is_most))}, role.worn
+        )
         for name, role in matrix.roles.items()
     }
     return replace(matrix, capabilities=capabilities, roles=roles)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from approvals.governed import DocumentKind
-from orchestration.authority import handlers, limits
+from orchestration.authority import handlers, limits, owners
 from orchestration.authority.lookups import locks_on
 from orchestration.authority.models import Capability
 from orchestration.contracts.checker import schema_faults
@@ -55,6 +56,19 @@ class CapabilityKind(DocumentKind):
                     "maxItems": 50,
                     "description": "Masked fields that holding this capability shows.",
                 },
+                "excludes": {
+                    "type": "array",
+                    "uniqueItems": True,
+                    "maxItems": 50,
+                    "items": {"type": "string", "minLength": 1, "maxLength": 80},
+                    "description": "Capabilities that nobody may hold beside it, through whatever roles; it counts both ways.",
+                },
+                "owner": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 150,
+                    "description": "User name of the one person who decides about it; the same for all of a resource type.",
+                },
                 "requester_too": {
                     "type": "boolean",
                     "default": False,
@@ -76,6 +90,8 @@ class CapabilityKind(DocumentKind):
             faults.append(Fault("/spec/resource", f"its name says it acts on {change.key.name.split('.')[0]}"))
         if not handlers.is_known(spec["handler"]):
             faults.append(Fault("/spec/handler", f"there is no handler {spec['handler']!r}"))
+        faults += _exclusion_faults(change.key.name, spec, overlay)
+        faults += owners.faults(change.key.name, spec, overlay)
         faults += _compensation_faults(change.key.name, spec, overlay)
         faults += limits.faults(spec)
         found = [
@@ -94,7 +110,25 @@ class CapabilityKind(DocumentKind):
         said = [f"Floor lock {lock} holds {change.key.name}." for lock in locks_on(overlay, change.key.name)]
         if change.old is not None and change.new is not None:
             said += limits.widened(change.old["spec"], change.new["spec"], change.key.name)
+            said += _loosened(change.key.name, change.old["spec"], change.new["spec"])
         return said
+
+
+def _exclusion_faults(name: str, spec: Json, overlay: Overlay) -> Iterator[Fault]:
+    """That nobody holds both is asked of each role and agent, also of those that stand (`role_kind`, `agents.kind`)."""
+    for index, other in enumerate(spec.get("excludes", [])):
+        if other == name:
+            yield Fault(f"/spec/excludes/{index}", "a capability cannot exclude itself", "name another one")
+        elif overlay.get("Capability", other) is None:
+            yield Fault(f"/spec/excludes/{index}", f"there is no capability {other!r}")
+
+
+def _loosened(name: str, old: Json, new: Json) -> Iterator[str]:
+    """What one person alone must not take away: that two are not held together, and who answers."""
+    for other in sorted(set(old.get("excludes", [])) - set(new.get("excludes", []))):
+        yield f"{name} and {other} may be held together."
+    if "owner" in old and old["owner"] != new.get("owner"):
+        yield f"{old['owner']} would no longer decide about {name}; another owner needs two people."
 
 
 def _compensation_faults(name: str, spec: Json, overlay: Overlay) -> list[Fault]:

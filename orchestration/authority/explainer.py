@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 from aegis.core.canonical import Json
 from orchestration.authority.affected import tilted
+from orchestration.authority.exclusive import Clash, clashes
 from orchestration.authority.explain import ask
 from orchestration.authority.grant_documents import words
 from orchestration.authority.matrix import AgentEntry, Grant, Matrix
 from orchestration.authority.verdicts import Principal, Resource, Verdict
 
-What = Literal["halt", "breaker", "lock", "cell", "requester", "agent", "nothing"]
+What = Literal["halt", "breaker", "lock", "cell", "requester", "agent", "exclusive", "nothing"]
 _ORDER: Final[Mapping[str, int]] = {"allow": 0, "gate": 1, "deny": 2}
 _EFFECTS: Final[Mapping[str, str]] = {"allow": "allows it", "gate": "asks for an approval", "deny": "denies it"}
 
@@ -180,6 +181,8 @@ def _deciders(
     entry = matrix.agents.get(principal.ref) if principal.kind == "agent" else None
     if most.code in ("agent_disabled", "unknown_principal", "unknown_capability"):
         return [Decider("agent", entry.name if entry else "", most.reason)]
+    if most.code == "exclusive":
+        return [Decider("exclusive", clash.other_role, str(clash)) for clash in _clashes(matrix, principal, capability)]
     found = [
         Decider("lock", name, "raises the answer to its gate") for name in dict.fromkeys((*most.raised_by, *least.raised_by))
     ]
@@ -193,6 +196,11 @@ def _deciders(
     if (known := matrix.capabilities.get(capability)) and known.requester_too and most.answer != "deny":
         found.append(Decider("requester", "", "the person who asks must hold it too"))
     return found or [Decider("nothing", "", "no role that counts has a cell for it; an empty cell is a deny")]
+
+
+def _clashes(matrix: Matrix, principal: Principal, capability: str) -> list[Clash]:
+    roles = [matrix.roles[name].worn for name in _roles(matrix, principal)]
+    return clashes(matrix.exclusive, [worn for worn in roles if worn is not None], capability)
 
 
 def _says(grant: Grant) -> str:

@@ -10,13 +10,14 @@ The document is compiled from configuration rows by `orchestration.authority.liv
      "agents": {id: {name, roles, enabled}}}
 
 Capabilities and agents that declare them also carry `limits` and `breaker` (shape: `orchestration.authority.limits`), grants
-`limits`, `during` and `beyond` (shape: `orchestration.authority.grant_limits`).
+`limits`, `during` and `beyond` (shape: `orchestration.authority.grant_limits`). A capability that must not be held beside
+others names them in `excludes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from aegis.core import canonical
@@ -24,7 +25,8 @@ from aegis.core.canonical import Json
 from aegis.core.expressions import Expression, ExpressionInvalid, Failed, VariableType, compile_condition
 from approvals import strictness
 from approvals.policies import Policy
-from orchestration.authority import grant_limits
+from orchestration.authority import exclusive, grant_limits
+from orchestration.authority.exclusive import Worn
 from orchestration.authority.grant_limits import NO_GRANT_LIMITS, GrantLimits
 from orchestration.authority.limits import DEFAULT_BREAKER, NO_LIMITS, BreakerSettings, Limits, breaker_of, limits_of
 from orchestration.contracts.checker import Checker, compile_schema
@@ -89,6 +91,7 @@ class Role:
     name: str
     is_for_people: bool
     grants: Mapping[str, Grant]  # by capability
+    worn: Worn | None = None  # what it lets hold; None in a matrix made by hand, where nothing excludes anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,9 @@ class Matrix:
     zones: frozenset[str] = frozenset()  # that hours of grants are told in
     traced: frozenset[str] = frozenset()  # capabilities of which a condition, or a person at a gate, asks provenance
     metered: frozenset[str] = frozenset()  # roles with a budget of tokens or cost
+    exclusive: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # capabilities that nobody may hold together, both ways
 
 
 EMPTY: Final = Matrix(0, "", {}, {}, {}, {}, {})
@@ -195,6 +201,7 @@ def load(document: Json, *, number: int = 0) -> Matrix:
         zones=frozenset(grant.limits.hours.zone for grant in grants if grant.limits.hours),
         traced=frozenset(grant.capability for role in roles.values() for grant in role.grants.values() if grant.is_traced),
         metered=frozenset(grant.role for grant in grants if grant.limits.is_metered),
+        exclusive=exclusive.pairs({name: entry.get("excludes", ()) for name, entry in document["capabilities"].items()}),
     )
 
 
@@ -210,7 +217,7 @@ def weight(rules: PolicyRules) -> tuple[int, int, str]:
 
 def _role(name: str, entry: Json) -> Role:
     grants = {grant["capability"]: _grant(name, grant) for grant in entry["grants"]}
-    return Role(name=name, is_for_people=entry["people"], grants=grants)
+    return Role(name=name, is_for_people=entry["people"], grants=grants, worn=exclusive.worn(name, entry["grants"]))
 
 
 def _grant(role: str, entry: Json) -> Grant:

@@ -67,6 +67,7 @@ def capability_entry(document: Json, digest: str = "") -> Json:
         "requester_too": spec.get("requester_too", False),
         "compensation": spec.get("compensation", ""),
         "digest": digest or canonical.digest_of(document),
+        **({"excludes": sorted(spec["excludes"])} if spec.get("excludes") else {}),
         **declared(spec),
     }
 

@@ -12,7 +12,7 @@ from aegis.core.expressions import ExpressionInvalid, compile_condition
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity import people
 from approvals.governed import DocumentKind
-from orchestration.authority import grant_documents, scope_tests
+from orchestration.authority import exclusions, grant_documents, scope_tests
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
@@ -78,6 +78,7 @@ class RoleKind(DocumentKind):
                 faults.append(Fault(f"{where}/capability", f"{grant['capability']} has a cell already; one per capability"))
             seen.add(grant["capability"])
             faults += _grant_faults(grant, where, overlay)
+        faults = faults or exclusions.of_role(change.key.name, change.new["spec"], overlay)
         return faults or scope_tests.faults(change.new, overlay)
 
     def diff(self, change: Change) -> list[str]:

@@ -1,8 +1,9 @@
 """May this principal cause this effect? Pure over one matrix version and recorded facts (DESIGN section 6).
 
-Default deny. Deny wins over gate, gate over allow, over all roles of the principal. A condition that ends in error never
-widens: it is no grant under allow, and a match under gate or deny. A limit that is reached makes an allow or gate of its cell a
-deny, or a gate under the policy it names. Floor locks are applied last, whatever the rows say.
+Default deny. Deny wins over gate, gate over allow, over all roles of the principal. Who holds two capabilities that exclude
+each other may do neither. A condition that ends in error never widens: it is no grant under allow, and a match under gate
+or deny. A limit that is reached makes an allow or gate of its cell a deny, or a gate under the policy it names. Floor locks are
+applied last, whatever the rows say.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from aegis.core.canonical import Json
 from aegis.core.expressions import Bound, Failed, bind
 from orchestration.authority import grant_limits
 from orchestration.authority.answers import Answer, Code, Considered, Principal, Resource, Verdict
+from orchestration.authority.exclusive import Clash, clashes
 from orchestration.authority.grant_limits import Reading, Subject
 from orchestration.authority.matrix import (
     CONDITION_VARIABLES,
@@ -176,6 +178,11 @@ def _asked(
     if denies := _matching(considered, "deny"):
         reason = f"{_roles_of(denies)} denies {asked.name}."
         return replace(verdict, code="denied", grants=_cells(denies), reason=reason)
+    if found := _clashes(question, roles, is_person):
+        named = {f"{clash.role}/{clash.capability}": None for clash in found}
+        named |= {f"{clash.other_role}/{clash.other}": None for clash in found}
+        reason = f"{question.blank.principal if whom == 'principal' else 'The requester'} holds {found[0]}."
+        return replace(verdict, code="exclusive", grants=tuple(named), reason=reason)
     if over := [one for one in considered if one.is_reached and not one.grant.limits.beyond]:
         reason = f"{_roles_of(over)} grants {asked.name} within limits, and one is reached: {_limits_of(over)}."
         return replace(verdict, code="limit_reached", grants=_cells(over), reason=reason)
@@ -188,6 +195,15 @@ def _asked(
         reason = f"{_roles_of(allows)} allows {asked.name}."
         return replace(verdict, answer="allow", code="granted", grants=_cells(allows), reason=reason)
     return verdict
+
+
+def _clashes(question: _Question, roles: Iterable[str], is_person: bool) -> list[Clash]:
+    """Capabilities held beside the one asked for that must not be (`exclusive`)."""
+    exclusive = question.matrix.exclusive
+    if question.asked.name not in exclusive:
+        return []
+    worn = [role.worn for role in _roles_that_count(question.matrix, roles, is_person) if role.worn is not None]
+    return clashes(exclusive, worn, question.asked.name)
 
 
 def _judged(grant: Grant, facts: Bound, whom: Literal["principal", "requester"]) -> Considered:

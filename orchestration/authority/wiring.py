@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aegis.core.kinds import register_kind
+from aegis.identity import joining
 from audit import catalogue, triggers
 from orchestration.authority import events, guards, handlers, revealing, test_command
 
@@ -11,13 +12,14 @@ def register() -> None:
     """Kinds, event types, append-only tables and the names of local handlers. Called from `AppConfig.ready()`."""
     from approvals import changes
     from audit import verify
-    from orchestration.authority import live
+    from orchestration.authority import exclusions, live
     from orchestration.authority.capability_kind import CapabilityKind
     from orchestration.authority.lock_kind import FloorLockKind
     from orchestration.authority.role_kind import RoleKind
     from orchestration.records.handlers import HANDLERS
 
     catalogue.register(*events.TYPES)
+    joining.register(exclusions.of_groups)
     changes.register_applied_hook(live.on_applied)
     verify.register_state_check("matrix equals configuration", live.problems)
     triggers.protect(*guards.ALL)

@@ -22,7 +22,7 @@ from approvals import policies, policy_words
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from orchestration.agents import alarms
 from orchestration.agents.models import Agent
-from orchestration.authority import scope_tests
+from orchestration.authority import owners, scope_tests
 from orchestration.authority.models import Capability, FloorLock, Role
 from orchestration.contracts.models import Contract
 from orchestration.engine import parties, queue_alarms, retiring
@@ -176,6 +176,8 @@ def capability(row: Capability, document: Json, reader: Viewer) -> dict[str, Any
         "guards": guardboard.card(reader, "capability", row),
         "holders": cells.holders(matrix, row.name),
         "locks": matrix.locks.get(row.name, ()),
+        "exclusive": sorted(matrix.exclusive.get(row.name, ())),
+        "owned": next((one for one in owners.all_owned() if one.resource == spec.get("resource")), None),
         "parameters_text": as_text(spec.get("parameters")),
         "risk": spec.get("risk", ""),
     }

@@ -1,0 +1,80 @@
+"""Where capabilities that exclude each other are refused before they meet: at publishing roles and agents, at joining a group.
+
+The verdict denies them all the same (`verdicts`), whatever the rows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from django.contrib.auth.models import Group
+
+from aegis.core.canonical import Json
+from aegis.core.errors import Fault
+from aegis.core.kinds import Overlay
+from orchestration.authority import live
+from orchestration.authority.exclusive import Clash, Worn, clashes, pairs, worn
+from orchestration.authority.lookups import documents
+
+_REMEDY = "take one of the two away first"
+
+
+def of_role(name: str, spec: Json, overlay: Overlay) -> list[Fault]:
+    """Clashes within a role, and those that people in two groups would have. Counts people, names none."""
+    exclusive = _exclusive(overlay)
+    own = worn(name, spec["grants"])
+    if not exclusive.keys() & own.holds:
+        return []
+    found = [Fault("/spec/grants", f"it would hold {clash}", _REMEDY) for clash in clashes(exclusive, [own])]
+    if found or not spec.get("people"):
+        return found
+    others = {
+        other: worn(other, document["spec"]["grants"])
+        for other, document in documents(overlay, "Role")
+        if document["spec"].get("people")
+    }
+    return [
+        Fault("/spec/grants", f"{_count(many)} would hold {clash}", _REMEDY)
+        for clash, many in _people(name, {**others, name: own}, exclusive).items()
+    ]
+
+
+def of_agent(roles: Iterable[str], overlay: Overlay) -> list[Fault]:
+    exclusive = _exclusive(overlay)
+    if not exclusive:
+        return []
+    found = {role: overlay.get("Role", role) for role in roles}
+    every = [worn(role, document["spec"]["grants"]) for role, document in found.items() if document is not None]
+    return [Fault("/spec/roles", f"it would hold {clash}", _REMEDY) for clash in clashes(exclusive, every)]
+
+
+def of_groups(groups: Collection[str]) -> str:
+    """What speaks against one person in these groups under the matrix that stands; "" if nothing does."""
+    matrix = live.current().matrix
+    every = [matrix.roles[name] for name in groups if name in matrix.roles]
+    found = clashes(matrix.exclusive, [role.worn for role in every if role.is_for_people and role.worn is not None])
+    return str(found[0]) if found else ""
+
+
+def _exclusive(overlay: Overlay) -> Mapping[str, frozenset[str]]:
+    return pairs({name: document["spec"].get("excludes", ()) for name, document in documents(overlay, "Capability")})
+
+
+def _people(name: str, roles: Mapping[str, Worn], exclusive: Mapping[str, frozenset[str]]) -> dict[Clash, int]:
+    """Clash -> how many active members of the group have it through their other groups. Two queries."""
+    group = Group.objects.filter(name=name).first()
+    if group is None:
+        return {}
+    rows = Group.objects.filter(name__in=list(roles), user__in=group.user_set.filter(is_active=True))
+    worn_by: dict[str, list[Worn]] = {}
+    for person, other in rows.values_list("user", "name"):
+        worn_by.setdefault(str(person), []).append(roles[other])
+    found: dict[Clash, int] = {}
+    for every in worn_by.values():
+        for clash in clashes(exclusive, every):
+            found[clash] = found.get(clash, 0) + 1
+    return found
+
+
+def _count(many: int) -> str:
+    return "1 person in its group" if many == 1 else f"{many} people in its group"
