@@ -16,6 +16,7 @@ from orchestration.authority import exclusions, grant_documents, scope_tests
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
+from orchestration.authority.standing_before import last_granted
 from orchestration.authority.widening import widened
 
 
@@ -113,10 +114,13 @@ class RoleKind(DocumentKind):
             f"{change.key.name} is a role of people, and its cell {capability} would let more through ({why})."
             for capability, why in widened(_cells_of_people(change.old), _cells_of_people(change.new), overlay)
         ]
+        back = last_granted(
+            change.key.name, [name for name in touched if _grants(new.get(name)) and not _grants(old.get(name))]
+        )
         raised = [
-            f"{change.key.name} may {capability} {why}."
+            f"{change.key.name} may {capability} {why}{', as it stood when it last might' if capability in back else ''}."
             for capability in touched
-            if (why := _limits_widened(old.get(capability), new.get(capability)))
+            if (why := _limits_widened(back.get(capability, old.get(capability)), new.get(capability)))
         ]
         return [*held, *gained, *raised, *_tests_changed(change)[1]]
 
@@ -151,6 +155,10 @@ def _limits_widened(old: Json | None, new: Json | None) -> str:
     if old is None or new is None or "deny" in (old["effect"], new["effect"]):
         return ""
     return grant_documents.widened(old, new)
+
+
+def _grants(cell: Json | None) -> bool:
+    return cell is not None and cell["effect"] != "deny"
 
 
 def _but_limits(cell: Json) -> Json:

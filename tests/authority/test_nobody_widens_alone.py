@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from aegis.core.actors import user_actor
+from aegis.core.kinds import Key
 from aegis.identity.models import User
+from approvals import changes
 from approvals.models import ChangeSet
 from tests.support import configuration as config
 from tests.support.configuration import agent, grant, policy, role
@@ -119,3 +122,42 @@ def test_a_new_agent_fewer_roles_and_settings_apply_at_once(ada: User) -> None:
     assert status(ada, agent("second")) == ChangeSet.Status.APPLIED
     assert status(ada, agent(settings={"tone": "calm"})) == ChangeSet.Status.APPLIED
     assert status(ada, agent(roles=[])) == ChangeSet.Status.APPLIED
+
+
+LIMITED = {"limits": {"rate": {"count": 5, "per": "1h"}}}
+
+
+def limited(**limits: Any) -> dict[str, Any]:
+    return {**grant("allow", CLOSE), **limits}
+
+
+@pytest.mark.parametrize(
+    "between",
+    [role("meter-bot", grant("allow")), role("meter-bot", grant("allow"), grant("deny", CLOSE)), None],
+    ids=["cell taken away", "cell denied", "role removed"],
+)
+def test_a_limit_of_an_agents_role_is_not_shed_in_two_steps(ada: User, between: Any) -> None:
+    key = Key("Role", "meter-bot")
+    assert status(ada, role("meter-bot", grant("allow"), limited(**LIMITED))) == "applied"
+    if between is None:
+        actor = user_actor(ada.pk, auth="session")
+        assert changes.propose([(key, None)], author=ada, actor=actor, reason="for now").status == "applied"
+    else:
+        assert status(ada, between) == "applied", "narrowing is free"
+
+    preview = changes.preview([(key, role("meter-bot", grant("allow"), limited()))], ada)
+    assert any("as it stood when it last might" in guard for guard in preview.guards)
+    assert status(ada, role("meter-bot", grant("allow"), limited())) == "proposed"
+
+
+def test_the_cell_comes_back_by_one_person_with_its_limit_or_a_lower_one(ada: User) -> None:
+    assert status(ada, role("meter-bot", limited(**LIMITED))) == "applied"
+    assert status(ada, role("meter-bot")) == "applied"
+    assert status(ada, role("meter-bot", limited(limits={"rate": {"count": 4, "per": "1h"}}))) == "applied"
+
+
+def test_versions_in_between_that_say_nothing_do_not_hide_the_limit(ada: User) -> None:
+    for cells in ([limited(**LIMITED)], [], [grant("allow")], [grant("deny", CLOSE)], []):
+        assert status(ada, role("meter-bot", *cells)) == "applied"
+
+    assert status(ada, role("meter-bot", limited(limits={"rate": {"count": 50, "per": "1h"}}))) == "proposed"
