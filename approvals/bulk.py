@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,13 +32,24 @@ class Answer:
 
 def alone_because(request: ApprovalRequest, person: User) -> str:
     """Why a request cannot be decided together with others; "" if it can."""
-    if request.risk == ApprovalRequest.Risk.HIGH:
-        return "its risk is high"
-    if questions.get(request.question).is_locked(request):
-        return "a floor lock stands over it"
-    if request.claimed_by_id not in (None, person.pk):
-        return "somebody else has taken it"
-    return ""
+    return alone_of([request], person).get(request.pk, "")
+
+
+def alone_of(requests: Sequence[ApprovalRequest], person: User) -> dict[UUID, str]:
+    """Request -> why it cannot be decided together with others, for those that cannot. Queries do not grow with the rows."""
+    by_kind: dict[str, list[ApprovalRequest]] = {}
+    for request in requests:
+        by_kind.setdefault(request.question, []).append(request)
+    locked = {pk for kind, group in by_kind.items() for pk in questions.get(kind).locked(group)}
+    found = {}
+    for request in requests:
+        if request.risk == ApprovalRequest.Risk.HIGH:
+            found[request.pk] = "its risk is high"
+        elif request.pk in locked:
+            found[request.pk] = "a floor lock stands over it"
+        elif request.claimed_by_id not in (None, person.pk):
+            found[request.pk] = "somebody else has taken it"
+    return found
 
 
 def decide_each(

@@ -160,6 +160,10 @@ class Question(ABC):
         """Does a floor lock stand over what is asked? Such a request is never decided together with others."""
         return False
 
+    def locked(self, requests: Sequence[ApprovalRequest]) -> set[UUID]:
+        """Those of a list over which a floor lock stands. Owners override it: queries must not grow with the rows."""
+        return {request.pk for request in requests if self.is_locked(request)}
+
     @abstractmethod
     def settled(self, request: ApprovalRequest, outcome: Outcome, actor: Actor, reason: str = "") -> None:
         """Called once, inside the deciding transaction, when the request has its outcome. Writes what the owner must learn.

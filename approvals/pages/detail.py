@@ -30,6 +30,7 @@ from audit.scopes import reach
 
 #: Thin: fields of a record that say what it is about, shown above the diff where the change leaves them as they are. By name
 #: only, for every sort of record; a mark in the capability's contract would be the thorough way.
+MAX_ABLE = 100
 KEY_FIELDS = ("subject", "text", "urgency", "intent")
 
 
@@ -144,6 +145,7 @@ class Detail:
     may_edit: bool
     may_withdraw: bool
     edits: Sequence[Edit]
+    able: Sequence[User]  # others who could decide it, to whom it may be given
     comments: Sequence[Comment]
     must_type: str
     needs_reason_to_approve: bool
@@ -171,6 +173,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
     may = gates.eligibility(request, user, live=whole)
     is_open = request.status in OPEN
     is_stale = is_open and (live.digest != request.digest or not live.is_current or _policy_moved(request))
+    left = _people_left(request, whole, stands) if is_open else set()
     proposal = shown.get("proposal")
     events = _events(live.evidence)
     return Detail(
@@ -182,7 +185,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         age=words.ago(request.opened_at, now),
         place=places_of([request]).get((request.scope, request.scope_id), ""),
         sees_run=sees_run_of(user, request),
-        notice=_notice(request, live, stands, is_stale=is_stale),
+        notice=_notice(request, live, stands, left, is_stale=is_stale),
         record_label=live.record_label,
         is_stale=is_stale,
         key_facts=_key_facts(request, live),
@@ -202,6 +205,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         may_request_changes=may.may and not is_stale and questions.get(request.question).takes_changes(request),
         may_edit=may.may and may.delegation is None and not is_stale,
         edits=_edits(request, texts),
+        able=_able(left, user) if may.may else (),
         may_withdraw=is_open and request.requester_id == user.pk,
         comments=_comments(request, texts),
         must_type=typed_subject(request, live),
@@ -228,7 +232,7 @@ def sees_run_of(user: User, request: ApprovalRequest) -> bool:
     return request.run_id is not None and (ids is None or request.scope_id in ids)
 
 
-def _notice(request: ApprovalRequest, live: Live, stands: Standing, *, is_stale: bool) -> Notice | None:
+def _notice(request: ApprovalRequest, live: Live, stands: Standing, left: set[str], *, is_stale: bool) -> Notice | None:
     if request.status == "frozen":
         return Notice("blue", "pause", "Frozen by a halt", "Its deadline stands still until the halt ends.")
     if live.aftermath:
@@ -236,22 +240,31 @@ def _notice(request: ApprovalRequest, live: Live, stands: Standing, *, is_stale:
     if request.status not in OPEN:
         return _ended(request, stands)
     if not is_stale:
-        return _stuck(request, live, stands)
+        return _stuck(stands, left)
     if not live.is_current:
         return Notice("amber", "refresh", "What it would change is no longer there in that form", "It can only be rejected.")
     what = "The policy changed after this was asked" if _policy_moved(request) else "The record changed after this was proposed"
     return Notice("amber", "refresh", what, "Nobody can approve the old version; earlier votes do not count for the new one.")
 
 
-def _stuck(request: ApprovalRequest, live: Live, stands: Standing) -> Notice | None:
+def _people_left(request: ApprovalRequest, live: Live, stands: Standing) -> set[str]:
+    """Ids of those in the groups asked now who could still decide. Two queries."""
+    spoken = {who for vote in stands.decisions if not vote.is_void for who in electors.spoken_by(vote)}
+    asked = stands.policy.stages[stands.stage].asked(request.escalated)
+    people = electors.active_people(asked, without=holding.bound_by(request, live) | spoken)
+    return {person for members in people.values() for person in members}
+
+
+def _able(left: set[str], reader: User) -> Sequence[User]:
+    return list(User.objects.filter(pk__in=left).exclude(pk=reader.pk).order_by("first_name", "username")[:MAX_ABLE])
+
+
+def _stuck(stands: Standing, left: set[str]) -> Notice | None:
     """An alarm: the groups asked now have too few people left who could still approve."""
     needed = stands.tally.needed
     if stands.tally.status != "open" or needed <= 0:
         return None
-    spoken = {who for vote in stands.decisions if not vote.is_void for who in electors.spoken_by(vote)}
-    asked = stands.policy.stages[stands.stage].asked(request.escalated)
-    people = electors.active_people(asked, without=holding.bound_by(request, live) | spoken)
-    able = len({person for members in people.values() for person in members})
+    able = len(left)
     if able >= needed:
         return None
     who = f"{stands.groups} must give {words.plural(needed, 'more approval')}, and {able or 'nobody'} there could"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,7 +14,7 @@ from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from aegis.core import clock
 from aegis.core.visibility import Viewer, remembered
 from aegis.identity.models import User
-from approvals import questions
+from approvals import bulk, questions
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
 from approvals.pages.standing import OPEN, Standing, standings
@@ -30,6 +30,9 @@ MAX_KEPT = 50
 MAX_TEXT = 200
 ORDER = "risk, then deadline, then oldest"
 DONE_ORDER = "settled last comes first"
+
+#: Deadline within: key in the address -> words, hours.
+DUE = {"1h": ("within an hour", 1), "4h": ("within 4 hours", 4), "24h": ("within a day", 24)}
 
 _RISK_ORDER = Case(
     When(risk="high", then=Value(0)), When(risk="medium", then=Value(1)), default=Value(2), output_field=IntegerField()
@@ -48,14 +51,18 @@ class Filters:
     capability: str = ""
     q: str = ""
 
-    NARROWING = ("risk", "workflow", "policy", "agent", "capability")
+    requester: str = ""  # id
+    due: str = ""  # key of DUE
+
+    NARROWING = ("risk", "workflow", "policy", "agent", "capability", "requester", "due")
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filters:
         values = {key: query.get(key, "").replace("\x00", "")[:MAX_TEXT] for key in cls.NARROWING}
-        tab, risk = query.get("tab", ""), values["risk"]
+        tab, risk, due = query.get("tab", ""), values["risk"], values["due"]
+        values |= {"risk": risk if risk in words.RISKS else "", "due": due if due in DUE else ""}
         return cls(
-            **{**values, "risk": risk if risk in words.RISKS else ""},
+            **values,
             tab=tab if tab in TABS else "mine",
             q=query.get("q", "").strip().replace("\x00", "")[:MAX_TEXT],
         )
@@ -66,10 +73,17 @@ class Filters:
 
     def query(self, **changes: str) -> str:
         """The query string ("" or "?a=b") with some values changed; empty ones and the first tab are left out."""
-        keys = ("tab", *self.NARROWING, "q")
-        values = {**{key: getattr(self, key) for key in keys}, **changes}
-        kept = {key: value for key, value in values.items() if value and (key, value) != ("tab", "mine")}
+        kept = self._given(changes)
         return f"?{urlencode(kept)}" if kept else ""
+
+    @property
+    def kept(self) -> list[tuple[str, str]]:
+        """What a form carries along."""
+        return list(self._given({}).items())
+
+    def _given(self, changes: Mapping[str, str]) -> dict[str, str]:
+        values = {**{key: getattr(self, key) for key in ("tab", *self.NARROWING, "q")}, **changes}
+        return {key: value for key, value in values.items() if value and (key, value) != ("tab", "mine")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,7 @@ class Row:
     is_settled: bool
     settled: Mark | None
     settled_by: str
+    alone: str  # why it is not decided together with others; "" if it may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +172,13 @@ def inbox(user: User, filters: Filters, *, keep: Sequence[UUID] = ()) -> Inbox:
         found = [request for request in found if _says(request, titles[request.pk], places, filters.q)]
     shown = found[:MAX_ROWS]
     stands = standings(shown)
+    alone = bulk.alone_of(shown, user) if filters.tab == "mine" else {}
     return Inbox(
         filters=filters,
         tabs=tabs,
-        rows=[_row(request, titles[request.pk], places, stands[request.pk], now) for request in shown],
+        rows=[
+            _row(request, titles[request.pk], places, stands[request.pk], now, alone.get(request.pk, "")) for request in shown
+        ],
         menus=_menus(chosen, filters),
         is_cut=len(found) > MAX_ROWS,
         at=now,
@@ -246,7 +264,18 @@ def _narrowed(requests: QuerySet[ApprovalRequest], filters: Filters) -> QuerySet
         requests = requests.filter(agent=filters.agent)
     if filters.capability:
         requests = requests.filter(capability=filters.capability)
+    if filters.requester:
+        requests = requests.filter(requester=_id_of(filters.requester))
+    if filters.due:
+        requests = requests.filter(deadline__lte=clock.now() + timedelta(hours=DUE[filters.due][1]))
     return requests
+
+
+def _id_of(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)  # nobody
 
 
 def _ordered(requests: QuerySet[ApprovalRequest], tab: str) -> QuerySet[ApprovalRequest]:
@@ -263,7 +292,17 @@ def _menus(requests: QuerySet[ApprovalRequest], filters: Filters) -> list[Menu]:
     """The choices that occur in this tab, in one query beside the names."""
     seen = set(
         requests.order_by()
-        .values_list("scope", "scope_id", "policy__name", "policy__title", "agent", "capability")
+        .values_list(
+            "scope",
+            "scope_id",
+            "policy__name",
+            "policy__title",
+            "agent",
+            "capability",
+            "requester",
+            "requester__first_name",
+            "requester__username",
+        )
         .distinct()[:500]
     )
     names: dict[str, str] = {}
@@ -276,6 +315,8 @@ def _menus(requests: QuerySet[ApprovalRequest], filters: Filters) -> list[Menu]:
         "policy": sorted({(row[2], row[3] or row[2]) for row in seen}, key=lambda pair: pair[1]),
         "agent": sorted({(row[4], row[4]) for row in seen if row[4]}),
         "capability": sorted({(row[5], row[5]) for row in seen if row[5]}),
+        "requester": sorted({(str(row[6]), row[7] or row[8]) for row in seen if row[6]}, key=lambda pair: pair[1]),
+        "due": [(key, word) for key, (word, _) in DUE.items()],
     }
     return [_menu(key, pairs, filters) for key, pairs in options.items()]
 
@@ -285,7 +326,7 @@ def _menu(key: str, pairs: Sequence[tuple[str, str]], filters: Filters) -> Menu:
     label = next((text for value, text in pairs if value == chosen), chosen)
     choices = [Choice("", "Any", filters.query(**{key: ""}), not chosen)]
     choices += [Choice(value, text, filters.query(**{key: value}), value == chosen) for value, text in pairs]
-    return Menu(key, key.capitalize(), label, choices)
+    return Menu(key, "Deadline" if key == "due" else key.capitalize(), label, choices)
 
 
 def _says(request: ApprovalRequest, title: str, places: Mapping[tuple[str, str], str], text: str) -> bool:
@@ -299,7 +340,14 @@ def _says(request: ApprovalRequest, title: str, places: Mapping[tuple[str, str],
     return wanted in "\n".join(said).lower()
 
 
-def _row(request: ApprovalRequest, title: str, places: Mapping[tuple[str, str], str], stands: Standing, now: datetime) -> Row:
+def _row(
+    request: ApprovalRequest,
+    title: str,
+    places: Mapping[tuple[str, str], str],
+    stands: Standing,
+    now: datetime,
+    alone: str,
+) -> Row:
     is_settled = request.status not in OPEN
     settling = next((vote for vote in reversed(stands.decisions) if not vote.is_void), None)
     decided = is_settled and request.status in (Status.APPROVED, Status.REJECTED) and settling
@@ -315,4 +363,5 @@ def _row(request: ApprovalRequest, title: str, places: Mapping[tuple[str, str], 
         is_settled=is_settled,
         settled=words.REQUEST_STATUSES[request.status] if is_settled else None,
         settled_by=settling.person.display_name if decided and isinstance(settling, Decision) else "",
+        alone=alone,
     )

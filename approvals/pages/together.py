@@ -46,8 +46,10 @@ def together(request: HttpRequest) -> HttpResponse:
 def _page(
     request: HttpRequest, user: User, filters: Filters, *, reason: str = "", fault: str = "", status: int = 200
 ) -> HttpResponse:
-    waiting = waiting_for(user, filters)
-    fit = [row for row in waiting if not bulk.alone_because(row, user)]
+    picked = set(request.GET.getlist("pick"))
+    waiting = [row for row in waiting_for(user, filters) if not picked or str(row.pk) in picked]
+    alone = bulk.alone_of(waiting, user)
+    fit = [row for row in waiting if row.pk not in alone]
     items = [_item(user, row) for row in fit[: bulk.MAX_TOGETHER]]
     context = {
         "items": [item for item in items if item.detail.may_approve],

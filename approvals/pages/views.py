@@ -132,7 +132,7 @@ def edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 @require_POST
 def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
-    """Claim, release, comment, withdraw. Refused, the page comes back with what was typed."""
+    """Claim, release, reassign, comment, withdraw. Refused, the page comes back with what was typed."""
     user = _person(request)
     row = _visible(user, request_id)
     actor, text = user_actor(user.pk, auth="session"), request.POST.get("reason", "")
@@ -144,6 +144,8 @@ def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
                 handling.release(row.pk, actor=actor, reason=text)
             case "comment":
                 handling.comment(row.pk, actor=actor, text=text)
+            case "reassign":
+                handling.reassign(row.pk, to=_picked(request.POST.get("to", "")), actor=actor, reason=text)
             case "withdraw":
                 handling.withdraw(row.pk, actor=actor, reason=text)
             case _:
@@ -153,6 +155,13 @@ def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
     except (Invalid, Conflict, Forbidden) as error:
         return _refused(request, user, request_id, _filters_posted(request), error)
     return redirect(f"{reverse('approvals:request', args=[row.pk])}{_filters_posted(request).query()}")
+
+
+def _picked(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid("Pick somebody", faults=[Fault("/to", "pick somebody")]) from None
 
 
 def _decided_links(user: User, decided: ApprovalRequest) -> str:

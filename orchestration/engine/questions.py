@@ -127,7 +127,11 @@ class EffectQuestion(_RunQuestion):
         )
 
     def is_locked(self, request: ApprovalRequest) -> bool:
-        return bool(authority.current().matrix.locks.get(request.capability))
+        return request.pk in self.locked([request])
+
+    def locked(self, requests: Sequence[ApprovalRequest]) -> set[UUID]:
+        locks = authority.current().matrix.locks
+        return {request.pk for request in requests if locks.get(request.capability)}
 
     def _signed(self, request: ApprovalRequest, shown: Mapping[str, Json]) -> str:
         proposal: Proposal = shown["proposal"]

@@ -29,6 +29,23 @@
     const open = article();
     rows().forEach((r) => { if (open && r.dataset.row === open.dataset.for) r.setAttribute("aria-current", "true"); else r.removeAttribute("aria-current"); });
   }
+  /* ---- what is selected: kept while the list is drawn anew, gone with the page ---- */
+  const picked = new Set();
+  const bar = $("#ib-together");
+  function tick() {
+    const boxes = $$("[data-pick]", list);
+    const there = new Set(boxes.map((b) => b.value));
+    [...picked].forEach((id) => { if (!there.has(id)) picked.delete(id); }); // decided by somebody else meanwhile
+    boxes.forEach((b) => { b.checked = picked.has(b.value); });
+    if (!bar) return;
+    bar.hidden = !picked.size;
+    $("[data-picked]", bar).textContent = picked.size + " selected";
+    $("[data-unpick]", bar).hidden = false;
+  }
+  function pick(box, on) { if (on) picked.add(box.value); else picked.delete(box.value); tick(); }
+  list.addEventListener("change", (e) => { if (e.target.matches("[data-pick]")) pick(e.target, e.target.checked); });
+  if (bar) { bar.hidden = true; $("[data-unpick]", bar).addEventListener("click", () => { picked.clear(); tick(); }); }
+
   function takeUp() {
     const tabs = $("template[data-mirror='tabs']", list);
     const nav = $("[data-mirrored='tabs']");
@@ -36,7 +53,7 @@
     const filters = $("template[data-mirror='filters']", list);
     const place = $("[data-mirrored='filters']");
     if (filters && place && !place.childElementCount) place.replaceChildren(filters.content.cloneNode(true));
-    mark(); keepRows();
+    mark(); tick(); keepRows();
   }
   list.addEventListener("aegis:live", takeUp);
   async function fillList() {
@@ -130,12 +147,24 @@
     $$("tr.is-same", pane).forEach((tr) => { tr.hidden = !on; });
     $("span", button).textContent = (on ? "Hide " : "Show ") + button.dataset.n + " unchanged";
   }
+  /* An edit keeps every field that was typed, as long as it is of what is shown. */
+  const fields = (form) => $$(".ib-edit input, .ib-edit textarea, .ib-edit select", form);
+  const keyOf = (form) => form.dataset.draft + ":" + form.elements.seen_digest.value;
+  function keepFields(form) {
+    draft.set(keyOf(form), JSON.stringify(fields(form).map((f) => (f.type === "checkbox" ? f.checked : f.value))));
+  }
+  function recall(form) {
+    let kept;
+    try { kept = JSON.parse(draft.get(keyOf(form)) || "[]"); } catch (e) { return; }
+    fields(form).forEach((f, n) => { if (n >= kept.length) return; if (f.type === "checkbox") f.checked = kept[n]; else f.value = kept[n]; });
+  }
   function ready() {
     same(false);
     $$("[data-act]", pane).forEach((b) => { b.setAttribute("role", "button"); b.setAttribute("aria-controls", "form-" + b.dataset.act); b.setAttribute("aria-expanded", String(Boolean($("#form-" + b.dataset.act + ":not([hidden])", pane)))); });
     forms().forEach((form) => {
       const reason = $("[data-reason]", form);
       if (!reason.value) reason.value = draft.get(form.dataset.draft);
+      if (form.dataset.kind === "edit" && !$(".ag-error", form)) recall(form);
       check(form);
     });
     const shown = openForm();
@@ -156,6 +185,7 @@
   ib.addEventListener("input", (e) => {
     const form = e.target.closest(".ib-form");
     if (!form) return;
+    if (form.dataset.kind === "edit" && e.target.closest(".ib-edit")) keepFields(form);
     if (e.target.matches("[data-reason]")) draft.set(form.dataset.draft, e.target.value);
     check(form);
   });
@@ -185,6 +215,12 @@
     if (act && opening) { e.preventDefault(); opening.then(() => show(act)); }
     else if (act) { if (article()) { e.preventDefault(); show(act); } }
     else if (e.key === "j" || e.key === "k") { e.preventDefault(); move(e.key === "j" ? 1 : -1); }
+    else if (e.key === "o") { const row = current(); if (row) { e.preventDefault(); go(row, "question"); } }
+    else if (e.key === "x") { const row = current(); const box = row && $("[data-pick]", row.closest("li")); e.preventDefault(); if (box) pick(box, !box.checked); else toast("This one is decided by itself"); }
+    else if ("tmd".includes(e.key)) {
+      const one = $({ t: "[data-take]", m: "[data-say]", d: "[data-give]" }[e.key], pane);
+      if (one && !opening) { e.preventDefault(); if (e.key === "t") one.form.requestSubmit(); else { one.focus(); one.scrollIntoView({ block: "center" }); } }
+    }
     else if (e.key === "/") { const q = $("[data-q]"); if (q) { e.preventDefault(); q.focus(); } }
     else if (e.key === "?") { e.preventDefault(); $("#keys").showModal(); }
   });
