@@ -49,6 +49,14 @@ TYPES = (
         tone="amber",
     ),
     EventType(
+        "access.founded",
+        "The first people of this installation were put into {data.group}",
+        "access",
+        fields=("group", "people"),
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
         "access.group_joined",
         "{actor} put {data.person} into {data.group}",
         "access",

@@ -8,8 +8,9 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from aegis.core import commands, refusals
-        from aegis.identity import areas, checks, key_command, signins  # noqa: F401  (importing checks registers them)
+        from aegis.identity import areas, checks, found_command, key_command, signins  # noqa: F401  (importing checks registers them)
 
         refusals.register_givers(areas.givers)
         signins.connect()
+        found_command.register()
         commands.register("key", key_command.HELP, key_command.add_arguments, key_command.handle)

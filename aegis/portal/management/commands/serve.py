@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from aegis.core import commands
+from aegis.identity import founding
 from aegis.portal import demo_people
 from aegis.portal.management.children import run_supervised, web_child, worker_child
 
@@ -68,6 +69,8 @@ class Command(BaseCommand):
             self._say("\nSign in as")
             for login in logins:
                 self._say(f"  {login.persona.username:<8} {login.password:<{width}}  {login.persona.does}")
+        elif not founding.is_founded():
+            self._say("\nNobody can sign in yet. Name the first people:\n  manage.py aegis found USERNAME [USERNAME ...]")
         self._say("\nCtrl-C stops it.")
 
     def _say(self, text: str) -> None:
