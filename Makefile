@@ -33,7 +33,10 @@ DATABASE          ?= sqlite
 MINUTES           ?= 30
 TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 
-.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data lint locks clean help
+# A drill runs on SQLite, or on the server of the tests.
+ON_DATABASE = $(if $(filter postgres,$(DATABASE)),AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TORTURE_REDIS_URL))
+
+.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -83,6 +86,9 @@ masking: .venv/.dev ## every address with every row it may be about: nobody with
 
 shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
 	AEGIS_SHARED_DATA=all $(PY) -m pytest -m shared_data -s $(ARGS)
+
+separation: .venv/.dev ## all conflicts of duties on every path, and every way round a lock (DATABASE=postgres for the other database)
+	AEGIS_DRILLS=all $(ON_DATABASE) $(PY) -m pytest tests/drills/test_separation_of_duties.py tests/drills/test_locks.py -s -q $(ARGS)
 
 bench: .tools/.bench ## the engine beside the raw limit and dbos; ARGS="postgresql --runs 600" (BENCH_DATABASE_URL: the server)
 	.tools/bench/bin/python -m bench.engine $(ARGS)

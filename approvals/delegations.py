@@ -6,12 +6,12 @@ has by delegation he cannot give on. Giving and ending one changes rights, so bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from aegis.core import clock, clock_text
 from aegis.core.actors import Actor
@@ -101,16 +101,46 @@ def end(delegation_id: UUID, *, actor: Actor, reason: str) -> Delegation:
 
 def standing_for(person: User, request: ApprovalRequest, now: datetime) -> list[Delegation]:
     """The delegations under which `person` may decide this request now, the oldest first. Their delegators are active."""
-    rows = Delegation.objects.filter(
+    rows = in_force(now).filter(
         Q(policy="") | Q(policy=request.policy.name),
         Q(capability="") | Q(capability=request.capability),
         delegate=person,
         delegator__is_active=True,
-        ended_at__isnull=True,
-        starts_at__lte=now,
-        ends_at__gt=now,
     )
     return list(rows.select_related("delegator").order_by("created_at", "pk"))
+
+
+def acting_for(people: Collection[str], now: datetime) -> frozenset[str]:
+    """Who acts for one of `people` now, by whatever delegation and over any number of hands; ids, without `people` themselves.
+
+    Votes are not given on, but who holds the right of somebody who is bound is tied to him, also where he votes in his own
+    right. One query.
+    """
+    if not people:
+        return frozenset()
+    pairs = in_force(now).values_list("delegator_id", "delegate_id")
+    return _reached(people, [(str(delegator), str(delegate)) for delegator, delegate in pairs])
+
+
+def acted_for(person: UUID | str, rows: Iterable[Delegation]) -> frozenset[str]:
+    """For whom this person acts, over any number of hands; ids.
+
+    Args:
+        rows: of `in_force`.
+    """
+    return _reached({str(person)}, [(str(row.delegate_id), str(row.delegator_id)) for row in rows])
+
+
+def in_force(now: datetime) -> QuerySet[Delegation]:
+    """As many as there are people away."""
+    return Delegation.objects.filter(ended_at__isnull=True, starts_at__lte=now, ends_at__gt=now)
+
+
+def _reached(people: Collection[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
+    found = set(people)
+    while more := {to for giver, to in pairs if giver in found} - found:
+        found |= more
+    return frozenset(found - set(people))
 
 
 def _faults(delegator: User, other: User | None, starts_at: datetime, ends_at: datetime, now: datetime) -> Iterable[Fault]:

@@ -83,7 +83,7 @@ def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_di
         return _Refused(NotFound(), is_denial=True)
     policy = policies.load_text(request.policy.document)
     live = question.live(request.subject)
-    may = judging.judge(request, policy, person, live)
+    may = judging.judge(request, policy, person, live, now)
     # As for deciding: the right comes before state and input, and who lacks it changes nothing here.
     if may.refusal == "group" or (may.refusal == "bound" and docket.was_refused(request, actor, now)):
         return _Refused(not_eligible(may), is_denial=True)

@@ -20,7 +20,7 @@ from aegis.core.idempotency import check_key
 from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
-from approvals import docket, electors, holding, policies, questions, signing, tally
+from approvals import delegations, docket, electors, holding, policies, questions, signing, tally
 from approvals.electors import Eligibility
 from approvals.errors import ChangesNotTaken, NobodyEligible, ReasonMissing
 from approvals.evidence import evidence_of
@@ -113,7 +113,7 @@ def open_request(
     rules = policies.load_text(policy.document)
     tied = bound if bound is not None else questions.get(question).live(subject).bound
     tied |= {str(requester_id)} if requester_id else set()
-    require_electors(rules, tied)
+    require_electors(rules, tied | delegations.acting_for(tied, at))
     request = ApprovalRequest(
         id=request_id,
         question=question,
@@ -196,7 +196,7 @@ def require_right(request_id: UUID, person: User) -> None:
     """
     request = ApprovalRequest.objects.select_related("policy").get_visible(person, pk=request_id)
     live = questions.get(request.question).live(request.subject)
-    may = _judge(request, policies.load_text(request.policy.document), person, live)
+    may = _judge(request, policies.load_text(request.policy.document), person, live, clock.db_now())
     if may.refusal in _LACKS_RIGHT:
         raise electors.not_eligible(may)
 
@@ -263,12 +263,13 @@ def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = Non
     Args:
         live: the question as already read by the caller.
     """
-    if error := holding.refused_by_state(request, clock.db_now()):
+    now = clock.db_now()
+    if error := holding.refused_by_state(request, now):
         return Eligibility(False, f"{error.detail}.", (), error.code)
     if not user.is_active:
         return Eligibility(False, "You cannot decide this: your account is not active.", (), "inactive")
     live = live or questions.get(request.question).live(request.subject)
-    return _judge(request, policies.load_text(request.policy.document), user, live)
+    return _judge(request, policies.load_text(request.policy.document), user, live, now)
 
 
 def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest | _Refused:
@@ -292,7 +293,7 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
         return request
     policy = policies.load_text(request.policy.document)
     live = question.live(subject)
-    may = _judge(request, policy, person, live)
+    may = _judge(request, policy, person, live, now)
     # The right comes before the state; who lacks it changes nothing here. Who is bound is told of in the request's own stream.
     if may.refusal == "group" or (may.refusal == "bound" and docket.was_refused(request, actor, now)):
         return _Refused(electors.not_eligible(may), is_denial=True)
@@ -343,7 +344,7 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
         docket.settle(request, None, "changes_requested", actor, now, cause=cause)
         question.settled(request, "changes_requested", actor, ballot.reason)
         return request
-    result = electors.count(request, policy, holding.bound_by(request, live))
+    result = electors.count(request, policy, holding.barred_by(request, live, now))
     match result.status:
         case "approved" | "rejected":
             docket.settle(request, policy if result.status == "approved" else None, result.status, actor, now, cause=cause)

@@ -161,7 +161,8 @@ def _require_eligible(request: ApprovalRequest, question: Question, person: User
 
 
 def _judged(request: ApprovalRequest, question: Question, person: User) -> Eligibility:
-    return judging.judge(request, policies.load_text(request.policy.document), person, question.live(request.subject))
+    live = question.live(request.subject)
+    return judging.judge(request, policies.load_text(request.policy.document), person, live, clock.db_now())
 
 
 def _checked(text: str, where: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aegis.core.errors import AegisError, NotFound
 from aegis.identity.authority import hold_shared, raise_epoch
-from approvals import docket, questions
+from approvals import delegations, docket, questions
 from approvals.errors import RequestExpired, RequestFrozen, RequestSettled
 from approvals.models import ApprovalRequest, Decision
 from approvals.questions import Live, Question
@@ -70,10 +70,16 @@ def refused_by_state(request: ApprovalRequest, now: datetime) -> AegisError | No
 
 
 def bound_by(request: ApprovalRequest, live: Live) -> frozenset[str]:
-    """Who cannot decide, whatever the question forgot: the requester, and whoever was bound when it opened (an owner who hands
-    the agent on does not come free by it)."""
+    """Who is bound, whatever the question forgot: the requester, and whoever was bound when it opened (an owner who hands the
+    agent on does not come free by it)."""
     opened = {str(pk) for pk in request.bound.values_list("pk", flat=True)}
     return live.bound | opened | ({str(request.requester_id)} if request.requester_id else set())
+
+
+def barred_by(request: ApprovalRequest, live: Live, now: datetime) -> frozenset[str]:
+    """Who cannot decide now: the bound, and whoever acts for one of them (DESIGN promise 8)."""
+    bound = bound_by(request, live)
+    return bound | delegations.acting_for(bound, now)
 
 
 def moment(at: datetime) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 
-from aegis.core import clock
 from aegis.identity.models import User
 from approvals import delegations, electors, holding
 from approvals.electors import Eligibility
@@ -14,20 +14,21 @@ from approvals.policies import Policy
 from approvals.questions import Live
 
 
-def judge(request: ApprovalRequest, policy: Policy, person: User, live: Live) -> Eligibility:
+def judge(request: ApprovalRequest, policy: Policy, person: User, live: Live, now: datetime) -> Eligibility:
     """May `person` vote in the stage now asked? For himself first; who could not for other reasons than his groups cannot for
     anybody else either."""
     me = str(person.pk)
     standing = {who for decision in electors.standing_decisions(request) for who in electors.spoken_by(decision)}
-    bound = holding.bound_by(request, live)
-    because = {str(request.requester_id): "requested it", **live.bound_because}
-    own = _judge_seat(request, policy, me, bound, because, standing)
+    barred = holding.barred_by(request, live, now)
+    acting = dict.fromkeys(barred - holding.bound_by(request, live), "act for somebody who is bound to it")
+    because = {**acting, str(request.requester_id): "requested it", **live.bound_because}
+    own = _judge_seat(request, policy, me, barred, because, standing)
     if own.may or own.refusal != "group":
         return own
     refusal = own
-    for delegation in delegations.standing_for(person, request, clock.db_now()):
+    for delegation in delegations.standing_for(person, request, now):
         name = delegation.delegator.display_name
-        theirs = _judge_seat(request, policy, str(delegation.delegator_id), bound, because, standing)
+        theirs = _judge_seat(request, policy, str(delegation.delegator_id), barred, because, standing)
         if theirs.may:
             until = f"until {holding.moment(delegation.ends_at)}"
             sentence = f"You can decide this for {name}, who lets you {until}; neither of you requested it."

@@ -51,13 +51,15 @@ class RequestQuerySet(VisibleQuerySet["ApprovalRequest"]):
         if not (user.is_authenticated and user.is_active):
             return self.none()
         seats = remembered(("stages", user.pk), lambda: _stages_of(user.pk)) | Q(pk__in=[])
-        for delegation in remembered(("delegations", user.pk), lambda: _delegations_of(user, now)):
+        for delegation in _in_force(now):
+            if delegation.delegate_id != user.pk or not delegation.delegator.is_active:
+                continue
             other = delegation.delegator_id
             scope = Q(policy__name=delegation.policy) if delegation.policy else Q()
             scope &= Q(capability=delegation.capability) if delegation.capability else Q()
             stages = remembered(("stages", other), lambda other=other: _stages_of(other))  # type: ignore[misc]  # bound now
-            seats |= Q(stages & scope) & ~Q(pk__in=_tied(other))
-        return self.filter(seats, status="open", deadline__gt=now).exclude(pk__in=_tied(user.pk))
+            seats |= Q(stages & scope) & ~Q(pk__in=_tied(other, now))
+        return self.filter(seats, status="open", deadline__gt=now).exclude(pk__in=_tied(user.pk, now))
 
     def _policies_of(self, groups: Any) -> Any:
         from approvals.models import ApprovalPolicy
@@ -82,20 +84,28 @@ def _delegations(user: Viewer, now: datetime) -> Any:
     )
 
 
-def _delegations_of(user: Viewer, now: datetime) -> list[Any]:
-    from approvals.models import Delegation
+def _in_force(now: datetime) -> list[Any]:
+    """Every delegation in force, with whether its delegator is active. One query for one look."""
+    from approvals import delegations
 
-    standing = Delegation.objects.filter(delegate=user.pk, ended_at__isnull=True, starts_at__lte=now, ends_at__gt=now)
-    return list(standing.filter(delegator__is_active=True))
+    rows = (
+        delegations.in_force(now)
+        .select_related("delegator")
+        .only("policy", "capability", "delegate_id", "delegator__is_active")
+    )
+    return remembered("delegations in force", lambda: list(rows))
 
 
-def _tied(person: Any) -> Any:
-    """Requests that a person cannot decide, for himself or for anybody: bound, asked for, or spoken about already."""
+def _tied(person: Any, now: datetime) -> Any:
+    """Requests that a person cannot decide, for himself or for anybody: bound, asked for, by himself or by somebody for whom he
+    acts; or spoken about already."""
+    from approvals import delegations
     from approvals.models import ApprovalRequest, Decision
 
     spoken = Decision.objects.filter(Q(person=person) | Q(delegation__delegator=person), is_void=False).values("request_id")
-    bound = ApprovalRequest.bound.through.objects.filter(user_id=person).values("approvalrequest_id")
-    asked = ApprovalRequest.objects.filter(requester=person, status="open").values("pk")
+    people = [person, *delegations.acted_for(person, _in_force(now))]
+    bound = ApprovalRequest.bound.through.objects.filter(user_id__in=people).values("approvalrequest_id")
+    asked = ApprovalRequest.objects.filter(requester__in=people, status="open").values("pk")
     return ApprovalRequest.objects.filter(Q(pk__in=spoken) | Q(pk__in=bound) | Q(pk__in=asked), status="open").values("pk")
 
 

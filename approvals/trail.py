@@ -115,6 +115,30 @@ def record_applied(
     _append(drafts, scopes, now)
 
 
+def applied(kind: str) -> dict[str, str]:
+    """Name of each document of a kind that stands -> its digest, as the events tell; reads all of them."""
+    found: dict[str, str] = {}
+    lines = Event.objects.filter(stream=f"config:{kind}", type="config.applied").order_by("seq").values_list("line", flat=True)
+    for line in lines:
+        data = canonical.parse(line)["data"]
+        found.pop(data["name"], None)
+        if "digest" in data:
+            found[data["name"]] = data["digest"]
+    return found
+
+
+def unrecorded(kinds: Iterable[str]) -> list[Key]:
+    """Documents that stand and were not applied like that, or were applied and are gone: changed past change control."""
+    found = []
+    for kind in sorted(kinds):
+        told = applied(kind)
+        stands = {
+            name: canonical.digest_of(document) for name in get_kind(kind).names() if (document := get_kind(kind).dump(name))
+        }
+        found += [Key(kind, name) for name in sorted({*told, *stands}) if told.get(name) != stands.get(name)]
+    return found
+
+
 def record_rejected(change_set: ChangeSet, outcome: str, cause: str, now: datetime) -> None:
     drafts = [(key, Draft("config.rejected", SYSTEM, data, cause=cause, outcome=outcome)) for key, data in _stored(change_set)]
     _append(drafts, {}, now)

@@ -251,7 +251,7 @@ def _people_left(request: ApprovalRequest, live: Live, stands: Standing) -> set[
     """Ids of those in the groups asked now who could still decide. Two queries."""
     spoken = {who for vote in stands.decisions if not vote.is_void for who in electors.spoken_by(vote)}
     asked = stands.policy.stages[stands.stage].asked(request.escalated)
-    people = electors.active_people(asked, without=holding.bound_by(request, live) | spoken)
+    people = electors.active_people(asked, without=holding.barred_by(request, live, clock.now()) | spoken)
     return {person for members in people.values() for person in members}
 
 

@@ -12,8 +12,9 @@ from orchestration.authority.matrix import Grant
 
 Answer = Literal["allow", "gate", "deny"]
 Code = Literal[
-    "granted", "gated", "locked", "denied", "no_grant", "unknown_capability", "resource_type", "unknown_principal",
-    "agent_disabled", "parameters", "requester", "policy_missing", "floor_unmet", "limit_reached", "exclusive",
+    "granted", "gated", "locked", "denied", "no_grant", "unknown_capability", "matrix_altered", "resource_type",
+    "unknown_principal", "agent_disabled", "parameters", "requester", "policy_missing", "floor_unmet", "limit_reached",
+    "exclusive",
 ]  # fmt: skip
 
 

@@ -7,10 +7,12 @@ exclusive authority lock; an equal matrix makes no new version. Readers call `cu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
+import structlog
 from django.db import connection
 
 from aegis.core import canonical, clock
@@ -19,9 +21,11 @@ from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
+from approvals import trail
 from approvals.models import ApprovalPolicy, Governed
 from audit import journal
 from audit.drafts import Context, Draft
+from audit.models import Event
 from audit.problems import Problem
 from orchestration.agents.models import Agent
 from orchestration.authority.limits import declared
@@ -35,6 +39,8 @@ from orchestration.authority.verdicts import Principal
 #: Kinds whose change makes a new matrix.
 KINDS: Final = frozenset({"Capability", "Role", "FloorLock", "ApprovalPolicy", "Agent"})
 STREAM: Final = "config:Matrix"
+log = structlog.get_logger(__name__)
+
 _CACHED = 8  # matrices a process keeps; two are in use while a change spreads
 
 
@@ -110,30 +116,41 @@ def compile_and_store(*, actor: Actor, cause: str = "") -> MatrixVersion | None:
 
 
 def compile_document() -> Json:
-    """The matrix document of the rows as they are (shape: `orchestration.authority.matrix`). Six queries."""
-    locks = {row.name: (row, _spec(row)) for row in FloorLock.objects.all()}
-    ended = ended_locks({name: {"spec": spec} for name, (_, spec) in locks.items()})
+    """The matrix document of the rows as they are (shape: `orchestration.authority.matrix`). Seven queries."""
     return {
         "v": 1,
         "capabilities": {
             row.name: capability_entry(canonical.parse(row.document), row.digest) for row in Capability.objects.all()
         },
         "roles": {row.name: role_entry(canonical.parse(row.document)) for row in Role.objects.all()},
-        "locks": {
-            name: {
-                "capability": spec["capability"],
-                "policy": spec["policy"],
-                "kind": spec["kind"],
-                "floor": canonical.parse(row.floor) if row.floor else None,
-            }
-            for name, (row, spec) in locks.items()
-            if "capability" in spec and name not in ended
-        },
+        "locks": _locks(),
         "policies": {row.name: rules_of(canonical.parse(row.document)) for row in ApprovalPolicy.objects.all()},
         "agents": {
             str(row.pk): {"name": row.name, "roles": sorted(spec["roles"]), "enabled": row.is_enabled, **declared(spec)}
             for row, spec in ((row, _spec(row)) for row in Agent.objects.all())
         },
+    }
+
+
+def _locks() -> Json:
+    """The locks that stand. Rows that are not what change control applied (one was taken away, or one added that ends another)
+    say nothing: then those of the matrix that stands go on."""
+    rows = list(FloorLock.objects.all())
+    if trail.applied(FloorLock.__name__) != {row.name: canonical.digest(row.document.encode()) for row in rows}:
+        log.error("locks_altered")
+        newest = MatrixVersion.objects.order_by("-number").first()
+        return canonical.parse(newest.document, max_bytes=len(newest.document.encode()))["locks"] if newest else {}
+    locks = {row.name: (row, _spec(row)) for row in rows}
+    ended = ended_locks({name: {"spec": spec} for name, (_, spec) in locks.items()})
+    return {
+        name: {
+            "capability": spec["capability"],
+            "policy": spec["policy"],
+            "kind": spec["kind"],
+            "floor": canonical.parse(row.floor) if row.floor else None,
+        }
+        for name, (row, spec) in locks.items()
+        if "capability" in spec and name not in ended
     }
 
 
@@ -169,6 +186,9 @@ def problems(stream: str | None) -> list[Problem]:
         found = []
         if canonical.digest(newest.document.encode()) != newest.digest:
             found.append(f"matrix version {newest.number} is not what its digest says")
+        if not _is_on_record(newest.number, newest.digest):
+            found.append(f"matrix version {newest.number} is not one that the journal tells of")
+        found += [f"{key} is not what change control applied last" for key in trail.unrecorded(KINDS)]
         if canonical.digest_of(compile_document()) != newest.digest:
             found.append(f"matrix version {newest.number} is not what roles, capabilities, locks, policies and agents make")
         return [Problem("matrix", STREAM, 0, why) for why in found]
@@ -180,7 +200,24 @@ def problems(stream: str | None) -> list[Problem]:
 def _loaded(number: int, digest: str) -> Matrix:
     # The digest is part of the key: after a restore, or a rolled-back change, the same number may stand for other rows.
     row = MatrixVersion.objects.get(number=number, digest=digest)
+    if canonical.digest(row.document.encode()) != digest or not _is_on_record(number, digest):
+        log.error("matrix_altered", number=number)
+        return replace(_readable(row.document, number), is_on_record=False)
     return _read(row.document, number)
+
+
+def _is_on_record(number: int, digest: str) -> bool:
+    """Does the journal tell of this version? A line made up along with a row breaks the chain, which `journal verify` finds."""
+    told = Event.objects.filter(stream=STREAM, type="matrix.compiled", line__contains=f'"digest":"{digest}"')
+    return any(canonical.parse(line)["data"]["number"] == number for line in told.values_list("line", flat=True))
+
+
+def _readable(text: str, number: int) -> Matrix:
+    """What can be read of it: a run that is denied should say so at the effect, and not stumble before."""
+    try:
+        return _read(text, number)
+    except Exception:  # whatever somebody wrote there
+        return replace(EMPTY, number=number)
 
 
 def _read(text: str, number: int) -> Matrix:

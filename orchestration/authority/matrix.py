@@ -144,6 +144,7 @@ class Matrix:
     exclusive: Mapping[str, frozenset[str]] = field(
         default_factory=dict
     )  # capabilities that nobody may hold together, both ways
+    is_on_record: bool = True  # False: these are not the rows that the journal tells of; such a matrix allows nothing
 
 
 EMPTY: Final = Matrix(0, "", {}, {}, {}, {}, {})

@@ -63,6 +63,9 @@ def decide(
             "limits" (`readings` says which): without them a limit counts as reached.
     """
     name, roles, refusal = _identity(matrix, principal)
+    if not matrix.is_on_record:
+        reason = "The matrix that stands is not the one on record: somebody changed it past change control. It allows nothing."
+        return Verdict("deny", "matrix_altered", "", name, matrix.number, reason)
     asked = matrix.capabilities.get(capability)
     if asked is None:
         # The name was typed by whoever proposed it, so it stays out of the verdict, which lines quote.

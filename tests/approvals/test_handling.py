@@ -213,6 +213,37 @@ def test_the_requester_cannot_decide_through_a_delegate_nor_as_one(policy: Appro
     assert second.pk
 
 
+@pytest.mark.parametrize("hands", [1, 2])
+def test_who_acts_for_somebody_bound_is_bound_also_in_his_own_right(
+    hands: int, policy: ApprovalPolicy, lead: User, second_lead: User, ines: User, person: Callable[..., User]
+) -> None:
+    person("lou", "Leads")
+    request = ask(policy, requester=ines)
+    between = lead if hands == 1 else person("tom", "Clerks")
+    row = lets(ines, between, capability="ticket.reply")  # whatever it is about
+    if hands == 2:
+        lets(between, lead)
+
+    with pytest.raises(NotEligible, match="act for somebody who is bound"):
+        decide_as(lead, request)
+    assert not ApprovalRequest.objects.awaiting(lead, clock.now()).exists()
+    assert ApprovalRequest.objects.awaiting(second_lead, clock.now()).get() == request
+    delegations.end(row.pk, actor=by(ines), reason="back")
+    decide_as(lead, request)
+    assert outcomes(request) == ["approved"]
+
+
+def test_a_vote_no_longer_counts_once_its_person_acts_for_somebody_bound(lead: User, second_lead: User, ines: User) -> None:
+    policy = store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
+    request = ask(policy, requester=ines)
+    decide_as(lead, request)
+    lets(ines, lead)
+
+    decide_as(second_lead, request)
+
+    assert outcomes(request) == []
+
+
 def test_one_seat_counts_once_whoever_fills_it(lead: User, second_lead: User, ines: User) -> None:
     policy = store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
     lets(lead, ines)
