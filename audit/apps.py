@@ -8,7 +8,7 @@ class AuditConfig(AppConfig):
     def ready(self) -> None:
         from aegis.core import commands
         from aegis.identity import recorder
-        from audit import catalogue, checks, events, guards, scopes, triggers  # noqa: F401  (checks register themselves)
+        from audit import catalogue, checks, events, guards, scopes, taken, triggers, verify  # noqa: F401  (checks register themselves)
         from audit.access import readable_by
         from audit.cli import add_arguments, handle
         from audit.recorder import JournalRecorder
@@ -16,6 +16,7 @@ class AuditConfig(AppConfig):
         catalogue.register(*events.TYPES)
         triggers.protect(*guards.ALL)
         recorder.register(JournalRecorder())
+        verify.register_state_check("taken", taken.problems)
         scopes.register_scope("access", readable_by)
         scopes.register_scope("system", readable_by)
         commands.register("journal", "Check the record and its guards.", add_arguments, handle)

@@ -121,6 +121,30 @@ TYPES = (
         tone="amber",
     ),
     EventType(
+        "access.right_taken",
+        "{actor} took “{data.right}” on {data.area} in an emergency, until {data.until}",
+        "access",
+        fields=("taken", "person", "area", "right", "until"),
+        payloads={"reason": "personal"},
+        tone="red",
+    ),
+    EventType(
+        "access.taken_right_ended",
+        "“{data.right}” on {data.area}, taken by {data.person}, ended",
+        "access",
+        fields=("taken", "person", "area", "right", "how"),  # how: given_back, taken_away, time
+        payloads={"reason": "personal"},
+        tone="green",
+    ),
+    EventType(
+        "access.taken_right_reviewed",
+        "{actor} reviewed what {data.person} did with “{data.right}” on {data.area}: {data.verdict}",
+        "access",
+        fields=("taken", "person", "area", "right", "verdict"),
+        payloads={"reason": "personal"},
+        tone="blue",
+    ),
+    EventType(
         "access.password_changed", "{actor} changed the password of {data.person}", "access", fields=("person",), tone="amber"
     ),
     EventType(

@@ -23,7 +23,17 @@ ModelT = TypeVar("ModelT", bound=models.Model, covariant=True)
 Viewer = AbstractBaseUser | AnonymousUser
 Known = TypeVar("Known")
 
+#: (user, model, action) -> ids of rows on which a person holds a right for a time, beside those of his groups.
+Taken = Callable[["Viewer", type[models.Model], str], list[UUID]]
+
+_taken: Taken = lambda user, model, action: []  # noqa: E731  (replaced at start-up)
 _memory: ContextVar[dict[Hashable, Any] | None] = ContextVar("aegis_one_look", default=None)
+
+
+def register_taken(taken: Taken) -> None:
+    """Tell who holds rights for a time. Called once at start-up by the app that keeps them."""
+    global _taken
+    _taken = taken
 
 
 @contextmanager
@@ -89,9 +99,15 @@ class GrantedQuerySet(VisibleQuerySet[ModelT]):
 
 
 def granted_ids(user: Viewer, model: type[models.Model], action: str) -> list[UUID]:
-    """Ids of `model` on which one of the user's groups holds `action`. One query; governed objects are few (thousands)."""
+    """Ids of `model` on which one of the user's groups holds `action`, or he himself for a time. One query; governed objects
+    are few (thousands)."""
     if not (user.is_authenticated and user.is_active):
         return []
+    taken = remembered(("taken", user.pk, model, action), lambda: _taken(user, model, action))
+    return [*_granted(user, model, action), *taken]
+
+
+def _granted(user: Viewer, model: type[models.Model], action: str) -> list[UUID]:
     codename = f"{action}_{model._meta.model_name}"
     kind = ContentType.objects.get_for_model(model)
     if _memory.get() is None:

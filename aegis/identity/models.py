@@ -17,9 +17,11 @@ class User(AbstractUser):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     is_demo = models.BooleanField(default=False, help_text="Made by the demo; deploy checks refuse such people.")
+    # The latest end of what he took in an emergency. Only while it lies ahead are his taken rights looked up: nobody else pays.
+    taken_until = models.DateTimeField(null=True, blank=True, editable=False)
     single_key_shortcuts = models.BooleanField(default=True, help_text="WCAG 2.1.4: single keys can be switched off.")
 
-    history = HistoricalRecords(excluded_fields=["password", "last_login"])
+    history = HistoricalRecords(excluded_fields=["password", "last_login", "taken_until"])
 
     class Meta:
         default_permissions = ()
@@ -45,6 +47,7 @@ class Area(models.Model):
             ("view_area", "May read this area"),
             ("operate_area", "May stop and resume what works here"),
             ("edit_area", "May propose and apply changes here"),
+            ("break_area", "May take a right here for a while, in an emergency"),
         ]
 
     def __str__(self) -> str:
@@ -66,6 +69,34 @@ class ApiKey(models.Model):
 
     class Meta:
         default_permissions = ()
+
+
+class TakenRight(models.Model):
+    """A right that a person took for a time, in an emergency. It counts while `taken_at <= now < ends_at` and `ended_at` is
+    null; that nobody has written its end yet makes it no longer."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="taken_rights")
+    area = models.ForeignKey(Area, on_delete=models.PROTECT, related_name="+")
+    verb = models.CharField(max_length=16)  # "view", "operate" or "edit"
+    taken_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)  # given back, taken away, or written down after its time
+    reviewed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    reviewed_at = models.DateTimeField(null=True)
+    verdict = models.CharField(max_length=16, blank=True)  # "justified" or "unjustified"
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["person", "area", "verb"], condition=models.Q(ended_at__isnull=True), name="taken_right_once"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["ends_at"], condition=models.Q(ended_at__isnull=True), name="taken_right_due"),  # end_due
+            models.Index(fields=["-taken_at"], name="taken_right_listed"),  # its page
+        ]
 
 
 class AuthorityEpoch(models.Model):

@@ -1,4 +1,5 @@
-"""What somebody should look at before it hurts, as home shows it: agents and review queues that a person may see."""
+"""What somebody should look at before it hurts, as home shows it: agents and review queues that a person may
+see, and rights taken in an emergency that wait for his review."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from aegis.core.visibility import Viewer
+from aegis.portal import emergency
 from orchestration.agents import alarms as agents
 from orchestration.authority import owners
 from orchestration.engine import queue_alarms
@@ -30,7 +32,7 @@ class Alarm:
 
 
 def of(user: Viewer) -> list[Alarm]:
-    """The worst first. Eight queries."""
+    """The worst first. Ten queries at most."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -44,6 +46,10 @@ def of(user: Viewer) -> list[Alarm]:
     for left in owners.alarms(user):
         words = f"Its owner {left.shown} has left: nobody decides about its {left.capabilities} capabilities. Name another one."
         found.append(Alarm("red", "effect", left.resource, words, f"{reverse('portal:matrix')}?find={left.resource}", None))
+    for row in emergency.to_review(user):
+        words = f"“{row.verb}” on {row.area.title}, taken in an emergency, is over and waits for your review; it ended"
+        url = reverse("portal:emergency")
+        found.append(Alarm("amber", "key", row.person.display_name, words, url, row.ended_at or row.ends_at))
     return sorted(found, key=lambda alarm: alarm.tone != "red")
 
 

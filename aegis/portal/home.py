@@ -18,7 +18,7 @@ from aegis.core import clock
 from aegis.core.pages import etag_of, not_modified, partial
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
-from aegis.portal import alarms, counts, integrity
+from aegis.portal import alarms, counts, emergency, integrity
 from approvals.models import ApprovalRequest
 from approvals.pages.inbox import titles_of
 from approvals.pages.standing import standings
@@ -102,6 +102,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     user = cast(User, request.user)
     wrong = alarms.of(user)
     return {
+        "taken": emergency.standing_for(user),
         "alarms": wrong[: alarms.SHOWN],
         "alarms_count": len(wrong),
         "alarms_more": max(0, len(wrong) - alarms.SHOWN),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -37,6 +38,7 @@ class Rights:
 
     areas: frozenset[str]
     models: frozenset[str]  # names of models of which at least one row is granted
+    may_break: bool = False  # take a right in an emergency, or see what others took
 
     def sees(self, model: str, area: str) -> bool:
         return area in self.areas or model in self.models
@@ -45,9 +47,12 @@ class Rights:
 def rights_of(request: HttpRequest) -> Rights:
     areas = frozenset(Area.objects.visible_to(request.user).values_list("name", flat=True))
     rows = GroupObjectPermission.objects.filter(
-        group__in=Group.objects.filter(user=request.user.pk), permission__codename__startswith="view_"
+        Q(permission__codename__startswith="view_") | Q(permission__codename="break_area"),
+        group__in=Group.objects.filter(user=request.user.pk),
     )
-    return Rights(areas, frozenset(rows.values_list("content_type__model", flat=True).distinct()))
+    found = set(rows.values_list("permission__codename", "content_type__model").distinct())
+    may_break = "access" in areas or any(codename == "break_area" for codename, _ in found)
+    return Rights(areas, frozenset(model for codename, model in found if codename != "break_area"), may_break)
 
 
 def sidebar(request: HttpRequest) -> Any:
@@ -90,6 +95,7 @@ def _operate() -> list[Item]:
         ),
         Item("guards", "Halts and breakers", "pause", reverse("guards:list")),
         Item("audit", "Audit", "audit", reverse("audit:list")),
+        Item("emergency", "Emergency rights", "key", reverse("portal:emergency"), needs=lambda rights: rights.may_break),
     ]  # fmt: skip
 
 

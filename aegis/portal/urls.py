@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from aegis.portal import account, health, home, search
+from aegis.portal import account, emergency, health, home, search
 from aegis.portal.governed import pages
 from aegis.portal.matrix import editing as matrix_editing
 from aegis.portal.matrix import explaining as matrix_explaining
@@ -33,5 +33,9 @@ urlpatterns = [
     path("permissions/groups/<int:group_id>/grant/", permissions.grant, name="permissions-grant"),
     path("permissions/groups/<int:group_id>/revoke/", permissions.revoke, name="permissions-revoke"),
     path("permissions/people/<uuid:person_id>/", permissions.person_page, name="permissions-person"),
+    path("emergency/", emergency.list_page, name="emergency"),
+    path("emergency/take/", emergency.take, name="emergency-take"),
+    path("emergency/<uuid:taken_id>/end/", emergency.end, name="emergency-end"),
+    path("emergency/<uuid:taken_id>/review/", emergency.review, name="emergency-review"),
     path("account/shortcuts/", account.set_shortcuts, name="shortcuts"),
 ]

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connections
 
 from aegis.core.faults import crash_point
+from aegis.identity import emergency
 from approvals import gates, sweep
 from audit import access
 from orchestration.engine.driver import Driver
@@ -100,6 +101,7 @@ def housekeep() -> None:
         gates.expire_due,
         sweep.keep_due,
         access.flush_denials,
+        emergency.end_due,
         waking.wake_due,
         freezing.keep,
         waking.tidy,

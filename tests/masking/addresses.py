@@ -21,7 +21,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from aegis.identity.models import User
+from aegis.identity.models import TakenRight, User
 from aegis.portal.governed.kinds import all_pages
 from approvals.models import ApprovalRequest, Delegation
 from audit.models import Event
@@ -69,6 +69,8 @@ BODIES: dict[str, Any] = {
     "api-runs": {"workflow": "notes", "input": {"id": "x", "iban": 7}},
     "api-runs-batch": {"workflow": "notes", "items": [{"input": {"id": "y", "iban": 7}}], "mode": "each"},
     "api-messages": {"workflow": "paid", "name": "payment", "key": "heard", "payload": {"iban": 7}},
+    "api-emergency": {"area": "workflows", "right": "operate", "minutes": 5, "reason": "stop"},
+    "api-emergency-review": {"verdict": "justified", "reason": "seen"},
     "api-decisions": {"verdict": "approve", "reason": "fine", "digest": "0" * 64},
     "api-request-comments": {"text": "looks right"},
     "api-request-revisions": {"parameters": {"text": "edited"}, "reason": "better", "digest": "0" * 64},
@@ -222,6 +224,8 @@ def _values(name: str, parameter: str) -> list[Any]:
         case "pk":
             model = next(one.model for one in all_pages() if name.startswith(f"{one.prefix}_"))
             return [*_rows(name, model).order_by("name").values_list("pk", flat=True)]
+        case "taken_id":
+            return [*TakenRight.objects.order_by("taken_at").values_list("pk", flat=True)]
         case "prefix":
             return [*AgentCredential.objects.order_by("created_at").values_list("prefix", flat=True)]
         case "number" | "version":

@@ -12,6 +12,7 @@ from aegis.core import clock
 from aegis.core.actors import SYSTEM
 from aegis.core.errors import AegisError
 from aegis.core.kinds import document_key
+from aegis.identity.models import Area, TakenRight
 from approvals import changes, delegations
 from orchestration.agents.models import Agent, AgentCredential
 from orchestration.agents.protocol import Abstain, Done
@@ -114,6 +115,9 @@ def everything(runs, sam, ada, zoe, nia) -> dict[str, Run]:
     at, day = clock.now(), timedelta(days=1)
     AgentCredential.objects.create(
         agent=Agent.objects.get(name="clerk"), prefix="given", salt="00", secret_digest="", created_at=at, expires_at=at + day
+    )
+    TakenRight.objects.create(
+        person=ada, area=Area.objects.get(name="workflows"), verb="operate", taken_at=at, ends_at=at + day
     )
     return runs
 

@@ -8,8 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from aegis.core import clock
 from aegis.core.errors import Invalid, NotFound
 from aegis.core.visibility import one_look
+from aegis.identity import emergency
+from aegis.identity.models import TakenRight
 from aegis.portal.matrix import cells
 from aegis.portal.matrix.question import choices, text
 from aegis.portal.matrix.views import lock_view, require_access
@@ -51,8 +54,16 @@ def what_page(request: HttpRequest) -> HttpResponse:
         except Invalid as error:
             context["fault"] = error.detail
         else:
-            context |= {"answer": answer, "rows": _rows(answer.found.lines)}
+            context |= {"answer": answer, "rows": _rows(answer.found.lines), "taken": _taken_by(who)}
     return render(request, "portal/explain_what.html", {**context, "who": who})
+
+
+def _taken_by(who: str) -> list[TakenRight]:
+    """What a person holds on areas for a time. It gives no cell: what the matrix says of him is what it said before."""
+    kind, _, name = who.partition(":")
+    if kind != "person":
+        return []
+    return list(emergency.standing(clock.now()).filter(person__username=name).select_related("area"))
 
 
 def _rows(lines: tuple[Line, ...]) -> list[dict[str, Any]]:

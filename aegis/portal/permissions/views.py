@@ -13,11 +13,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from aegis.core import clock
 from aegis.core.actors import Actor, user_actor
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from aegis.core.pages import safe_next
 from aegis.core.visibility import groups_with, one_look
-from aegis.identity import grants
+from aegis.identity import emergency, grants
 from aegis.identity import people as verbs
 from aegis.identity.models import Area, User
 from aegis.identity.principals import OwnRights
@@ -87,6 +88,7 @@ def person_page(request: HttpRequest, person_id: UUID) -> HttpResponse:
         "memberships": [(one, next(group.pk for group in groups if group.name == one.group)) for one in memberships],
         "rights": reading.rights_of(groups, request.user),
         "worn": reading.worn(one.group for one in memberships),
+        "taken": list(emergency.standing(clock.now()).filter(person=person).select_related("area")),
         "is_own": person.pk == request.user.pk,
         "may_edit": _may_edit(request),
         "groups": Group.objects.exclude(pk__in=[one.pk for one in groups]).order_by("name")[: reading.MAX_ROWS],
