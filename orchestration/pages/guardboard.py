@@ -144,11 +144,11 @@ class Card:
 def board(user: Viewer) -> Board:
     """A handful of queries, whatever the number of runs."""
     found = standing(user)
-    operable = _operable(user)
+    reach = operable(user)
     may_halt = may_halt_everything(user)
     return Board(
-        halts=_halts(found, operable, may_halt),
-        breakers=tuple(_breaker(one, operable) for one in found.breakers),
+        halts=_halts(found, reach, may_halt),
+        breakers=tuple(_breaker(one, reach) for one in found.breakers),
         limits=tuple(_limit(one) for one in found.limits),
         may_halt_everything=may_halt,
         halters=", ".join(groups_with(area(EVERYTHING_AREA), "operate")),
@@ -158,17 +158,17 @@ def board(user: Viewer) -> Board:
 def card(user: Viewer, kind: str, row: Any) -> Card:
     """The guards of one document, for its page."""
     found = standing(user)
-    operable = _operable(user)
-    halts = _halts(found, operable, may_halt_everything(user))
+    reach = operable(user)
+    halts = _halts(found, reach, may_halt_everything(user))
     breakers = [one for one in found.breakers if one.key == f"{kind}:{row.name}"]
     return Card(
         kind=kind,
         name=row.name,
         halt=next((line for line in halts if line.halt.scope == kind and line.halt.target == str(row.pk)), None),
         everything=next((line for line in halts if line.halt.scope == Halt.Scope.EVERYTHING), None),
-        breaker=_breaker(breakers[0], operable) if breakers else None,
+        breaker=_breaker(breakers[0], reach) if breakers else None,
         limits=tuple(_limit(one) for one in found.limits if one.key == f"{kind}:{row.name}"),
-        may_operate=row.name in operable[kind],
+        may_operate=row.name in reach[kind],
         operators=", ".join(groups_with(row, "operate")),
     )
 
@@ -182,7 +182,7 @@ def etag_parts(shown: Board) -> tuple[Any, ...]:
     )
 
 
-def _operable(user: Viewer) -> dict[str, frozenset[str]]:
+def operable(user: Viewer) -> dict[str, frozenset[str]]:
     """Kind -> names of what this person may halt or switch: `operate` it, or edit its area."""
     return {
         kind: frozenset(

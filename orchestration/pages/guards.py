@@ -15,8 +15,8 @@ from django.views.decorators.http import require_POST, require_safe
 from aegis.core.errors import Conflict, Invalid
 from aegis.core.pages import etag_of, not_modified, partial, safe_next
 from aegis.core.visibility import one_look
-from orchestration.engine.guards import verbs
-from orchestration.pages import guardboard
+from orchestration.engine.guards import standing, verbs
+from orchestration.pages import guardboard, haltpage
 from orchestration.pages.runs import actor_of, person_of
 
 
@@ -29,16 +29,23 @@ def list_page(request: HttpRequest) -> HttpResponse:
     live_url = f"{reverse('guards:list')}?part=board"
     context = {"board": shown, "title": "Halts and breakers", "live_url": live_url, "here": reverse("guards:list")}
     if request.GET.get("part") != "board":
-        return render(request, "guards/list.html", context)
+        context["confirmation"] = haltpage.CONFIRMATION
+        return render(request, "guards/list.html", {**context, "halts": haltpage.page(user, shown)})
     etag = etag_of(user.pk, *guardboard.etag_parts(shown))
     return not_modified(request, etag) or partial(request, "guards/_board.html", context, etag=etag)
 
 
 @require_POST
 def halt(request: HttpRequest) -> HttpResponse:
-    what, name = request.POST.get("what", ""), request.POST.get("name", "")
+    """Halt one thing, told as "agent:clerk" or in two fields; everything only with the word typed: no slip stops it all."""
+    what, _, name = request.POST.get("target", "").partition(":")
+    what, name = what or request.POST.get("what", ""), name or request.POST.get("name", "")
+    typed = request.POST.get("confirm", "").strip().lower()
 
     def work() -> str:
+        # Who may not is told that by the verb, typed or not.
+        if what == "everything" and typed != haltpage.CONFIRMATION and standing.may_halt_everything(person_of(request)):
+            raise Invalid(f"Type “{haltpage.CONFIRMATION}” to halt everything; nothing was halted")
         placed = verbs.halt(what, name, actor=actor_of(person_of(request)), reason=request.POST.get("reason", ""))
         called = f"The {placed.halt.scope} {placed.halt.name}" if placed.halt.target else "Everything"
         return f"{called} is halted: no new work begins." if placed.is_new else f"{called} was halted already."

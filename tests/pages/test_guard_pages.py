@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from aegis.core import clock
 from aegis.core.actors import user_actor
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability
 from orchestration.engine.guards import standing, verbs
 from orchestration.engine.guards.models import Breaker, Halt
-from orchestration.engine.models import Run
+from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.workflows.models import Workflow
 from tests.engine import house
 from tests.pages.conftest import text_of
@@ -95,7 +96,11 @@ def test_halting_from_the_page_of_what_is_halted(notes: None, ada: Any, at_desk:
 def test_everything_can_be_halted_and_resumed(notes: None, ada: Any, at_desk: Any) -> None:
     ada_at_desk = at_desk(ada)
 
-    post(ada_at_desk, "/guards/halt/", what="everything", name="", reason=WHY)
+    for slip in ("", "agents", "every thing"):
+        refused = post(ada_at_desk, "/guards/halt/", what="everything", name="", reason=WHY, confirm=slip)
+        assert "to halt everything; nothing was halted" in text_of(refused)
+    assert not Halt.objects.exists()
+    post(ada_at_desk, "/guards/halt/", what="everything", name="", reason=WHY, confirm=" Everything ")
     halt = Halt.objects.get()
     answer = post(ada_at_desk, f"/guards/{halt.pk}/resume/", reason="mended", pace="7")
 
@@ -179,3 +184,32 @@ def test_a_poll_is_answered_304_until_something_changes(notes: None, ada: Any, a
 
     assert (same.status_code, changed.status_code) == (304, 200)
     assert WHY in text_of(changed)
+
+
+def test_the_page_halts_by_name_and_tells_afterwards_who_and_why(notes: None, ada: Any, quinn: Any, at_desk: Any) -> None:
+    desk = at_desk(ada)
+    assert 'value="agent:clerk"' in desk.get("/guards/").content.decode()
+    post(desk, "/guards/halt/", target="agent:clerk", reason=WHY)
+    halt = Halt.objects.get()
+    assert (halt.scope, halt.name) == ("agent", "clerk")
+    assert 'value="agent:clerk"' not in desk.get("/guards/").content.decode(), "what is halted is not offered again"
+    post(desk, f"/guards/{halt.pk}/resume/", reason="its prompt is mended", pace="20")
+
+    told = text_of(at_desk(quinn).get("/guards/"))
+    for said in ("Halts that are over", "agent clerk", WHY, "its prompt is mended", ada.display_name):
+        assert said in told, said
+    assert 'value="agent:clerk"' not in at_desk(quinn).get("/guards/").content.decode(), "who may not is offered nothing"
+
+
+def test_history_of_what_a_person_does_not_see_is_not_told(halted: Run, person: Any, at_desk: Any, ada: Any) -> None:
+    post(at_desk(ada), f"/guards/{Halt.objects.get().pk}/resume/", reason="its prompt is mended", pace="20")
+    assert "its prompt is mended" not in text_of(at_desk(person("zed")).get("/guards/"))
+
+
+def test_what_halts_freeze_is_counted_as_far_as_one_sees_it(halted: Run, zoe: Any, at_desk: Any, person: Any) -> None:
+    queue, at = ReviewQueue.objects.first(), clock.now()
+    ReviewItem.objects.create(
+        id=halted.pk, run=halted, queue=queue, step="s", visit=1, code="review", opened_at=at, due_at=at, frozen_at=at
+    )
+    assert "1 review items" in text_of(at_desk(zoe).get("/guards/"))
+    assert "Clocks that halts stopped" not in text_of(at_desk(person("zed")).get("/guards/"))

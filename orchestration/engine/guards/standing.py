@@ -135,6 +135,13 @@ def visible_halts(user: Viewer) -> list[Halt]:
     return [halt for halt in Halt.objects.exclude(status=Halt.Status.LIFTED).order_by("placed_at") if reach.sees_halt(halt)]
 
 
+def past_halts(user: Viewer, limit: int) -> list[Halt]:
+    """Halts that are over, newest first: of the last ten times as many, those that the person may see."""
+    reach = _Reach(user)
+    rows = Halt.objects.filter(status=Halt.Status.LIFTED).order_by("-lifted_at")[: 10 * limit]
+    return [halt for halt in rows if reach.sees_halt(halt)][:limit]
+
+
 def may_halt_everything(user: Viewer) -> bool:
     """`operate` on the area "workflows", or `edit`."""
     return any(Area.objects.visible_to(user, verb).filter(name=EVERYTHING_AREA).exists() for verb in ("operate", "edit"))
@@ -152,11 +159,11 @@ def _target(halt: Halt) -> str:
 def _halts(reach: _Reach, held: Mapping[str, tuple[int, datetime]]) -> tuple[HaltStands, ...]:
     rows = Halt.objects.exclude(status=Halt.Status.LIFTED).order_by("placed_at")
     seen = [halt for halt in rows if reach.sees_halt(halt)]
-    reasons = _reasons([halt.place for halt in seen])
+    told = reasons([halt.place for halt in seen])
     return tuple(
         HaltStands(
             halt=halt,
-            reason=reasons.get(halt.place, ""),
+            reason=told.get(halt.place, ""),
             held=held.get(f"halt:{halt.pk}", (0, None))[0],
             is_left_over=bool(halt.target) and reach.is_left_over(_target(halt)),
         )
@@ -193,7 +200,7 @@ def _limits(reach: _Reach, held: Mapping[str, tuple[int, datetime]]) -> tuple[Li
     return tuple(found)
 
 
-def _reasons(places: list[str]) -> dict[str, str]:
+def reasons(places: list[str]) -> dict[str, str]:
     """Place -> the reason given there. One query."""
     wanted = Q(pk__in=[])
     for place in places:
