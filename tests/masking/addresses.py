@@ -83,7 +83,8 @@ BODIES: dict[str, Any] = {
 #: What forms take; each reads what it knows of it.
 FORM = {
     "reason": "because", "version": "1", "verdict": "approve", "what": "workflow", "name": "notes", "pace": "5", "last": "100",
-    "seen_digest": "0" * 64, "to": "sam", "from": "2026-11-23", "until": "2026-11-24", "digest": "0" * 64, "input": '{"id": "asked"}', "answers": "{}", "document": "{}",
+    "seen_digest": "0" * 64, "to": "sam", "from": "2026-11-23", "until": "2026-11-24",
+    "digest": "0" * 64, "input": '{"id": "asked"}', "answers": "{}", "document": "{}",
     "f-summary": "x", "outcome": "happened",
 }  # fmt: skip
 
