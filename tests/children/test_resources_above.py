@@ -81,12 +81,20 @@ def test_the_claim_is_found_through_other_workflows_and_inside_blocks():
         (KEY, "'note/' + input.id", {"id": "input.text"}),
         (KEY, "'note/' + input.text", {"id": "input.id"}),  # it gets none
         (KEY, KEY, {"id": "steps.first.output.id"}),  # an agent says which: that is seen when it runs
+        ("input.id.name", "input.id.name", {"id": "{'name': input.id}"}),  # a field of something that is computed
+        ("'a' + 'b'.size()", "input.id.size()", {"id": "'a' + 'b'"}),  # which is the size of both
         ("", KEY, {}),
         (KEY, "", {}),
     ],
 )
 def test_what_cannot_be_proved_to_be_the_same_is_left_to_the_run(ours, theirs, given):
     assert found(ask("first"), run("other", **given), key=ours, other=spec(theirs)) == []
+
+
+def test_workflows_that_run_each_other_in_a_circle_are_followed_once():
+    other = spec("'memo'", steps=[run("third")])
+
+    assert found(run("other"), other=other, third=spec(steps=[run("other"), run("notes")])) == []
 
 
 def test_only_the_spelling_of_an_expression_is_left_out():
