@@ -260,6 +260,15 @@ def remind(request: ApprovalRequest, policy: Policy, reminders: int, now: dateti
     request.save(update_fields=["reminded", "seq", "head"])
 
 
+def mark_short(request: ApprovalRequest, missing: int, now: datetime) -> None:
+    """Raise the alarm that too few people are left who could decide, or take it back (0 are missing)."""
+    stage: dict[str, Json] = {"stage": request.stage + 1}
+    event, data = ("request.short", {**stage, "missing": missing}) if missing else ("request.manned", stage)
+    _append(request, now, _draft(request, event, SYSTEM, data))
+    request.short_since = now if missing else None
+    request.save(update_fields=["short_since", "seq", "head"])
+
+
 def set_timer(request: ApprovalRequest, policy: Policy) -> None:
     """When the sweep looks at it next."""
     request.next_at = _next_moment(request, policy)

@@ -62,6 +62,14 @@ TYPES = (
         tone="amber",
     ),
     EventType(
+        "request.short",
+        "Too few people are left who could decide: {data.missing} more are needed",
+        "gates",
+        fields=("stage", "missing"),
+        tone="red",
+    ),
+    EventType("request.manned", "There are enough people again who could decide", "gates", fields=("stage",), tone="green"),
+    EventType(
         "edit.refused",
         "{actor} could not edit what is asked: {data.code}",
         "gates",

@@ -134,6 +134,7 @@ class ApprovalRequest(models.Model):
     deadline = models.DateTimeField()  # moved on by the time it was frozen
     frozen_at = models.DateTimeField(null=True)  # a halt stopped its clock; null when it runs
     settled_at = models.DateTimeField(null=True)
+    short_since = models.DateTimeField(null=True)  # since when too few people are left who could decide (approvals.shortage)
     revision = models.PositiveIntegerField(default=0)  # seq of the newest `request.edited` in its stream; 0: as it was proposed
     seq = models.PositiveIntegerField(default=0)
     head = models.CharField(max_length=64, default="0" * 64)
@@ -147,6 +148,7 @@ class ApprovalRequest(models.Model):
             models.Index(fields=["next_at"], condition=Q(status="open"), name="request_next"),  # approvals.sweep.keep_due
             models.Index(F("policy"), F("deadline"), condition=Q(status="open"), name="request_open"),  # inbox
             models.Index(fields=["frozen_at"], condition=Q(status="frozen"), name="request_frozen"),  # sweep: halts that ended
+            models.Index(fields=["short_since"], condition=Q(short_since__isnull=False), name="request_short"),  # home: alarms
             models.Index(fields=["run_id"], name="request_run"),  # run page; cancel withdraws them
             models.Index(F("settled_at").desc(), name="request_settled"),  # inbox, tab Done
         ]

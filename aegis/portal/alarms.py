@@ -1,5 +1,5 @@
-"""What somebody should look at before it hurts, as home shows it: agents and review queues that a person may
-see, and rights taken in an emergency that wait for his review."""
+"""What somebody should look at before it hurts, as home shows it: agents, queues and requests that a person may see, and
+rights taken in an emergency that wait for his review."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from aegis.core.visibility import Viewer
+from aegis.identity.models import User
 from aegis.portal import emergency
+from approvals import shortage
 from orchestration.agents import alarms as agents
 from orchestration.authority import owners
 from orchestration.engine import queue_alarms
@@ -31,8 +32,8 @@ class Alarm:
     at: datetime | None
 
 
-def of(user: Viewer) -> list[Alarm]:
-    """The worst first. Ten queries at most."""
+def of(user: User) -> list[Alarm]:
+    """The worst first. Twelve queries at most."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -50,6 +51,12 @@ def of(user: Viewer) -> list[Alarm]:
         words = f"“{row.verb}” on {row.area.title}, taken in an emergency, is over and waits for your review; it ended"
         url = reverse("portal:emergency")
         found.append(Alarm("amber", "key", row.person.display_name, words, url, row.ended_at or row.ends_at))
+    count, nearest = shortage.alarms(user)
+    if nearest is not None:
+        one = count == 1
+        words = f"Too few people are left who could decide {'it' if one else f'{count:,}'}."
+        url = reverse("approvals:request", args=[nearest.pk]) if one else f"{reverse('approvals:inbox')}?tab=waiting&short=yes"
+        found.append(Alarm("red", "stamp", nearest.label if one else "Requests", f"{words} Expires", url, nearest.deadline))
     return sorted(found, key=lambda alarm: alarm.tone != "red")
 
 

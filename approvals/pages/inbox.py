@@ -53,8 +53,9 @@ class Filters:
 
     requester: str = ""  # id
     due: str = ""  # key of DUE
+    short: str = ""  # "yes": too few people are left who could decide
 
-    NARROWING = ("risk", "workflow", "policy", "agent", "capability", "requester", "due")
+    NARROWING = ("risk", "workflow", "policy", "agent", "capability", "requester", "due", "short")
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filters:
@@ -266,6 +267,8 @@ def _narrowed(requests: QuerySet[ApprovalRequest], filters: Filters) -> QuerySet
         requests = requests.filter(capability=filters.capability)
     if filters.requester:
         requests = requests.filter(requester=_id_of(filters.requester))
+    if filters.short:
+        requests = requests.filter(short_since__isnull=False)
     if filters.due:
         requests = requests.filter(deadline__lte=clock.now() + timedelta(hours=DUE[filters.due][1]))
     return requests
@@ -316,6 +319,7 @@ def _menus(requests: QuerySet[ApprovalRequest], filters: Filters) -> list[Menu]:
         "agent": sorted({(row[4], row[4]) for row in seen if row[4]}),
         "capability": sorted({(row[5], row[5]) for row in seen if row[5]}),
         "requester": sorted({(str(row[6]), row[7] or row[8]) for row in seen if row[6]}, key=lambda pair: pair[1]),
+        "short": [("yes", "too few")],
         "due": [(key, word) for key, (word, _) in DUE.items()],
     }
     return [_menu(key, pairs, filters) for key, pairs in options.items()]
@@ -326,7 +330,7 @@ def _menu(key: str, pairs: Sequence[tuple[str, str]], filters: Filters) -> Menu:
     label = next((text for value, text in pairs if value == chosen), chosen)
     choices = [Choice("", "Any", filters.query(**{key: ""}), not chosen)]
     choices += [Choice(value, text, filters.query(**{key: value}), value == chosen) for value, text in pairs]
-    return Menu(key, "Deadline" if key == "due" else key.capitalize(), label, choices)
+    return Menu(key, {"due": "Deadline", "short": "People"}.get(key, key.capitalize()), label, choices)
 
 
 def _says(request: ApprovalRequest, title: str, places: Mapping[tuple[str, str], str], text: str) -> bool:

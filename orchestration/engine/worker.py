@@ -17,7 +17,7 @@ from django.db import connections
 
 from aegis.core.faults import crash_point
 from aegis.identity import emergency
-from approvals import gates, sweep
+from approvals import gates, shortage, sweep
 from audit import access
 from orchestration.engine.driver import Driver
 from orchestration.engine.guards import freezing, waking
@@ -100,6 +100,7 @@ def housekeep() -> None:
     for work in (
         gates.expire_due,
         sweep.keep_due,
+        shortage.watch,
         access.flush_denials,
         emergency.end_due,
         waking.wake_due,
