@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from aegis.identity.models import User
+from aegis.core import clock
+from aegis.identity.models import Area, User
 from aegis.portal import emergency
 from approvals import shortage
 from orchestration.agents import alarms as agents
-from orchestration.authority import owners
+from orchestration.authority import owners, reviewing
 from orchestration.engine import queue_alarms
 
 SHOWN: Final = 6
@@ -33,7 +34,7 @@ class Alarm:
 
 
 def of(user: User) -> list[Alarm]:
-    """The worst first. Twelve queries at most."""
+    """The worst first. Fifteen queries at most."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -44,6 +45,7 @@ def of(user: User) -> list[Alarm]:
             else _document("ReviewQueue", late.queue)
         )
         found.append(Alarm(late.tone, "queue", late.title, late.words, url, late.since))
+    found += _due_review(user)
     for left in owners.alarms(user):
         words = f"Its owner {left.shown} has left: nobody decides about its {left.capabilities} capabilities. Name another one."
         found.append(Alarm("red", "effect", left.resource, words, f"{reverse('portal:matrix')}?find={left.resource}", None))
@@ -58,6 +60,18 @@ def of(user: User) -> list[Alarm]:
         url = reverse("approvals:request", args=[nearest.pk]) if one else f"{reverse('approvals:inbox')}?tab=waiting&short=yes"
         found.append(Alarm("red", "stamp", nearest.label if one else "Requests", f"{words} Expires", url, nearest.deadline))
     return sorted(found, key=lambda alarm: alarm.tone != "red")
+
+
+def _due_review(user: User) -> list[Alarm]:
+    """For those who may do it: who may edit access."""
+    if not Area.objects.visible_to(user, "edit").filter(name="access").exists():
+        return []
+    last, now = reviewing.reviewed(), clock.now()
+    if not last.is_soon(now):
+        return []
+    words = "The review of all grants is due" + (f"; last by {last.by}." if last.by else "; nobody has done one yet.")
+    tone = "red" if last.is_due(now) else "amber"
+    return [Alarm(tone, "matrix", "Access matrix", words, reverse("portal:matrix-unused"), last.due_at)]
 
 
 def _document(kind: str, name: str) -> str:

@@ -7,6 +7,7 @@ from aegis.portal.governed import pages
 from aegis.portal.matrix import editing as matrix_editing
 from aegis.portal.matrix import explaining as matrix_explaining
 from aegis.portal.matrix import export as matrix_export
+from aegis.portal.matrix import unused as matrix_unused
 from aegis.portal.matrix import views as matrix
 from aegis.portal.permissions import views as permissions
 
@@ -22,6 +23,9 @@ urlpatterns = [
     path("matrix/why/", matrix.why_page, name="matrix-why"),
     path("matrix/who/", matrix_explaining.who_page, name="matrix-who"),
     path("matrix/what/", matrix_explaining.what_page, name="matrix-what"),
+    path("matrix/unused/", matrix_unused.unused_page, name="matrix-unused"),
+    path("matrix/unused/drop/", matrix_unused.drop, name="matrix-drop"),
+    path("matrix/unused/reviewed/", matrix_unused.reviewed, name="matrix-reviewed"),
     path("matrix/cell/", matrix_editing.cell_page, name="matrix-cell"),
     path("matrix/review/", matrix_editing.review_page, name="matrix-review"),
     path("matrix/export/", matrix_export.export, name="matrix-export"),

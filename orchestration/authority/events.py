@@ -12,4 +12,12 @@ TYPES = (
         fields=("number", "digest", "capabilities", "roles", "locks", "agents"),
         tone="blue",
     ),
+    EventType(
+        "grants.reviewed",
+        "{actor} reviewed all grants: {data.unused} of {data.judged} were not used in {data.days} days",
+        "governance",
+        fields=("number", "days", "judged", "unused"),
+        payloads={"reason": "personal"},
+        tone="blue",
+    ),
 )

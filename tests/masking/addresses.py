@@ -55,6 +55,7 @@ QUERIES = {
     "portal:search": ["q=asked"],
     "portal:open": ["name=clerk"],
     "portal:matrix-why": ["capability=note.write&role=clerk", "principal=agent:clerk&capability=note.write"],
+    "portal:matrix-unused": ["", "days=30"],
     "portal:matrix-who": ["capability=note.write"],
     "portal:matrix-what": ["who=agent:clerk", "who=role:clerk"],
     "api-access-may": ["who=agent:clerk&capability=note.write"],
