@@ -12,7 +12,7 @@ from aegis.core.expressions import ExpressionInvalid, compile_condition
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity import people
 from approvals.governed import DocumentKind
-from orchestration.authority import exclusions, grant_documents, scope_tests
+from orchestration.authority import exclusions, grant_documents, orphans, scope_tests
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
@@ -80,6 +80,8 @@ class RoleKind(DocumentKind):
             seen.add(grant["capability"])
             faults += _grant_faults(grant, where, overlay)
         faults = faults or exclusions.of_role(change.key.name, change.new["spec"], overlay)
+        if not faults and not _is_for_people(change.new):
+            faults = orphans.faults(change.key.name, _said(_cells(change.old)), _said(_cells(change.new)), overlay)
         return faults or scope_tests.faults(change.new, overlay)
 
     def diff(self, change: Change) -> list[str]:

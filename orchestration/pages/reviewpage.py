@@ -36,6 +36,7 @@ from orchestration.workflows.handoffs import handoffs_of
 
 OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
 TABS = {"open": "Open", "mine": "Claimed by me", "done": "Done"}
+ORDERS = {"": "Service time first", "priority": "Priority first"}
 MAX_ROWS = 100
 
 _TITLES = {"about": "What the agent said about it", "faults": "What is wrong", "message": "What it sent", "why": "Why"}
@@ -52,14 +53,16 @@ WHY = (
 class Filters:
     tab: str = "open"
     queue: str = ""
+    order: str = ""  # "priority": what is most urgent first; else by service time
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filters:
         tab = query.get("tab", "")
-        return cls(tab if tab in TABS else "open", query.get("queue", "")[:80])
+        order = "priority" if query.get("order") == "priority" else ""
+        return cls(tab if tab in TABS else "open", query.get("queue", "")[:80], order)
 
     def query(self, **changes: str) -> str:
-        values = {"tab": self.tab, "queue": self.queue, **changes}
+        values = {"tab": self.tab, "queue": self.queue, "order": self.order, **changes}
         kept = {key: value for key, value in values.items() if value and (key, value) != ("tab", "open")}
         return f"?{urlencode(kept)}"
 
@@ -67,6 +70,7 @@ class Filters:
 @dataclass(frozen=True, slots=True)
 class Row:
     item: ReviewItem
+    priority: Mark
     mark: Mark
     left: Mark
     why: str
@@ -94,6 +98,7 @@ class Board:
     queues: Sequence[QueueView]
     names: Sequence[tuple[str, str, str, bool]]  # name, title, query, is chosen
     tabs: Sequence[tuple[str, str, bool]]  # label, query, is on
+    orders: Sequence[tuple[str, str, bool]]  # the same, of orders
     is_cut: bool
 
     @property
@@ -153,7 +158,8 @@ class ItemPage:
 
 
 def board(user: User, filters: Filters) -> Board:
-    """Items by queue: by service time, oldest first. The number of queries does not grow with items or queues."""
+    """Items by queue: by service time, oldest first, or by the priority of their runs before that. The number of queries does
+    not grow with items or queues."""
     now = clock.now()
     queues = {queue.pk: queue for queue in ReviewQueue.objects.visible_to(user).order_by("title", "name")}
     workable = set(ReviewQueue.objects.visible_to(user, "operate").values_list("pk", flat=True))
@@ -167,7 +173,8 @@ def board(user: User, filters: Filters) -> Board:
         case "done":
             items = items.exclude(status__in=OPEN).order_by("-settled_at", "pk")
         case _:
-            items = items.filter(status__in=OPEN).order_by("due_at", "opened_at", "pk")
+            first = ("run__priority",) if filters.order else ()
+            items = items.filter(status__in=OPEN).order_by(*first, "due_at", "opened_at", "pk")
     if filters.queue:
         items = items.filter(queue__name=filters.queue)
     found = list(items.defer("run__state")[: MAX_ROWS + 1])
@@ -189,6 +196,7 @@ def board(user: User, filters: Filters) -> Board:
             (queue.name, str(queue), filters.query(queue=queue.name), queue.name == filters.queue) for queue in queues.values()
         ],
         tabs=[(label, filters.query(tab=key), key == filters.tab) for key, label in TABS.items()],
+        orders=[(label, filters.query(order=key), key == filters.order) for key, label in ORDERS.items()],
         is_cut=len(found) > MAX_ROWS,
     )
 
@@ -266,6 +274,7 @@ def empty_form(item: ReviewItem) -> ContractForm | None:
 def _row(item: ReviewItem, now: datetime) -> Row:
     return Row(
         item=item,
+        priority=marks.priority(item.run.priority),
         mark=marks.item_status(item.status),
         left=words.left(item.due_at, now),
         why=marks.code_words(item.code),

@@ -20,7 +20,7 @@ from approvals import changes
 from orchestration.agents.models import Agent
 from orchestration.agents.protocol import Abstain, Done
 from orchestration.engine import queue_alarms
-from orchestration.engine.models import ReviewItem, ReviewQueue
+from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.pages import agentfigures
 from tests.engine import house
 from tests.support import configuration as config
@@ -124,3 +124,18 @@ def test_history_tells_each_version_in_words_with_person_and_reason(desk: User, 
     assert "a longer window" in shown
     assert "window_days" in shown
     assert "Ada" in shown
+
+
+def test_items_stand_by_service_time_or_by_the_priority_of_their_runs(desk: User, browser_of: Any):
+    house.answers["write"] = Abstain("I do not know")
+    urgent = house.submit(desk, {"id": "n-urgent"})
+    house.drive(urgent)
+    Run.objects.filter(pk=urgent.pk).update(priority=1)
+    ReviewItem.objects.filter(run=urgent).update(due_at=clock.now() + timedelta(hours=9))
+
+    def shown(query: str) -> list[Any]:
+        return [row.item.run_id for row in browser_of(desk).get(f"/review/{query}").context["board"].queues[0].rows]
+
+    assert shown("")[-1] == urgent.pk
+    assert shown("?order=priority")[0] == urgent.pk
+    assert shown("?order=nonsense") == shown("")
