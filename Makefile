@@ -36,7 +36,7 @@ TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 # A drill runs on SQLite, or on the server of the tests.
 ON_DATABASE = $(if $(filter postgres,$(DATABASE)),AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TORTURE_REDIS_URL))
 
-.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation lint locks clean help
+.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races drills-table lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -86,6 +86,13 @@ masking: .venv/.dev ## every address with every row it may be about: nobody with
 
 shared-data: .venv/.dev ## all rows of ../shared/data, not only the sample
 	AEGIS_SHARED_DATA=all $(PY) -m pytest -m shared_data -s $(ARGS)
+
+races: .venv/.dev ## 2,000 races at open requests over HTTP on PostgreSQL, one part of many (PART=3/20 MINUTES=30)
+	TEST_DATABASE_URL=$(TEST_DATABASE_URL) TEST_REDIS_URL=$(TORTURE_REDIS_URL) \
+	  $(PY) -m tests.drills.parts races --part $(PART) --minutes $(MINUTES) $(ARGS)
+
+drills-table: .venv/.dev ## what the parts of the drills found, into docs/races.md
+	$(PY) -m tests.drills.parts table
 
 separation: .venv/.dev ## all conflicts of duties on every path, and every way round a lock (DATABASE=postgres for the other database)
 	AEGIS_DRILLS=all $(ON_DATABASE) $(PY) -m pytest tests/drills/test_separation_of_duties.py tests/drills/test_locks.py -s -q $(ARGS)
