@@ -1,4 +1,4 @@
-"""Full counts in parts: `make races PART=k/n`, `make hijack PART=k/n`. A part leaves a file in build/drills and is not repeated.
+"""Full counts in parts, such as `make races PART=k/n`. A part leaves a file in build/drills and is not repeated.
 
 python -m tests.drills.parts races --part 3/20 --database postgres --minutes 20
 python -m tests.drills.parts table                                                what the files say, into the pages
