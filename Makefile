@@ -36,7 +36,7 @@ TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 # A drill runs on SQLite, or on the server of the tests.
 ON_DATABASE = $(if $(filter postgres,$(DATABASE)),AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TORTURE_REDIS_URL))
 
-.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races drills-table lint locks clean help
+.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -91,7 +91,11 @@ races: .venv/.dev ## 2,000 races at open requests over HTTP on PostgreSQL, one p
 	TEST_DATABASE_URL=$(TEST_DATABASE_URL) TEST_REDIS_URL=$(TORTURE_REDIS_URL) \
 	  $(PY) -m tests.drills.parts races --part $(PART) --minutes $(MINUTES) $(ARGS)
 
-drills-table: .venv/.dev ## what the parts of the drills found, into docs/races.md
+hijack: .venv/.dev ## 10,000 attempts of a clerk that was taken over, judged by the oracle, one part of many (PART=3/20 DATABASE=postgres)
+	TEST_DATABASE_URL=$(TEST_DATABASE_URL) TEST_REDIS_URL=$(TORTURE_REDIS_URL) \
+	  $(PY) -m tests.drills.parts hijack --part $(PART) --database $(DATABASE) --minutes $(MINUTES) $(ARGS)
+
+drills-table: .venv/.dev ## what the parts of the drills found, into docs/races.md and docs/hijack.md
 	$(PY) -m tests.drills.parts table
 
 separation: .venv/.dev ## all conflicts of duties on every path, and every way round a lock (DATABASE=postgres for the other database)

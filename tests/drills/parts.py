@@ -25,7 +25,10 @@ from tests.support.stack import ROOT
 Json = Any
 RESULTS: Final = ROOT / "build" / "drills"
 #: Drill -> how many per database, and the page with its table.
-GOALS: Final[Mapping[str, tuple[int, str]]] = {"races": (2_000, "docs/races.md")}
+GOALS: Final[Mapping[str, tuple[int, str]]] = {
+    "races": (2_000, "docs/races.md"),
+    "hijack": (10_000, "docs/hijack.md"),
+}
 BEGIN, END = "<!-- table: made by `make drills-table`, do not edit -->", "<!-- end of table -->"
 BATCH: Final = 120  # races over one stack: a time limit is looked at between two of them
 
@@ -46,6 +49,10 @@ def main() -> int:
     if options.database == "postgres":
         os.environ["AEGIS_DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
         os.environ["AEGIS_REDIS_URL"] = os.environ.get("TEST_REDIS_URL", "")
+    import django  # after the environment says which database
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegis.settings")
+    django.setup()
     deadline = time.monotonic() + options.minutes * 60
     result = _DRILLS[options.drill](count, zlib.crc32(file.name.encode()), deadline)
     about = {"at": datetime.now(UTC).isoformat(timespec="minutes"), "commit": _commit(), "database": options.database}
@@ -57,10 +64,6 @@ def main() -> int:
 
 def races(count: int, seed: int, deadline: float) -> Json:
     """Races of all kinds in turn, over HTTP, until the count is reached or time is up."""
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegis.settings")
-    django.setup()
     from tests.drills import races as drill
     from tests.drills.hand import Hand
     from tests.faults.race import open_requests
@@ -88,7 +91,18 @@ def races(count: int, seed: int, deadline: float) -> Json:
     return {"count": done.total(), "seed": seed, "violations": violations, "notes": dict(sorted(done.items()))}
 
 
-_DRILLS: Final[Mapping[str, Callable[[int, int, float], Json]]] = {"races": races}
+def hijack(count: int, seed: int, deadline: float) -> Json:
+    """Errands on a fresh installation, in a process with its environment."""
+    from tests.support.stack import empty_stack
+
+    with tempfile.TemporaryDirectory(prefix="aegis-hijack-") as folder, empty_stack(Path(folder)) as house:
+        seconds = max(0.0, deadline - time.monotonic())
+        words = [str(count), str(seed), str(seconds), f"{folder}/sink.jsonl"]
+        told = house.run("-m", "tests.drills.hijack_run", *words, seconds=seconds + 600).stdout
+    return json.loads(told.splitlines()[-1])
+
+
+_DRILLS: Final[Mapping[str, Callable[[int, int, float], Json]]] = {"races": races, "hijack": hijack}
 
 
 def write_table(drill: str) -> None:
