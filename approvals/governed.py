@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -65,6 +67,34 @@ def remove(model: type[Governed], name: str, change_id: UUID, *, actor: Actor | 
         raise Invalid(_in_use(error)) from None
 
 
+_read: ContextVar[dict[str, dict[str, Json]] | None] = ContextVar("aegis_documents_read", default=None)
+
+
+@contextmanager
+def documents_read_once() -> Iterator[None]:
+    """Inside, all documents of a kind are read by one query when the first is asked for, and remembered.
+
+    For judging a change set: lint asks for the same documents again and again, once per grant, step or rule. Nothing is written
+    inside, and the documents are shared: who wants to change one copies it.
+    """
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
+
+
+def _standing(kind: DocumentKind) -> dict[str, Json] | None:
+    """Name -> document, by name; None outside `documents_read_once`."""
+    read = _read.get()
+    if read is None:
+        return None
+    if kind.name not in read:
+        rows = kind.model._default_manager.order_by("name").values_list("name", "document")
+        read[kind.name] = {name: canonical.parse(text) for name, text in rows}
+    return read[kind.name]
+
+
 class DocumentKind:
     """A `core.Kind` over one `Governed` model. A kind names itself and overrides what is its own.
 
@@ -81,9 +111,13 @@ class DocumentKind:
     model: ClassVar[type[Governed]]
 
     def names(self) -> list[str]:
+        if (known := _standing(self)) is not None:
+            return list(known)
         return list(self.model._default_manager.order_by("name").values_list("name", flat=True))
 
     def dump(self, name: str) -> Json | None:
+        if (known := _standing(self)) is not None:
+            return known.get(name)
         text = self.model._default_manager.filter(name=name).values_list("document", flat=True).first()
         return None if text is None else canonical.parse(text)
 

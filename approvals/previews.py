@@ -18,7 +18,7 @@ from aegis.core.errors import Fault, Invalid, coded
 from aegis.core.kinds import Change, Key, Kind, Overlay, all_kinds, get_kind
 from aegis.core.visibility import groups_with
 from aegis.identity.models import Area, User
-from approvals.governed import describe
+from approvals.governed import describe, documents_read_once
 
 Action = Literal["add", "change", "remove"]
 
@@ -94,6 +94,11 @@ def judge(documents: Iterable[tuple[Key, Json | None]], user: User | None) -> Pr
         NotFound: an unknown kind.
         Invalid: a key named twice, or more than 1,000 documents.
     """
+    with documents_read_once():
+        return _judged(documents, user)
+
+
+def _judged(documents: Iterable[tuple[Key, Json | None]], user: User | None) -> Preview:
     changes = _changes(documents)
     broken = {change.key: faults for change in changes if (faults := _shape_faults(change))}
     overlay = Overlay({change.key: change.new for change in changes})
