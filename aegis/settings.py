@@ -36,6 +36,19 @@ if _is_https:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 
+# Who hears of approval requests (approvals.notices). Without a host no mail is sent; without an address no webhook is called.
+EMAIL_HOST = env.text("AEGIS_MAIL_HOST", "")
+EMAIL_PORT = int(env.number("AEGIS_MAIL_PORT", 587))
+EMAIL_HOST_USER = env.text("AEGIS_MAIL_USER", "")
+EMAIL_HOST_PASSWORD = env.text("AEGIS_MAIL_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("AEGIS_MAIL_TLS", True)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("AEGIS_MAIL_FROM", "AEGIS <aegis@localhost>")
+TELLS_BY_MAIL = bool(EMAIL_HOST)
+WEBHOOK_URL = env.url("AEGIS_WEBHOOK_URL")
+WEBHOOK_HOSTS = env.names("AEGIS_WEBHOOK_HOSTS")  # as AEGIS_AGENT_HOSTS, for the webhook
+TELLS_BY_WEBHOOK = bool(WEBHOOK_URL)
+
 INSTALLED_APPS = [
     "aegis.portal",
     "unfold.apps.BasicAppConfig",

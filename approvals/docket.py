@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aegis.core import canonical, clock_text
@@ -19,8 +19,11 @@ from aegis.identity.models import User
 from approvals import timers
 from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest, Decision, Delegation
+from approvals.notices import posting
+from approvals.notices.models import Notice
 from approvals.policies import RISKS, Policy, raised_risk
 from approvals.questions import Halted, Outcome, Revision
+from approvals.signature import Signature
 from audit import access, journal
 from audit.drafts import Context, Draft
 from audit.models import Event, Payload
@@ -37,23 +40,6 @@ _STATUS: Mapping[Outcome, Status] = {
 _STAGE_FIELDS = ("stage", "stage_since", "escalated", "next_at")
 _REFUSED = ("decision.refused", "edit.refused")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What a vote is signed with, beside the digest.
-
-    Attributes:
-        name: the person's, as it was then.
-        meaning: what the act means, in one sentence.
-        proved_at: when the person last proved who it is; None if that is not known.
-        seconds_open: how long the page had been open; None if it was not decided on a page.
-    """
-
-    name: str
-    meaning: str
-    proved_at: datetime | None = None
-    seconds_open: int | None = None
 
 
 def open_(
@@ -74,6 +60,7 @@ def open_(
     request.next_at = _next_moment(request, policy)
     request.save(force_insert=True)
     bind(request, bound)
+    posting.post(request, Notice.Kind.ASKED, request.opened_at)
 
 
 def bind(request: ApprovalRequest, people: Collection[str]) -> None:
@@ -191,6 +178,7 @@ def pass_stage(request: ApprovalRequest, policy: Policy, following: int, cause: 
     _append(request, now, _stage_passed(request, policy, cause))
     _begin_stage(request, policy, following, now)
     request.save(update_fields=[*_STAGE_FIELDS, "seq", "head"])
+    posting.post(request, Notice.Kind.ASKED, now)
 
 
 def settle(
@@ -245,6 +233,7 @@ def escalate(request: ApprovalRequest, policy: Policy, now: datetime) -> None:
     _append(request, now, _draft(request, "request.escalated", SYSTEM, data))
     request.escalated += 1
     request.save(update_fields=["escalated", "seq", "head"])
+    posting.post(request, Notice.Kind.ESCALATED, now)
 
 
 def remind(request: ApprovalRequest, policy: Policy, reminders: int, now: datetime) -> None:
@@ -258,6 +247,7 @@ def remind(request: ApprovalRequest, policy: Policy, reminders: int, now: dateti
     _append(request, now, _draft(request, "request.reminded", SYSTEM, data))
     request.reminded = reminders
     request.save(update_fields=["reminded", "seq", "head"])
+    posting.post(request, Notice.Kind.REMINDED, now)
 
 
 def mark_short(request: ApprovalRequest, missing: int, now: datetime) -> None:
@@ -267,6 +257,8 @@ def mark_short(request: ApprovalRequest, missing: int, now: datetime) -> None:
     _append(request, now, _draft(request, event, SYSTEM, data))
     request.short_since = now if missing else None
     request.save(update_fields=["short_since", "seq", "head"])
+    if missing:
+        posting.post(request, Notice.Kind.SHORT, now)
 
 
 def set_timer(request: ApprovalRequest, policy: Policy) -> None:
@@ -342,6 +334,7 @@ def _bind_to(request: ApprovalRequest, digest: str, bound: Collection[str], poli
     _begin_stage(request, policy, 0, now)
     request.save(update_fields=["digest", "policy_digest", *_STAGE_FIELDS, "seq", "head"])
     bind(request, bound)
+    posting.post(request, Notice.Kind.ASKED, now)
 
 
 def _begin_stage(request: ApprovalRequest, policy: Policy, stage: int, now: datetime) -> None:
@@ -365,6 +358,7 @@ def _close(request: ApprovalRequest, outcome: Outcome, drafts: Sequence[Draft], 
     _append(request, now, *drafts)
     request.status, request.settled_at = _STATUS[outcome], now
     request.save(update_fields=["status", "settled_at", "seq", "head"])
+    posting.post(request, Notice.Kind.SETTLED, now)
 
 
 def _stage_passed(request: ApprovalRequest, policy: Policy, cause: str) -> Draft:

@@ -215,3 +215,6 @@ class Decision(models.Model):
             # A person counts once per request, whatever tabs or stages they use.
             models.UniqueConstraint(fields=["request", "person"], condition=Q(is_void=False), name="decision_once_per_person"),
         ]
+
+
+from approvals.notices.models import Delivery, Notice, NoticePreference  # noqa: E402, F401  (Django looks for models here)

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Final
 
 from aegis.identity.models import User
-from approvals import docket, policies
+from approvals import policies
 from approvals.electors import Eligibility
 from approvals.errors import StepUpNeeded
 from approvals.models import ApprovalRequest, Decision
 from approvals.policies import Policy
 from approvals.policy_words import duration_words
+from approvals.signature import Signature
 
 MAX_MEANING: Final = 300
 
@@ -34,9 +35,9 @@ def signature(
     *,
     proved_at: datetime | None,
     seconds_open: int | None,
-) -> docket.Signature:
+) -> Signature:
     """The name as it is now, and the meaning in one sentence, at most `MAX_MEANING` characters."""
     place = f"stage {request.stage + 1} of {len(policy.stages)} of {policy.title or policy.name}"
     seat = f", in the place of {may.delegation.delegator.display_name}" if may.delegation else ""
     meaning = f"{verdict.label.capitalize()}: {title} ({place}{seat})"
-    return docket.Signature(person.display_name, meaning[:MAX_MEANING], proved_at, seconds_open)
+    return Signature(person.display_name, meaning[:MAX_MEANING], proved_at, seconds_open)

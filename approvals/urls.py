@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from approvals.pages import delegating, together, views
+from approvals.pages import delegating, noticing, together, views
 
 app_name = "approvals"
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("approvals/together/", together.together, name="together"),
     path("approvals/delegations/", delegating.delegations_page, name="delegations"),
     path("approvals/delegations/<uuid:delegation_id>/end/", delegating.end_delegation, name="delegation-end"),
+    path("approvals/notifications/", noticing.notices_page, name="notices"),
     path("approvals/<uuid:request_id>/", views.request_page, name="request"),
     path("approvals/<uuid:request_id>/pulse/", views.pulse, name="pulse"),
     path("approvals/<uuid:request_id>/do/<slug:verb>/", views.handle, name="handle"),

@@ -4,16 +4,18 @@ rights taken in an emergency that wait for his review."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.urls import reverse
 
 from aegis.core import clock
 from aegis.identity.models import Area, User
 from aegis.portal import emergency
 from approvals import shortage
+from approvals.notices import outbox
 from orchestration.agents import alarms as agents
 from orchestration.authority import owners, reviewing
 from orchestration.engine import queue_alarms
@@ -53,6 +55,7 @@ def of(user: User) -> list[Alarm]:
         words = f"“{row.verb}” on {row.area.title}, taken in an emergency, is over and waits for your review; it ended"
         url = reverse("portal:emergency")
         found.append(Alarm("amber", "key", row.person.display_name, words, url, row.ended_at or row.ends_at))
+    found += _webhook(user)
     count, nearest = shortage.alarms(user)
     if nearest is not None:
         one = count == 1
@@ -72,6 +75,15 @@ def _due_review(user: User) -> list[Alarm]:
     words = "The review of all grants is due" + (f"; last by {last.by}." if last.by else "; nobody has done one yet.")
     tone = "red" if last.is_due(now) else "amber"
     return [Alarm(tone, "matrix", "Access matrix", words, reverse("portal:matrix-unused"), last.due_at)]
+
+
+def _webhook(user: User) -> list[Alarm]:
+    """To who reads the audit: messages to the webhook that nobody took. No query where there is no webhook, else two."""
+    if not settings.TELLS_BY_WEBHOOK or not Area.objects.visible_to(user).filter(name="audit").exists():
+        return []
+    lost = outbox.lost_webhooks(clock.now() - timedelta(days=1))
+    words = f"{lost:,} messages of the last day were given up: nobody took them. See the worker's settings."
+    return [Alarm("red", "bell", "Webhook", words, reverse("approvals:notices"), None)] if lost else []
 
 
 def _document(kind: str, name: str) -> str:

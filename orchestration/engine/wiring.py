@@ -14,6 +14,7 @@ from orchestration.engine.guards import wiring as guards
 
 def register() -> None:
     """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
+    from approvals.notices import outbox
     from audit import masking, names, verify
     from orchestration.engine import (
         deadletter_command,
@@ -23,6 +24,7 @@ def register() -> None:
         lookup,
         rehearsal_command,
         rehearsals,
+        webhook,
         worker,
     )
     from orchestration.engine.masking import ContractMasker
@@ -40,6 +42,7 @@ def register() -> None:
     decision_command.register()
     explain_command.register()
     rehearsal_command.register()
+    outbox.register_webhook(webhook.send)
     questions.register(RevisableEffect())
     questions.register(RevisableStep())
     questions.register(RollbackQuestion())

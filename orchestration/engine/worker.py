@@ -18,6 +18,7 @@ from django.db import connections
 from aegis.core.faults import crash_point
 from aegis.identity import emergency
 from approvals import gates, shortage, sweep
+from approvals.notices import outbox
 from audit import access
 from orchestration.engine.driver import Driver
 from orchestration.engine.guards import freezing, waking
@@ -124,6 +125,8 @@ def start() -> None:
     _resident = threading.Thread(target=_attend, name="aegis-driver", daemon=False)
     _resident.start()
     threading.Thread(target=_keep_house, name="aegis-housekeeping", daemon=True).start()
+    # A thread of its own: a mail server or a webhook that does not answer keeps no deadline waiting.
+    threading.Thread(target=_keep_telling, name="aegis-notices", daemon=True).start()
 
 
 def stop() -> None:
@@ -151,7 +154,12 @@ def _keep_house() -> None:
         _guarded(housekeep)
 
 
-def _guarded(work: Callable[[], None]) -> None:
+def _keep_telling() -> None:
+    while not _stop.wait(max(settings.SWEEP_SECONDS, 2)):
+        _guarded(outbox.look)
+
+
+def _guarded(work: Callable[[], object]) -> None:
     try:
         work()
     except Exception:

@@ -1,0 +1,87 @@
+"""What people shall hear about (the outbox, written with the event), to whom it goes, and how each wants to hear it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from aegis.identity.models import User
+
+
+class Notice(models.Model):
+    """One event of a request that somebody shall hear about. Written in the event's own transaction, handed out afterwards."""
+
+    class Kind(models.TextChoices):
+        ASKED = "asked", "A decision is asked of you"
+        REMINDED = "reminded", "A decision is still asked of you"
+        ESCALATED = "escalated", "A decision was passed on to you"
+        SETTLED = "settled", "A request was settled"
+        SHORT = "short", "Too few people are left who could decide"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.ForeignKey("approvals.ApprovalRequest", on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=12, choices=Kind)
+    seq = models.PositiveIntegerField()  # of the event in the request's stream
+    at = models.DateTimeField()
+    handed_at = models.DateTimeField(null=True)  # when its deliveries were written
+
+    class Meta:
+        app_label = "approvals"
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["request", "seq", "kind"], name="notice_once")]
+        indexes: ClassVar = [
+            models.Index(fields=["at"], condition=Q(handed_at__isnull=True), name="notice_waiting"),  # outbox.hand_out
+        ]
+
+
+class Delivery(models.Model):
+    """A notice on its way to one person by mail, or to the webhook."""
+
+    class Channel(models.TextChoices):
+        MAIL = "mail", "mail"
+        WEBHOOK = "webhook", "webhook"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # the same for every attempt: the message's id
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="deliveries")
+    channel = models.CharField(max_length=8, choices=Channel)
+    person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")  # null: the webhook
+    is_digest = models.BooleanField(default=False)  # goes with others of the person in one mail
+    due_at = models.DateTimeField()  # when it may be tried next; pushed on before each attempt
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    dead_at = models.DateTimeField(null=True)  # given up
+    detail = models.CharField(max_length=200, blank=True)  # how the last attempt failed
+
+    class Meta:
+        app_label = "approvals"
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["notice", "person"], condition=Q(channel="mail"), name="delivery_once_by_mail"),
+            models.UniqueConstraint(fields=["notice"], condition=Q(channel="webhook"), name="delivery_once_by_webhook"),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["due_at"], condition=Q(sent_at__isnull=True, dead_at__isnull=True), name="delivery_due"
+            ),  # outbox.deliver
+            models.Index(fields=["person", "-due_at"], name="delivery_of_person"),  # page: what went to me
+        ]
+
+
+class NoticePreference(models.Model):
+    """How a person wants to hear of requests. Nobody without a row is left out: they hear of each at once."""
+
+    class Mode(models.TextChoices):
+        EACH = "each", "Each at once"
+        DIGEST = "digest", "Once a day, in one mail"
+        NEVER = "never", "Never"
+
+    person = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    mode = models.CharField(max_length=8, choices=Mode, default=Mode.EACH)
+    hour = models.PositiveSmallIntegerField(default=7)  # of the digest, UTC
+
+    class Meta:
+        app_label = "approvals"
+        default_permissions = ()

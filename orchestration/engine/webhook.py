@@ -1,0 +1,81 @@
+"""The webhook that hears of approval requests: one POST, signed by Standard Webhooks, dialed as agents are.
+
+The same rules of addresses, no redirects, bounded time and answers. The body holds ids and configuration words only: nothing
+that an agent or a person typed leaves here, because nobody knows who reads there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.conf import settings
+
+from aegis.core import canonical, clock, clock_text
+from approvals.notices.mail import link_to
+from approvals.notices.models import Delivery
+from approvals.notices.outbox import Undelivered
+from orchestration.agents import addresses, signing
+from orchestration.agents.addresses import Denied
+from orchestration.agents.dialing import Unreachable, connect
+from orchestration.agents.exchange import Broken, Connection, Stale, TooMuch
+
+KEPT_UNDER: Final = "AEGIS_AGENT_SECRET_NOTICES"  # where the environment has the signing secret
+SECONDS: Final = 10.0
+MAX_ANSWER_BYTES: Final = 64 * 1024
+
+
+def send(delivery: Delivery) -> None:
+    """One attempt. Any 2xx is an answer; the message id is the same for every attempt.
+
+    Raises:
+        Undelivered: no connection, no answer in time, an answer that is no 2xx, or an address or secret that cannot be used.
+    """
+    body = canonical.dump(_body(delivery))
+    deadline = clock.monotonic() + SECONDS
+    try:
+        allowed = addresses.allowance(tuple(settings.WEBHOOK_HOSTS))
+        endpoint = addresses.endpoint(settings.WEBHOOK_URL, allowed)
+        signed = signing.headers(
+            signing.secrets_of(KEPT_UNDER),
+            message_id=f"msg_{delivery.pk.hex}",
+            timestamp=int(clock.now().timestamp()),
+            body=body,
+        )
+        headers = {"content-type": "application/json", "user-agent": "aegis", **signed}
+        connection = Connection(connect(endpoint, allowed, deadline=deadline))
+        try:
+            answer = connection.post(
+                endpoint, headers, body, max_bytes=MAX_ANSWER_BYTES, kept_bytes=MAX_ANSWER_BYTES, deadline=deadline
+            )
+        finally:
+            connection.close()
+    except TimeoutError:
+        raise Undelivered(f"no whole answer within {SECONDS:g} s") from None
+    except Denied as error:
+        raise Undelivered(f"its address may not be used: {error}") from None
+    except signing.SecretUnusable:
+        raise Undelivered(f"{KEPT_UNDER} is not set or cannot be used") from None
+    except (Unreachable, Broken, Stale, TooMuch, OSError) as error:
+        raise Undelivered(f"no answer that could be read ({type(error).__name__})") from None
+    if not 200 <= answer.status < 300:
+        raise Undelivered(f"HTTP {answer.status}" + (": redirects are not followed" if 300 <= answer.status < 400 else ""))
+
+
+def _body(delivery: Delivery) -> dict[str, object]:
+    notice, request = delivery.notice, delivery.notice.request
+    return {
+        "type": f"request.{notice.kind}",
+        "timestamp": clock_text.render(notice.at),
+        "data": {
+            "request": str(request.pk),
+            "label": request.label,
+            "status": request.status,
+            "policy": request.policy.name,
+            "capability": request.capability,
+            "agent": request.agent,
+            "risk": request.risk,
+            "stage": request.stage + 1,
+            "deadline": clock_text.render(request.deadline),
+            "link": link_to(notice),
+        },
+    }

@@ -1,0 +1,226 @@
+"""Who hears of a request, by mail and digest: with the event, once, only what they may see, and given up visibly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.test import Client
+
+from aegis.core import clock
+from aegis.core.actors import SYSTEM, user_actor
+from aegis.identity import people
+from aegis.identity.models import User
+from approvals import handling, shortage, sweep
+from approvals.models import ApprovalPolicy, ApprovalRequest
+from approvals.notices import outbox
+from approvals.notices.models import Delivery, Notice, NoticePreference
+from tests.approvals.conftest import ask, decide_as, policy_document, store_policy
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def telling(settings: Any) -> None:
+    settings.TELLS_BY_MAIL, settings.PUBLIC_URL = True, "https://aegis.example.org"
+
+
+@pytest.fixture
+def addressed(person: Callable[..., User]) -> Callable[..., User]:
+    def make(name: str, *groups: str) -> User:
+        user = person(name, *groups)
+        user.email = f"{name}@example.org"
+        user.save(update_fields=["email"])
+        return user
+
+    return make
+
+
+@pytest.fixture
+def lea(addressed: Callable[..., User]) -> User:
+    return addressed("lea", "Leads")
+
+
+@pytest.fixture
+def leo(addressed: Callable[..., User]) -> User:
+    return addressed("leo", "Leads")
+
+
+@pytest.fixture
+def ines(addressed: Callable[..., User]) -> User:
+    return addressed("ines", "Clerks")
+
+
+@pytest.fixture
+def policy(lea: User, leo: User) -> ApprovalPolicy:
+    return store_policy(policy_document())
+
+
+def sent() -> list[tuple[str, str]]:
+    """(to, first words of the subject) of what was sent since the last call, by address."""
+    found = [(one.to[0].partition("@")[0], one.subject) for one in mail.outbox]
+    mail.outbox.clear()
+    return sorted(found)
+
+
+def later(seconds: float) -> None:
+    """As if that time had passed for what waits to be sent."""
+    for row in Delivery.objects.filter(sent_at__isnull=True):
+        row.due_at -= timedelta(seconds=seconds)
+        row.save(update_fields=["due_at"])
+
+
+def test_who_could_decide_hears_of_it_and_who_asked_hears_how_it_ended(policy, lea, leo, ines) -> None:
+    request = ask(policy, requester=ines)
+    outbox.look()
+    asked = f"AEGIS: A decision is asked of you: {request.label}"
+    message = mail.outbox[0]
+    assert sent() == [("lea", asked), ("leo", asked)]
+    assert f"https://aegis.example.org/approvals/{request.pk}/" in message.body
+    assert message.alternatives[0].mimetype == "text/html"
+    outbox.look()
+    assert sent() == []
+
+    decide_as(lea, request)
+    outbox.look()
+    assert [to for to, _ in sent()] == ["ines", "lea"]
+
+
+def test_reminders_withdrawals_and_the_alarm_are_told(lea, leo, ines) -> None:
+    policy = store_policy(policy_document(reminders=["50m"], stages=[{"groups": ["Leads"], "quorum": 2}]))
+    request = ask(policy, requester=ines)
+    Notice.objects.all().delete()
+    ApprovalRequest.objects.update(next_at=clock.now(), deadline=clock.now() + timedelta(minutes=40))
+    sweep.keep_due()
+    people.remove_from_group(leo.pk, "Leads", actor=SYSTEM, reason="moved")
+    shortage.Watch().look()
+    handling.withdraw(request.pk, actor=user_actor(ines.pk, auth="test"), reason="no more")
+    kinds = list(Notice.objects.order_by("seq").values_list("kind", flat=True))
+    assert kinds == ["reminded", "short", "settled"]
+
+
+def test_nobody_is_told_of_what_they_may_not_see_by_then(policy, lea, leo, ines) -> None:
+    ask(policy, requester=ines)
+    outbox.hand_out()
+    people.remove_from_group(leo.pk, "Leads", actor=SYSTEM, reason="moved")
+    people.disable_person(lea.pk, actor=SYSTEM, reason="left")
+
+    outbox.deliver()
+    assert sent() == []
+
+
+def test_who_is_bound_has_no_address_or_wants_none_is_not_told(policy, lea, leo, person) -> None:
+    person("liv", "Leads")  # without an address
+    NoticePreference.objects.create(person=leo, mode="never")
+    ask(policy, bound={str(lea.pk): "own the agent"})
+    outbox.look()
+    assert sent() == []
+
+
+def test_a_digest_is_one_mail_a_day_with_all_of_it(policy, lea, leo, ines) -> None:
+    NoticePreference.objects.create(person=lea, mode="digest", hour=7)
+    NoticePreference.objects.create(person=leo, mode="never")
+    requests = [ask(policy, requester=ines) for _ in range(3)]
+    outbox.look()
+    assert sent() == []
+
+    due = Delivery.objects.first().due_at
+    assert (due.hour, due.minute) == (7, 0)
+    assert clock.now() < due <= clock.now() + timedelta(days=1)
+    later(86_400)
+    outbox.look()
+    body = mail.outbox[0].body
+    assert sent() == [("lea", "AEGIS: 3 requests today")]
+    assert all(request.label in body for request in requests)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_told_of_what_did_not_happen(policy, lea, leo, ines, monkeypatch) -> None:
+    from approvals import docket
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the rest of the transaction failed")
+
+    monkeypatch.setattr(docket.posting, "post", lambda *args: (Notice.objects.create(
+        request=args[0], kind=args[1], seq=args[0].seq, at=args[2]), broken()))  # fmt: skip
+    with pytest.raises(RuntimeError):
+        ask(policy, requester=ines)
+    assert not Notice.objects.exists()
+    assert not ApprovalRequest.objects.exists()
+
+
+def test_a_mail_server_that_fails_is_tried_again_later_each_time_and_given_up(
+    policy, lea, leo, ines, settings, monkeypatch
+) -> None:
+    settings.EMAIL_BACKEND = "tests.approvals.test_notices.Broken"
+    NoticePreference.objects.create(person=leo, mode="never")
+    ask(policy, requester=ines)
+    waits, moment = [], [clock.now()]
+    monkeypatch.setattr(outbox.clock, "db_now", lambda: moment[0])
+    for _ in range(outbox.MAX_ATTEMPTS):
+        outbox.look()
+        waits.append((Delivery.objects.get().due_at - moment[0]).total_seconds())
+        assert outbox.deliver() == 0  # not before its time
+        moment[0] += timedelta(seconds=waits[-1])
+    row = Delivery.objects.get()
+    assert row.dead_at is not None
+    assert (row.attempts, row.sent_at, row.detail) == (outbox.MAX_ATTEMPTS, None, "OSError")
+    assert waits[:4] == [30, 60, 120, 240]
+    moment[0] += timedelta(days=1)
+    assert outbox.deliver() == 0
+
+
+def test_after_a_crash_between_sending_and_writing_it_down_the_same_message_is_sent(
+    policy, lea, leo, ines, monkeypatch
+) -> None:
+    NoticePreference.objects.create(person=leo, mode="never")
+    ask(policy, requester=ines)
+    outbox.hand_out()
+
+    class Killed(BaseException):
+        pass
+
+    real = outbox.mail.send
+
+    def then_die(*args: Any) -> None:
+        real(*args)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox.mail, "send", then_die)
+        with pytest.raises(Killed):
+            outbox.deliver()
+    assert outbox.deliver() == 0  # the attempt is on record: nobody else makes it at once
+    later(outbox.LEASE.total_seconds())
+    outbox.deliver()
+    first, second = mail.outbox
+    assert first.extra_headers["Message-ID"] == second.extra_headers["Message-ID"]
+    assert Delivery.objects.get().sent_at is not None
+
+
+def test_a_person_chooses_and_sees_what_went_out(policy, lea, leo, ines, browser_of: Callable[..., Client]) -> None:
+    client = browser_of(lea)
+    request = ask(policy, requester=ines)
+    outbox.look()
+    page = client.get("/approvals/notifications/").content.decode()
+    assert request.label in page
+    assert not NoticePreference.objects.exists()  # a GET changes nothing
+
+    for wrong in ({"mode": "loud"}, {"mode": "digest", "hour": "24"}, {"mode": "each", "hour": "²"}):
+        assert client.post("/approvals/notifications/", wrong).status_code == 422
+    client.post("/approvals/notifications/", {"mode": "digest", "hour": "6"})
+    chosen = NoticePreference.objects.get()
+    assert (chosen.person, chosen.mode, chosen.hour) == (lea, "digest", 6)
+    assert request.label not in browser_of(ines).get("/approvals/notifications/").content.decode()
+
+
+class Broken:
+    """A mail backend whose server is away."""
+
+    def __init__(self, **_: object) -> None: ...
+
+    def send_messages(self, messages: object) -> int:
+        raise OSError("550 password=secret refused")
