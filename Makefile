@@ -36,7 +36,7 @@ TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 # A drill runs on SQLite, or on the server of the tests.
 ON_DATABASE = $(if $(filter postgres,$(DATABASE)),AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TORTURE_REDIS_URL))
 
-.PHONY: bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
+.PHONY: permissions permissions-holes permissions-table bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -51,10 +51,10 @@ samples: .venv/.core ## the samples of WORKFLOW with what its agents answer now,
 	@$(PY) manage.py aegis dry-run $(WORKFLOW) --capture --as $(AS)
 
 test: .venv/.dev ## the tests that need nothing but this folder
-	$(PYTEST) -m "not postgres and not browser and not faults" $(ARGS)
+	$(PYTEST) -m "not postgres and not browser and not faults and not permissions" $(ARGS)
 
 test-postgres: .venv/.dev ## the same and the races, on PostgreSQL and Redis
-	AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TEST_REDIS_URL) $(PYTEST) -m "not browser and not faults" $(ARGS)
+	AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TEST_REDIS_URL) $(PYTEST) -m "not browser and not faults and not permissions" $(ARGS)
 
 test-browser: .venv/.dev ## the pages in Chromium (Debian: apt-get install chromium)
 	$(PY) -m pytest -m browser $(ARGS)
@@ -100,6 +100,15 @@ drills-table: .venv/.dev ## what the parts of the drills found, into docs/races.
 
 separation: .venv/.dev ## all conflicts of duties on every path, and every way round a lock (DATABASE=postgres for the other database)
 	AEGIS_DRILLS=all $(ON_DATABASE) $(PY) -m pytest tests/drills/test_separation_of_duties.py tests/drills/test_locks.py -s -q $(ARGS)
+
+permissions: .venv/.dev ## every cell of the permission matrix, PART=k/n of the routes; goes on where it stopped
+	AEGIS_PERMISSIONS=$(if $(filter command,$(origin PART)),$(PART),1/1) $(PY) -m pytest -m permissions tests/permissions/test_matrix.py $(ARGS)
+
+permissions-holes: .venv/.dev ## each hole planted into the product is found by the permission matrix
+	AEGIS_HOLES=all $(PYTEST) -m permissions tests/permissions/test_holes.py $(ARGS)
+
+permissions-table: .venv/.dev ## what the parts of `make permissions` found, into docs/permissions.md
+	$(PY) -m tests.permissions.table
 
 bench: .tools/.bench ## the engine beside the raw limit and dbos; ARGS="postgresql --runs 600" (BENCH_DATABASE_URL: the server)
 	.tools/bench/bin/python -m bench.engine $(ARGS)

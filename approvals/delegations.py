@@ -53,7 +53,7 @@ def delegate(
         now = clock.db_now()
         other = User.objects.filter(pk=to, is_active=True).first()
         faults = list(_faults(delegator, other, starts_at, ends_at, now))
-        if policy and not ApprovalPolicy.objects.filter(name=policy).exists():
+        if policy and not _knows(delegator, policy):
             faults.append(Fault("/policy", "there is no such policy"))
         if faults or other is None:
             raise Invalid("This cannot be delegated", faults=faults)
@@ -79,12 +79,14 @@ def end(delegation_id: UUID, *, actor: Actor, reason: str) -> Delegation:
     Raises:
         NotFound: unknown, or neither given by the actor nor to him. Conflict: it is over.
     """
+    mine = Q(delegator=actor.ref) | Q(delegate=actor.ref)
+    if actor.kind != "user" or not Delegation.objects.filter(mine, pk=delegation_id).exists():
+        raise NotFound  # before the lock that everybody waits for, and before what was typed
     why = stated(reason)
 
     def work() -> Delegation:
         raise_epoch()
-        person = require_live(actor)
-        mine = Q(delegator=person) | Q(delegate=person)
+        require_live(actor)
         row = Delegation.objects.select_for_update().filter(mine, pk=delegation_id).first()
         if row is None:
             raise NotFound
@@ -166,3 +168,9 @@ def _record(event: str, row: Delegation, actor: Actor, reason: str, now: datetim
         "ends": clock_text.render(row.ends_at),
     }
     recorder().record(Entry(event, Principal("user", str(row.delegator_id)), actor, now, data, {"reason": reason}))
+
+
+def _knows(person: User, policy: str) -> bool:
+    """May the person name this policy? One that he neither sees nor decides under is to him as one that is not there."""
+    seen = ApprovalPolicy.objects.visible_to(person).filter(name=policy).exists()
+    return seen or ApprovalPolicy.objects.filter(name=policy, groups__user=person).exists()

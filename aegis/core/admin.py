@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ class RestrictedAdmin(_Base):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup in self.filter_lookups
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A list is read, whatever the stock one would do with a form posted to it."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        page: HttpResponse = super().changelist_view(request, extra_context)
+        return page
 
     # Stock pages that write, confirm or list related rows do not exist here.
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

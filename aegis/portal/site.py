@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
 from aegis.core.admin import RestrictedAdmin
+
+_FORM = ("GET", "HEAD", "POST")  # Django's own views take PUT for POST
 
 
 class AegisSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme ships no types
@@ -59,7 +64,15 @@ class AegisSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme ships no ty
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from aegis.portal.home import home
 
-        return home(request)
+        return home(request) if request.method in ("GET", "HEAD") else HttpResponseNotAllowed(["GET", "HEAD"])
+
+    @method_decorator(never_cache)
+    @login_not_required  # type: ignore[untyped-decorator,unused-ignore]  # the one page of the site for strangers
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().login(request, extra_context) if request.method in _FORM else HttpResponseNotAllowed(_FORM)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().password_change(request, extra_context) if request.method in _FORM else HttpResponseNotAllowed(_FORM)
 
     def app_index(self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None) -> Any:
         raise Http404

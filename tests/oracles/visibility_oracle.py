@@ -20,7 +20,8 @@ FILE = Path(__file__).with_name("permissions.yaml")
 class Principal:
     """What the harness gives the group of a principal on the objects of team A, and on areas (every object of an area).
 
-    eligible: in a group that decides about team A's requests. bound: promise 8 keeps him from deciding about this one.
+    eligible: in a group that decides about team A's requests. bound: promise 8 keeps him from deciding about this one, because
+    he asked for it; so he may take it back (guide/approvals.md), and nobody else may.
     """
 
     verbs: frozenset[str] = frozenset()
@@ -149,7 +150,7 @@ def _rights(who: Principal, kind: str, objects: Mapping[str, Any], relation: str
         return who.everywhere | (who.areas or {}).get(rule["area"], frozenset())
     rights = who.everywhere | (who.verbs if relation in ("own", "both") else frozenset())
     if rule.get("eligible") and who.eligible and relation in ("own", "both"):
-        rights |= VIEW if who.bound else VIEW | {"decide"}
+        rights |= VIEW | {"withdraw"} if who.bound else VIEW | {"decide"}
     return rights
 
 
@@ -205,4 +206,4 @@ def _known_verbs(kind: str, objects: Mapping[str, Any]) -> frozenset[str]:
         return frozenset()
     rule = objects[kind]
     own = {"view", "edit"} if "area" in rule else set(rule.get("verbs") or objects[rule["follows"]]["verbs"])
-    return frozenset(own | ({"decide"} if rule.get("eligible") else set()))
+    return frozenset(own | ({"decide", "withdraw"} if rule.get("eligible") else set()))

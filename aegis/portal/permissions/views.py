@@ -137,8 +137,18 @@ def require_reader(request: HttpRequest) -> None:
             )
 
 
-def _right(request: HttpRequest, group_id: int, actor: Actor, *, is_given: bool) -> str:
+def _require_editor(request: HttpRequest) -> None:
+    """The right comes before what was sent. The verbs ask again, under their lock.
+
+    Raises:
+        Forbidden: as `require_reader`; or the area "access" may be read and not edited.
+    """
     require_reader(request)
+    Area.objects.get_visible(request.user, "edit", name="access")
+
+
+def _right(request: HttpRequest, group_id: int, actor: Actor, *, is_given: bool) -> str:
+    _require_editor(request)
     group = Group.objects.filter(pk=group_id).first()
     if group is None:
         raise NotFound
@@ -156,7 +166,7 @@ def _right(request: HttpRequest, group_id: int, actor: Actor, *, is_given: bool)
 
 
 def _membership(request: HttpRequest, actor: Actor, *, is_joined: bool) -> str:
-    require_reader(request)
+    _require_editor(request)
     username, group = (request.POST.get(name, "").replace("\x00", "").strip() for name in ("person", "group"))
     person = User.objects.filter(username=username).first()
     if person is None:
