@@ -25,7 +25,7 @@ from tests.support.report import say
 ATTEMPTS = 240
 PLANTED = 60
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.sqlite, pytest.mark.django_db(transaction=True)]  # on PostgreSQL: make hijack DATABASE=postgres
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.drills.duties import Duties, Played
 from tests.oracles.separation_oracle import BONDS, CHAINS, PATHS, Case, cases
 from tests.support.report import say
 
-EVERY = 9  # of the cases: prime to the number of chains, so that all bonds, paths and chains are among them
+EVERY = 17  # of the cases: prime to the number of chains, so that all bonds, paths and chains are among them
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
