@@ -143,6 +143,8 @@ def of_an_admin(page: Page) -> Iterator[Scene]:
     )
     yield Scene("matrix-why", "/matrix/?who=agent:support-writer&what=ticket.reply", looks=DIAGONAL)
     yield Scene("people", "/identity/user/", looks=DIAGONAL)
+    yield Scene("halts", "/guards/", looks=DIAGONAL)
+    yield Scene("emergency", "/emergency/", looks=DIAGONAL)
     for name, address in kinds(page):
         yield Scene(f"{name}-list", address, looks=DIAGONAL)
         document = first(page, address, "#main tbody a")
