@@ -36,7 +36,7 @@ TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 # A drill runs on SQLite, or on the server of the tests.
 ON_DATABASE = $(if $(filter postgres,$(DATABASE)),AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TORTURE_REDIS_URL))
 
-.PHONY: permissions permissions-holes permissions-table bench bench-calls up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
+.PHONY: permissions permissions-holes permissions-table bench bench-calls bench-pages up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -112,6 +112,9 @@ permissions-table: .venv/.dev ## what the parts of `make permissions` found, int
 
 bench: .tools/.bench ## the engine beside the raw limit and dbos; ARGS="postgresql --runs 600" (BENCH_DATABASE_URL: the server)
 	.tools/bench/bin/python -m bench.engine $(ARGS)
+
+bench-pages: .venv/.dev ## p95 of the access matrix page and the approvals inbox, small and large; ARGS="20" looks per figure
+	$(PY) bench/pages.py $(ARGS)
 
 bench-calls: .venv/.dev ## a thousand calls in flight beside a bare asyncio client; ARGS="sqlite --rounds 5"
 	$(PY) -m bench.calls $(ARGS)
