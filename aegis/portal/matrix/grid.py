@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from django.contrib.auth.models import Group
+from django.utils.http import urlencode
 
 from aegis.core.canonical import Json
 from aegis.portal.matrix.cells import Cell, cell, unsaved
@@ -22,7 +24,7 @@ CHOICES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """A role. `holders` counts the agents that have it, or the active people in its group."""
 
@@ -30,6 +32,11 @@ class Column:
     holders: int
     is_first_of_people: bool = False
     is_editable: bool = False
+
+    @cached_property
+    def query(self) -> str:
+        """The role in the address of a cell."""
+        return urlencode({"role": self.role.name})
 
     @property
     def holders_text(self) -> str:
