@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from aegis.core import canonical
+from aegis.core import clock
 from aegis.core.actors import SYSTEM
 from aegis.core.db import in_transaction
+from aegis.core.kinds import Key, get_kind
 from aegis.identity import authority
 from aegis.identity.models import User
+from approvals import changes, previews
+from approvals.models import ChangeSet
 from orchestration.agents.protocol import Done
-from orchestration.authority import live
-from orchestration.authority.models import Role
 from orchestration.engine.effects import EffectRequest, effect_handler
 from orchestration.engine.models import ReviewItem, Run
 from tests.engine import house
@@ -135,24 +136,29 @@ def furnish(ada: User, sam: User, olivia: User) -> Callable[..., None]:
     return apply
 
 
-def regrant(role: str, **effects: str) -> None:
-    """Change a role behind change control's back, as an administrator's change would: "" takes the cell away."""
+def rewrite(kind: str, name: str, change: Callable[[Any], None]) -> None:
+    """Change a document as two people of change control would have, without them."""
 
     def work() -> None:
         authority.raise_epoch()
-        row = Role.objects.get(name=role)
-        document = canonical.parse(row.document)
-        grants = {grant["capability"]: grant for grant in document["spec"]["grants"]}
-        for name, effect in effects.items():
-            capability = name.replace("__", ".")
-            grants.pop(capability, None)
-            if effect:
-                grants[capability] = {"capability": capability, "effect": effect}
-        document["spec"]["grants"] = list(grants.values())
-        Role.objects.filter(pk=row.pk).update(document=canonical.dump(document).decode())
-        live.compile_and_store(actor=SYSTEM)
+        document = get_kind(kind).dump(name)
+        change(document["spec"])
+        items, now = changes._agreed(previews.judge([(Key(kind, name), document)], None)), clock.db_now()
+        change_set = changes._new(None, items, ChangeSet.Status.PROPOSED, now)
+        changes._apply(change_set, items, SYSTEM, "a test", now)
 
     in_transaction(work)
+
+
+def regrant(role: str, **effects: str) -> None:
+    """Give a role other cells: note__more="allow"; "" takes the cell away."""
+    cells = {name.replace("__", "."): effect for name, effect in effects.items()}
+
+    def change(spec: Any) -> None:
+        kept = [grant for grant in spec["grants"] if grant["capability"] not in cells]
+        spec["grants"] = [*kept, *({"capability": name, "effect": effect} for name, effect in cells.items() if effect)]
+
+    rewrite("Role", role, change)
 
 
 def item_of(run: Run) -> ReviewItem:

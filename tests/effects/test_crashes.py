@@ -25,7 +25,7 @@ from orchestration.engine.lease import MAX_CLAIMS
 from orchestration.engine.models import Run
 from orchestration.engine.steps import effect
 from orchestration.records.models import Record, RecordVersion
-from tests.effects.conftest import PAY, asked, heard, item_of, regrant, says
+from tests.effects.conftest import PAY, asked, heard, item_of, regrant, rewrite, says
 from tests.engine import house
 from tests.faults.hands import Worker
 
@@ -263,22 +263,7 @@ def test_the_run_whose_lease_was_lost_is_taken_alone(furnish, sam):
 
 def patches_notes() -> None:
     """Have `note.keep` change a note instead of making one."""
-    from aegis.core import canonical
-    from aegis.core.actors import SYSTEM
-    from aegis.core.db import in_transaction
-    from aegis.identity import authority
-    from orchestration.authority import live
-    from orchestration.authority.models import Capability
-
-    def work() -> None:
-        authority.raise_epoch()
-        row = Capability.objects.get(name="note.keep")
-        document = canonical.parse(row.document)
-        document["spec"]["handler"] = "record.patch"
-        Capability.objects.filter(pk=row.pk).update(document=canonical.dump(document).decode())
-        live.compile_and_store(actor=SYSTEM)
-
-    in_transaction(work)
+    rewrite("Capability", "note.keep", lambda spec: spec.update(handler="record.patch"))
 
 
 def test_an_erased_output_holds_up_nobody_who_only_undoes(furnish, sam):

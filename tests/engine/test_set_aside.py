@@ -61,8 +61,8 @@ def test_of_a_poisonous_run_no_payload_is_read(starter: Any, monkeypatch: pytest
     run = house.submit(starter)
     after_deaths(run, lease.MAX_CLAIMS)
     read: list[str] = []
-    real = hand._payloads
-    monkeypatch.setattr(hand, "_payloads", lambda places: real(read.append(place) or place for place in places))
+    real = hand.payloads_at
+    monkeypatch.setattr(hand, "payloads_at", lambda places: real(read.append(place) or place for place in places))
 
     house.drive(run)
 

@@ -94,7 +94,7 @@ def test_an_unknown_verb_is_refused_with_those_there_are(sam: User, routing: Are
     with pytest.raises(Invalid) as caught:
         grants.grant(leads(), routing, "destroy", actor=SYSTEM, reason="why")
 
-    assert caught.value.faults[0].what == "known are: edit, operate, view"
+    assert caught.value.faults[0].what == "known are: break, edit, operate, view"
 
 
 def test_djangos_own_permissions_grant_nothing(sam: User, routing: Area, browser_of: Callable[..., Client]) -> None:

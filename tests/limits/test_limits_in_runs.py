@@ -200,10 +200,10 @@ def test_a_worker_that_dies_after_the_intent_counts_the_effect_once(zoe, outside
 
 
 def _dies_at_effects(real):
-    def start(self, held):
+    def start(self, held, keys):
         if held.state.phase == "acting":
             raise KeyboardInterrupt
-        real(self, held)
+        real(self, held, keys)
 
     return start
 

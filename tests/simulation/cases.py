@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -108,9 +108,9 @@ class Mortal(Driver):
         self.case = case
         self.is_dead = False
 
-    def _start(self, held: Held) -> None:
+    def _start(self, held: Held, keys: Mapping[str, Sequence[bytes]]) -> None:
         self.case.at("call_starting")
-        super()._start(held)
+        super()._start(held, keys)
 
     def _take(self, answer: Answer | None) -> None:
         if answer is not None:
