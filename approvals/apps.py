@@ -10,6 +10,7 @@ class ApprovalsConfig(AppConfig):
         from approvals import commands, events, questions, scopes
         from approvals.change_question import ChangeQuestion
         from approvals.integrity import request_head, request_heads
+        from approvals.notices import again
         from approvals.policy_kind import ApprovalPolicyKind
         from approvals.protected import VERSIONS
         from audit import catalogue, triggers, verify
@@ -21,4 +22,5 @@ class ApprovalsConfig(AppConfig):
         kinds.register_kind(ApprovalPolicyKind())
         verify.register_head_source("request:", request_heads, request_head)
         commands.register()
+        again.register()
         triggers.protect(VERSIONS)

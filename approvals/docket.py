@@ -283,6 +283,8 @@ def claim(request: ApprovalRequest, person: User | None, actor: Actor, reason: s
     _append(request, now, _draft(request, event, actor, data, payloads))
     request.claimed_by, request.claimed_at = person, now if person else None
     request.save(update_fields=["claimed_by", "claimed_at", "seq", "head"])
+    if event == "request.reassigned":
+        posting.post(request, Notice.Kind.GIVEN, now, to=person)
 
 
 def comment(request: ApprovalRequest, actor: Actor, text: str, now: datetime) -> None:

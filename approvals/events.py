@@ -172,6 +172,13 @@ TYPES = (
         tone="violet",
     ),
     EventType(
+        "notices.again",
+        "{actor} let notices go out again that had been given up",
+        "access",
+        fields=("mails", "webhooks", "notices"),  # how many; notices: that could not be built
+        payloads={"reason": "personal"},
+    ),
+    EventType(
         "config.proposed",
         "{actor} proposed to {data.action} {data.kind} {data.name}",
         "governance",

@@ -21,6 +21,12 @@ from orchestration.authority import owners, reviewing
 from orchestration.engine import queue_alarms
 
 SHOWN: Final = 6
+LOOKED_BACK: Final = timedelta(days=7)
+_GIVEN_UP: Final = {
+    "mail": "mails of the last week were given up: nobody took them. See the worker's settings and log.",
+    "webhook": "messages of the last week were given up: nobody took them. See the worker's settings and log.",
+    "": "notices of the last week could not be written and were given up. See the worker's log.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Alarm:
 
 
 def of(user: User) -> list[Alarm]:
-    """The worst first. Fifteen queries at most."""
+    """The worst first. Sixteen queries at most."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -55,7 +61,7 @@ def of(user: User) -> list[Alarm]:
         words = f"“{row.verb}” on {row.area.title}, taken in an emergency, is over and waits for your review; it ended"
         url = reverse("portal:emergency")
         found.append(Alarm("amber", "key", row.person.display_name, words, url, row.ended_at or row.ends_at))
-    found += _webhook(user)
+    found += _given_up(user)
     count, nearest = shortage.alarms(user)
     if nearest is not None:
         one = count == 1
@@ -77,13 +83,18 @@ def _due_review(user: User) -> list[Alarm]:
     return [Alarm(tone, "matrix", "Access matrix", words, reverse("portal:matrix-unused"), last.due_at)]
 
 
-def _webhook(user: User) -> list[Alarm]:
-    """To who reads the audit: messages to the webhook that nobody took. No query where there is no webhook, else two."""
-    if not settings.TELLS_BY_WEBHOOK or not Area.objects.visible_to(user).filter(name="audit").exists():
+def _given_up(user: User) -> list[Alarm]:
+    """To who reads the audit: notices that nobody took, by channel. No query where none are sent, else three."""
+    is_told = settings.TELLS_BY_MAIL or settings.TELLS_BY_WEBHOOK
+    if not is_told or not Area.objects.visible_to(user).filter(name="audit").exists():
         return []
-    lost = outbox.lost_webhooks(clock.now() - timedelta(days=1))
-    words = f"{lost:,} messages of the last day were given up: nobody took them. See the worker's settings."
-    return [Alarm("red", "bell", "Webhook", words, reverse("approvals:notices"), None)] if lost else []
+    lost = outbox.lost(clock.now() - LOOKED_BACK)
+    url = reverse("approvals:notices")
+    return [
+        Alarm("red", "bell", name, f"{lost[channel]:,} {_GIVEN_UP[channel]} “aegis notices again” sends them again.", url, None)
+        for channel, name in (("mail", "Mail"), ("webhook", "Webhook"), ("", "Notices"))
+        if channel in lost
+    ]
 
 
 def _document(kind: str, name: str) -> str:

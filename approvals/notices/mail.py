@@ -31,7 +31,7 @@ class Line:
     link: str
 
 
-def send(person: User, rows: Sequence[Delivery]) -> None:
+def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives:
     """One mail about one notice, or a digest of several. Its id is that of the first delivery, so that one sent again after a
     crash can be told from another one."""
     lines = _lines(person, [row.notice for row in rows])
@@ -50,7 +50,7 @@ def send(person: User, rows: Sequence[Delivery]) -> None:
         headers={"Message-ID": f"<{rows[0].pk}@{_host()}>", "Auto-Submitted": "auto-generated"},
     )
     message.attach_alternative(render_to_string("approvals/mail.html", context), "text/html")
-    message.send()
+    return message
 
 
 def _lines(person: User, notices: Sequence[Notice]) -> list[Line]:

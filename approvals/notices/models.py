@@ -20,13 +20,19 @@ class Notice(models.Model):
         ESCALATED = "escalated", "A decision was passed on to you"
         SETTLED = "settled", "A request was settled"
         SHORT = "short", "Too few people are left who could decide"
+        GIVEN = "given", "A request was given to you"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey("approvals.ApprovalRequest", on_delete=models.CASCADE, related_name="notices")
     kind = models.CharField(max_length=12, choices=Kind)
     seq = models.PositiveIntegerField()  # of the event in the request's stream
     at = models.DateTimeField()
+    person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")  # whom alone it is for (`given`)
     handed_at = models.DateTimeField(null=True)  # when its deliveries were written
+    attempts = models.PositiveSmallIntegerField(default=0)  # of building it, that failed
+    tried_since = models.DateTimeField(null=True)  # the first of these attempts; given up by its age
+    next_at = models.DateTimeField(null=True)  # not built before, after a failure
+    dead_at = models.DateTimeField(null=True)  # given up unbuilt
 
     class Meta:
         app_label = "approvals"
@@ -34,6 +40,7 @@ class Notice(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["request", "seq", "kind"], name="notice_once")]
         indexes: ClassVar = [
             models.Index(fields=["at"], condition=Q(handed_at__isnull=True), name="notice_waiting"),  # outbox.hand_out
+            models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="notice_dead"),  # outbox.lost
         ]
 
 
@@ -51,6 +58,7 @@ class Delivery(models.Model):
     is_digest = models.BooleanField(default=False)  # goes with others of the person in one mail
     due_at = models.DateTimeField()  # when it may be tried next; pushed on before each attempt
     attempts = models.PositiveSmallIntegerField(default=0)
+    tried_since = models.DateTimeField(null=True)  # the first of these attempts; given up by its age
     sent_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(null=True)  # given up
     detail = models.CharField(max_length=200, blank=True)  # how the last attempt failed
@@ -67,6 +75,7 @@ class Delivery(models.Model):
                 fields=["due_at"], condition=Q(sent_at__isnull=True, dead_at__isnull=True), name="delivery_due"
             ),  # outbox.deliver
             models.Index(fields=["person", "-due_at"], name="delivery_of_person"),  # page: what went to me
+            models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="delivery_dead"),  # outbox.lost
         ]
 
 

@@ -3,7 +3,8 @@
 A notice is a row of the event's own transaction, so nothing is told that did not happen and nothing is forgotten. Who hears of
 it is found when it is handed out, and asked again when it is sent: nobody is told of a request that he may not see by then. An
 attempt is written down before it is made, so that two workers never make the same one; after a crash it is made again under the
-same message id. Failing ones wait longer each time and are given up after `MAX_ATTEMPTS`, visibly.
+same message id. Failing ones wait longer each time and are given up after `GIVE_UP`, visibly; `again` sends them once more.
+What fails keeps nothing else back: each notice is built by itself, and mail never waits for the webhook.
 """
 
 from __future__ import annotations
@@ -11,30 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db.models import F
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import Count, F, Q
 
 from aegis.core import clock
 from aegis.core.db import in_transaction
 from aegis.identity.models import User
-from approvals import holding, questions
-from approvals.electors import active_people, spoken_by, standing_decisions
-from approvals.models import ApprovalRequest
-from approvals.notices import mail
+from approvals.notices import audience, mail
 from approvals.notices.models import Delivery, Notice, NoticePreference
-from approvals.pages.standing import standing
 
 log = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS: Final = 8
+GIVE_UP: Final = timedelta(hours=48)  # after the first attempt
 PAGE: Final = 50
 LEASE: Final = timedelta(minutes=5)  # longer than an attempt takes
 _FIRST_WAIT: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = timedelta(hours=2)
-_ASKING: Final = (Notice.Kind.ASKED, Notice.Kind.REMINDED, Notice.Kind.ESCALATED)
 
 Sender = Callable[[Delivery], None]
 _webhook: list[Sender] = []
@@ -42,6 +38,10 @@ _webhook: list[Sender] = []
 
 class Undelivered(Exception):
     """An attempt failed; says how, without quoting secrets or what the other side sent."""
+
+
+class Silent(Undelivered):
+    """There was no answer in time; the next message would wait as long."""
 
 
 def register_webhook(sender: Sender) -> None:
@@ -58,90 +58,86 @@ def look() -> int:
 
 
 def hand_out() -> int:
-    """Write the deliveries of waiting notices. Returns how many notices."""
-    waiting = Notice.objects.filter(handed_at__isnull=True).order_by("at").values_list("pk", flat=True)[:PAGE]
-    return sum(in_transaction(lambda pk=pk: _hand_out(pk)) for pk in list(waiting))  # type: ignore[misc]
+    """Write the deliveries of waiting notices; one that cannot be built waits as a failed attempt does. Returns how many."""
+    now = clock.db_now()
+    waiting = Notice.objects.filter(Q(next_at__isnull=True) | Q(next_at__lte=now), handed_at__isnull=True, dead_at__isnull=True)
+    done = 0
+    for notice in waiting.select_related("request__policy").order_by("at")[:PAGE]:
+        try:
+            done += _hand_out(notice)
+        except Exception as error:
+            log.warning("notice_not_built", notice=str(notice.pk), fault=type(error).__name__)
+            _not_built(notice)
+    return done
 
 
 def deliver() -> int:
-    """Make every attempt that is due. Returns how many."""
-    now = clock.db_now()
-    due = Delivery.objects.filter(sent_at__isnull=True, dead_at__isnull=True, due_at__lte=now).order_by("due_at", "pk")
+    """Make every attempt that is due, mail first. Returns how many."""
+    return sum(_pass(channel) for channel in (Delivery.Channel.MAIL, Delivery.Channel.WEBHOOK))
+
+
+def lost(since: datetime) -> dict[str, int]:
+    """How much was given up since then: channel -> messages, "" -> notices that could not be built. Two queries."""
+    rows = Delivery.objects.filter(dead_at__gte=since).order_by().values_list("channel").annotate(Count("pk"))
+    unbuilt = Notice.objects.filter(dead_at__gte=since).count()
+    return {**dict(rows), **({"": unbuilt} if unbuilt else {})}
+
+
+def _pass(channel: Delivery.Channel) -> int:
+    """The due attempts of one channel; one that hears nothing in time ends it, and the rest waits for the next."""
+    due = Delivery.objects.filter(channel=channel, sent_at__isnull=True, dead_at__isnull=True, due_at__lte=clock.db_now())
     made, done = 0, set()
-    for row in due.select_related("notice__request__policy", "person")[:PAGE]:
+    for row in due.select_related("notice__request__policy", "person").order_by("due_at", "pk")[:PAGE]:
         if row.pk in done:
             continue
-        batch = _with_it(row, now)
-        taken = [one for one in batch if _take(one, now)]
+        batch = _with_it(row)
+        taken = [one for one in batch if _take(one)]
         done |= {one.pk for one in batch}
         if taken:
             made += 1
-            _attempt(taken)
+            if not _attempt(taken):
+                break
     return made
 
 
-def lost_webhooks(since: datetime) -> int:
-    """How many messages to the webhook were given up since then. One query."""
-    return Delivery.objects.filter(channel=Delivery.Channel.WEBHOOK, dead_at__gte=since).count()
+def _hand_out(notice: Notice) -> bool:
+    people = audience.recipients(notice) if settings.TELLS_BY_MAIL else []
+
+    def write() -> bool:
+        now = clock.db_now()
+        if not Notice.objects.filter(pk=notice.pk, handed_at__isnull=True).update(handed_at=now):
+            return False  # another worker was faster
+        Delivery.objects.bulk_create(_deliveries(notice, people, now))
+        return True
+
+    return in_transaction(write)
 
 
-def recipients(notice: Notice) -> list[User]:
-    """Who hears of it, as things stand now: active people with an address who may see the request, not in mode `never`."""
-    request = notice.request
-    wanted = _asked(request) if notice.kind in _ASKING else _concerned(request, with_asked=notice.kind == Notice.Kind.SHORT)
-    silent = NoticePreference.objects.filter(mode=NoticePreference.Mode.NEVER).values("person")
-    people = User.objects.filter(pk__in=wanted, is_active=True).exclude(email="").exclude(pk__in=silent).order_by("pk")
-    return [one for one in people if _sees(one, request)]
-
-
-def _sees(person: User, request: ApprovalRequest) -> bool:
-    return ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists()
-
-
-def _asked(request: ApprovalRequest) -> set[str]:
-    """Who could decide the stage now asked, if it is still open."""
-    if request.status != "open":
-        return set()
-    live = questions.get(request.question).live(request.subject)
-    spoken = {who for vote in standing_decisions(request) for who in spoken_by(vote)}
-    groups = standing(request).policy.stages[request.stage].asked(request.escalated)
-    people = active_people(groups, without=holding.bound_by(request, live) | spoken)
-    return {person for members in people.values() for person in members}
-
-
-def _concerned(request: ApprovalRequest, *, with_asked: bool) -> set[str]:
-    """Who asked for it, and who has voted; of an alarm, also those who are left."""
-    voters = {str(vote.person_id) for vote in standing_decisions(request)}
-    asked = {str(request.requester_id)} if request.requester_id else set()
-    return voters | asked | (_asked(request) if with_asked else set())
-
-
-def _hand_out(pk: UUID) -> bool:
-    now = clock.db_now()
-    if not Notice.objects.filter(pk=pk, handed_at__isnull=True).update(handed_at=now):
-        return False  # another worker was faster
-    notice = Notice.objects.select_related("request__policy").get(pk=pk)
-    rows = []
-    if settings.TELLS_BY_MAIL:
-        people = recipients(notice)
-        hours = {
-            one.person_id: one.hour
-            for one in NoticePreference.objects.filter(person__in=people, mode=NoticePreference.Mode.DIGEST)
-        }
-        rows += [
-            Delivery(
-                notice=notice,
-                channel=Delivery.Channel.MAIL,
-                person=person,
-                is_digest=person.pk in hours,
-                due_at=_next_digest(now, hours[person.pk]) if person.pk in hours else now,
-            )
-            for person in people
-        ]
+def _deliveries(notice: Notice, people: Sequence[User], now: datetime) -> list[Delivery]:
+    digests = NoticePreference.objects.filter(person__in=people, mode=NoticePreference.Mode.DIGEST)
+    hours = {one.person_id: one.hour for one in digests} if people else {}
+    rows = [
+        Delivery(
+            notice=notice,
+            channel=Delivery.Channel.MAIL,
+            person=person,
+            is_digest=person.pk in hours,
+            due_at=_next_digest(now, hours[person.pk]) if person.pk in hours else now,
+        )
+        for person in people
+    ]
     if settings.TELLS_BY_WEBHOOK:
         rows.append(Delivery(notice=notice, channel=Delivery.Channel.WEBHOOK, due_at=now))
-    Delivery.objects.bulk_create(rows)
-    return True
+    return rows
+
+
+def _not_built(notice: Notice) -> None:
+    now, mine = clock.db_now(), Notice.objects.filter(pk=notice.pk, handed_at__isnull=True)
+    since = notice.tried_since or now
+    if now - since >= GIVE_UP:
+        mine.update(dead_at=now, attempts=F("attempts") + 1)
+    else:
+        mine.update(next_at=now + _wait(notice.attempts + 1), attempts=F("attempts") + 1, tried_since=since)
 
 
 def _next_digest(now: datetime, hour: int) -> datetime:
@@ -149,54 +145,89 @@ def _next_digest(now: datetime, hour: int) -> datetime:
     return today if today > now else today + timedelta(days=1)
 
 
-def _with_it(row: Delivery, now: datetime) -> Sequence[Delivery]:
+def _with_it(row: Delivery) -> Sequence[Delivery]:
     """A digest takes all of its person that are due; everything else goes alone."""
     if not row.is_digest:
         return [row]
     mine = Delivery.objects.filter(
-        person=row.person, is_digest=True, sent_at__isnull=True, dead_at__isnull=True, due_at__lte=now
+        person=row.person, is_digest=True, sent_at__isnull=True, dead_at__isnull=True, due_at__lte=clock.db_now()
     )
     return list(mine.select_related("notice__request__policy", "person").order_by("notice__at", "pk")[:PAGE])
 
 
-def _take(row: Delivery, now: datetime) -> bool:
-    """Write the attempt down before it is made; False if another worker makes it."""
+def _take(row: Delivery) -> bool:
+    """Write the attempt down before it is made; False if another worker makes it. The lease counts from this moment, however
+    long the attempts before it took."""
+    now = clock.db_now()
     mine = Delivery.objects.filter(pk=row.pk, sent_at__isnull=True, dead_at__isnull=True, due_at=row.due_at)
-    if not mine.update(due_at=now + LEASE, attempts=F("attempts") + 1):
+    row.tried_since = row.tried_since or now
+    if not mine.update(due_at=now + LEASE, attempts=F("attempts") + 1, tried_since=row.tried_since):
         return False
     row.attempts += 1
     return True
 
 
-def _attempt(rows: Sequence[Delivery]) -> None:
+def _attempt(rows: Sequence[Delivery]) -> bool:
+    """False: nobody answered in time."""
     try:
         if rows[0].channel == Delivery.Channel.WEBHOOK:
             _webhook[0](rows[0])
-        else:
-            _mail(rows)
+        elif (message := _built(rows)) is not None:
+            message.send()
+    except _PartlyUnbuilt as error:
+        _failed(error.broken, error.fault)
+        return _attempt([row for row in rows if row not in error.broken])
     except Undelivered as error:
         _failed(rows, str(error))
+        return not isinstance(error, Silent)
     except Exception as error:  # a mail server may raise anything; what it said may quote the password
         log.warning("notice_failed", delivery=str(rows[0].pk), fault=type(error).__name__)
         _failed(rows, type(error).__name__)
     else:
         Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(sent_at=clock.db_now(), detail="")
+    return True
 
 
-def _mail(rows: Sequence[Delivery]) -> None:
+class _PartlyUnbuilt(Exception):
+    """Some of a digest cannot be built; the others go without them."""
+
+    def __init__(self, broken: Sequence[Delivery], fault: str) -> None:
+        super().__init__(fault)
+        self.broken, self.fault = broken, fault
+
+
+def _built(rows: Sequence[Delivery]) -> EmailMultiAlternatives | None:
+    """The mail of these; None where its reader may see none of them any more."""
     person = rows[0].person
     assert person is not None
-    visible = [row for row in rows if person.is_active and _sees(person, row.notice.request)]
-    if visible:
-        mail.send(person, visible)
+    try:
+        visible = [row for row in rows if person.is_active and audience.sees(person, row.notice.request)]
+        return mail.build(person, visible) if visible else None
+    except Exception as error:
+        broken = [row for row in rows if _breaks(row)] if len(rows) > 1 else []
+        if not broken or len(broken) == len(rows):
+            raise
+        log.warning("notice_failed", delivery=str(broken[0].pk), fault=type(error).__name__)
+        raise _PartlyUnbuilt(broken, type(error).__name__) from error
+
+
+def _breaks(row: Delivery) -> bool:
+    try:
+        _built([row])
+    except Exception:
+        return True
+    return False
 
 
 def _failed(rows: Sequence[Delivery], detail: str) -> None:
     now = clock.db_now()
     for row in rows:
         mine = Delivery.objects.filter(pk=row.pk)
-        if row.attempts >= MAX_ATTEMPTS:
+        if now - (row.tried_since or now) >= GIVE_UP:
             mine.update(dead_at=now, detail=detail[:200])
         else:
-            wait = min(_FIRST_WAIT * 2 ** (row.attempts - 1), _LONGEST_WAIT)
-            mine.update(due_at=now + wait, detail=detail[:200])
+            mine.update(due_at=now + _wait(row.attempts), detail=detail[:200])
+
+
+def _wait(attempts: int) -> timedelta:
+    return min(_FIRST_WAIT * (1 << min(attempts - 1, 10)), _LONGEST_WAIT)

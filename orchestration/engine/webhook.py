@@ -13,7 +13,7 @@ from django.conf import settings
 from aegis.core import canonical, clock, clock_text
 from approvals.notices.mail import link_to
 from approvals.notices.models import Delivery
-from approvals.notices.outbox import Undelivered
+from approvals.notices.outbox import Silent, Undelivered
 from orchestration.agents import addresses, signing
 from orchestration.agents.addresses import Denied
 from orchestration.agents.dialing import Unreachable, connect
@@ -28,7 +28,8 @@ def send(delivery: Delivery) -> None:
     """One attempt. Any 2xx is an answer; the message id is the same for every attempt.
 
     Raises:
-        Undelivered: no connection, no answer in time, an answer that is no 2xx, or an address or secret that cannot be used.
+        Silent: no answer in time.
+        Undelivered: no connection, an answer that is no 2xx, or an address or secret that cannot be used.
     """
     body = canonical.dump(_body(delivery))
     deadline = clock.monotonic() + SECONDS
@@ -50,7 +51,7 @@ def send(delivery: Delivery) -> None:
         finally:
             connection.close()
     except TimeoutError:
-        raise Undelivered(f"no whole answer within {SECONDS:g} s") from None
+        raise Silent(f"no whole answer within {SECONDS:g} s") from None
     except Denied as error:
         raise Undelivered(f"its address may not be used: {error}") from None
     except signing.SecretUnusable:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.management import call_command
 from django.test import Client
 
-from aegis.core import clock
+from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM, user_actor
 from aegis.identity import people
 from aegis.identity.models import User
-from approvals import handling, shortage, sweep
+from approvals import delegations, handling, shortage, sweep
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.notices import outbox
 from approvals.notices.models import Delivery, Notice, NoticePreference
+from audit.models import Event
 from tests.approvals.conftest import ask, decide_as, policy_document, store_policy
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +67,14 @@ def sent() -> list[tuple[str, str]]:
     found = [(one.to[0].partition("@")[0], one.subject) for one in mail.outbox]
     mail.outbox.clear()
     return sorted(found)
+
+
+def send_again(reason: str) -> int:
+    try:
+        call_command("aegis", "notices", "again", "--as", "ines", "--reason", reason, stderr=io.StringIO())
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
 
 
 def later(seconds: float) -> None:
@@ -160,17 +171,132 @@ def test_a_mail_server_that_fails_is_tried_again_later_each_time_and_given_up(
     ask(policy, requester=ines)
     waits, moment = [], [clock.now()]
     monkeypatch.setattr(outbox.clock, "db_now", lambda: moment[0])
-    for _ in range(outbox.MAX_ATTEMPTS):
-        outbox.look()
-        waits.append((Delivery.objects.get().due_at - moment[0]).total_seconds())
+    began = moment[0]
+    while outbox.look() and (row := Delivery.objects.get()).dead_at is None:
+        waits.append((row.due_at - moment[0]).total_seconds())
         assert outbox.deliver() == 0  # not before its time
         moment[0] += timedelta(seconds=waits[-1])
-    row = Delivery.objects.get()
-    assert row.dead_at is not None
-    assert (row.attempts, row.sent_at, row.detail) == (outbox.MAX_ATTEMPTS, None, "OSError")
-    assert waits[:4] == [30, 60, 120, 240]
+    assert outbox.GIVE_UP <= moment[0] - began <= outbox.GIVE_UP + timedelta(hours=2)
+    assert (row.sent_at, row.detail) == (None, "OSError")
+    assert (waits[:4], max(waits)) == ([30, 60, 120, 240], 7200)
     moment[0] += timedelta(days=1)
     assert outbox.deliver() == 0
+
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    assert send_again("the mail server is back") == 0
+    outbox.look()
+    assert [to for to, _ in sent()] == ["lea"]
+    line = Event.objects.get(type="notices.again")
+    assert (line.actor_ref, canonical.parse(line.line)["data"]["mails"]) == (str(ines.pk), 1)
+    assert send_again("once more") == 0
+    assert Event.objects.filter(type="notices.again").count() == 1
+
+
+def test_mail_that_was_given_up_alarms_who_reads_the_audit(policy, lea, ines, quinn, sam, settings, browser_of) -> None:
+    settings.EMAIL_BACKEND = "tests.approvals.test_notices.Broken"
+    ask(policy, requester=ines)
+    outbox.hand_out()
+    Delivery.objects.update(tried_since=clock.now() - outbox.GIVE_UP)
+    outbox.deliver()
+    assert "mails of the last week were given up" in browser_of(quinn).get("/").content.decode()
+    assert "were given up" not in browser_of(sam).get("/").content.decode()
+
+
+def test_a_notice_that_cannot_be_built_keeps_no_other_back(policy, lea, leo, ines, monkeypatch) -> None:
+    NoticePreference.objects.create(person=leo, mode="never")
+    broken, whole = ask(policy, requester=ines), ask(policy, requester=ines)
+    real = outbox.audience.recipients
+
+    def recipients(notice: Notice) -> list[User]:
+        if notice.request_id == broken.pk:
+            raise LookupError("its subject is gone")
+        return real(notice)
+
+    monkeypatch.setattr(outbox.audience, "recipients", recipients)
+    outbox.look()
+    assert [subject.rpartition(": ")[2] for _, subject in sent()] == [whole.label]
+    row = Notice.objects.get(handed_at__isnull=True)
+    assert (row.request_id, row.attempts, row.dead_at) == (broken.pk, 1, None)
+    assert outbox.hand_out() == 0  # not before its time
+    Notice.objects.filter(pk=row.pk).update(next_at=clock.now(), tried_since=clock.now() - outbox.GIVE_UP)
+    outbox.hand_out()
+    assert outbox.lost(clock.now() - timedelta(hours=1)) == {"": 1}
+
+
+def test_one_line_that_cannot_be_built_leaves_the_rest_of_a_digest(policy, lea, leo, ines, monkeypatch) -> None:
+    NoticePreference.objects.create(person=lea, mode="digest", hour=7)
+    NoticePreference.objects.create(person=leo, mode="never")
+    broken, whole = ask(policy, requester=ines), ask(policy, requester=ines)
+    outbox.hand_out()
+    later(86_400)
+    real = outbox.mail.titles_of
+
+    def titles_of(person: User, requests: Any) -> Any:
+        if any(one.pk == broken.pk for one in requests):
+            raise LookupError("its subject is gone")
+        return real(person, requests)
+
+    monkeypatch.setattr(outbox.mail, "titles_of", titles_of)
+    outbox.deliver()
+    (message,) = mail.outbox
+    assert whole.label in message.body
+    states = {row.notice.request_id: (row.sent_at is not None, row.detail) for row in Delivery.objects.select_related("notice")}
+    assert states == {broken.pk: (False, "LookupError"), whole.pk: (True, "")}
+
+
+def test_a_lease_counts_from_its_own_attempt_and_a_silent_webhook_holds_nothing(
+    policy, lea, leo, ines, settings, monkeypatch
+) -> None:
+    settings.TELLS_BY_WEBHOOK = True
+    moment, heard = [clock.now()], []
+    for _ in range(2):
+        ask(policy, requester=ines)
+    monkeypatch.setattr(outbox.clock, "db_now", lambda: moment[0])
+
+    def silent(row: Delivery) -> None:
+        heard.append(Delivery.objects.get(pk=row.pk).due_at - moment[0])
+        assert len(mail.outbox) == 4  # mail did not wait for it
+        raise outbox.Silent("no whole answer within 10 s")
+
+    def slow(rows: Any) -> Any:
+        leases.append(Delivery.objects.get(pk=rows[0].pk).due_at - moment[0])
+        moment[0] += outbox.LEASE
+        return built(rows)
+
+    leases: list[timedelta] = []
+    built = outbox._built
+    monkeypatch.setattr(outbox, "_built", slow)
+    monkeypatch.setattr(outbox, "_webhook", [silent])
+    moment[0] += timedelta(seconds=1)
+    outbox.look()
+    assert leases == [outbox.LEASE] * 4
+    assert heard == [outbox.LEASE]  # the first silence ends the pass
+    outbox.look()
+    assert len(heard) == 2
+
+
+def test_who_acts_for_somebody_hears_of_it_and_who_acts_for_the_bound_does_not(policy, lea, leo, ines, addressed) -> None:
+    vera, vito = addressed("vera", "Clerks"), addressed("vito", "Leads")
+    for giver, to in ((lea, vera), (ines, vito)):
+        delegations.delegate(
+            to=to.pk,
+            starts_at=clock.now(),
+            ends_at=clock.now() + timedelta(days=1),
+            actor=user_actor(giver.pk, auth="test"),
+            reason="away",
+        )
+    ask(policy, requester=ines)
+    outbox.look()
+    assert [to for to, _ in sent()] == ["lea", "leo", "vera"]
+
+
+def test_who_is_given_a_request_hears_of_it(policy, lea, leo, ines) -> None:
+    request = ask(policy, requester=ines)
+    outbox.look()
+    sent()
+    handling.reassign(request.pk, to=leo.pk, actor=user_actor(lea.pk, auth="test"), reason="I am away")
+    outbox.look()
+    assert sent() == [("leo", f"AEGIS: A request was given to you: {request.label}")]
 
 
 def test_after_a_crash_between_sending_and_writing_it_down_the_same_message_is_sent(
@@ -183,14 +309,14 @@ def test_after_a_crash_between_sending_and_writing_it_down_the_same_message_is_s
     class Killed(BaseException):
         pass
 
-    real = outbox.mail.send
+    real = outbox.EmailMultiAlternatives.send
 
     def then_die(*args: Any) -> None:
         real(*args)
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(outbox.mail, "send", then_die)
+        patched.setattr(outbox.EmailMultiAlternatives, "send", then_die)
         with pytest.raises(Killed):
             outbox.deliver()
     assert outbox.deliver() == 0  # the attempt is on record: nobody else makes it at once

@@ -71,7 +71,7 @@ def test_no_connection_is_made_where_none_is_allowed(url: str, settings: Any) ->
 
 def test_what_was_given_up_alarms_who_reads_the_audit(settings: Any, quinn: Any, sam: Any, browser_of: Any) -> None:
     row = told(settings, "http://127.0.0.1:9/")
-    Delivery.objects.update(attempts=outbox.MAX_ATTEMPTS - 1, due_at=row.notice.at)
+    Delivery.objects.update(tried_since=row.notice.at - outbox.GIVE_UP, due_at=row.notice.at)
     outbox.look()
     assert Delivery.objects.get().dead_at is not None
     assert "nobody took them" in browser_of(quinn).get("/").content.decode()
