@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -96,7 +96,11 @@ def disable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
 
 
 def enable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
-    """Give a disabled person back his groups. False if he was active already."""
+    """Give a disabled person back his groups. False if he was active already.
+
+    Raises:
+        NotTogether: through his groups he would hold what nobody may hold together.
+    """
     why = stated(reason)
 
     def work() -> bool:
@@ -105,6 +109,7 @@ def enable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
         person = _person(person_id)
         if person.is_active:
             return False
+        _check_together(person, _group_names(person))  # his groups may have been given more while he was away
         person.is_active = True
         person.save(update_fields=["is_active"])
         _record("access.person_enabled", person, actor, texts={"reason": why})
@@ -172,9 +177,13 @@ def add_to_group(person_id: UUID, group: str, *, actor: Actor, reason: str) -> b
 
 
 def remove_from_group(person_id: UUID, group: str, *, actor: Actor, reason: str) -> bool:
-    """Take a person out of a group. False if he was not in it. One's own groups may be left; rights only shrink.
+    """Take a person out of a group. False if he was not in it.
+
+    A group may also keep its people from something: deny beats gate beats allow over all roles. So one's own may be left only
+    if nothing goes with it that holds one back; for others whoever may edit access answers, on record.
 
     Raises:
+        OwnRights: the actor is that person, and leaving could widen what he may do.
         LastAdmin: nobody would be left who may edit access.
     """
     why = stated(reason)
@@ -185,6 +194,10 @@ def remove_from_group(person_id: UUID, group: str, *, actor: Actor, reason: str)
         person, left = _person(person_id), _group(group)
         if not person.groups.filter(pk=left.pk).exists():
             return False
+        if is_own(actor, person) and (shed := joining.shed(left.name, _group_names(person))):
+            raise OwnRights(
+                f"Leaving “{left.name}” would rid you of {shed}; ask another person who may edit access", right="edit"
+            )
         with keeping_an_admin():
             person.groups.remove(left)
         _record("access.group_left", person, actor, data={"group": left.name}, texts={"reason": why})
@@ -225,12 +238,19 @@ def _join(person: User, group: Group, actor: Actor, why: str) -> bool:
         raise OwnRights("Nobody adds himself to a group; ask another person who may edit access", right="edit")
     if person.groups.filter(pk=group.pk).exists():
         return False
-    names = [*person.groups.values_list("name", flat=True), group.name]
-    if why_not := joining.against(names):
-        raise joining.NotTogether(f"{person.display_name} would hold {why_not}")
+    _check_together(person, [*_group_names(person), group.name])
     person.groups.add(group)
     _record("access.group_joined", person, actor, data={"group": group.name}, texts={"reason": why})
     return True
+
+
+def _check_together(person: User, groups: Collection[str]) -> None:
+    if why_not := joining.against(groups):
+        raise joining.NotTogether(f"{person.display_name} would hold {why_not}")
+
+
+def _group_names(person: User) -> list[str]:
+    return list(person.groups.values_list("name", flat=True))
 
 
 def _record(

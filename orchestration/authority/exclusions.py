@@ -1,4 +1,5 @@
 """Where capabilities that exclude each other are refused before they meet: at publishing roles and agents, at joining a group.
+And what a group keeps its people from, which nobody sheds by leaving it.
 
 The verdict denies them all the same (`verdicts`), whatever the rows say.
 """
@@ -50,10 +51,28 @@ def of_agent(roles: Iterable[str], overlay: Overlay) -> list[Fault]:
 
 def of_groups(groups: Collection[str]) -> str:
     """What speaks against one person in these groups under the matrix that stands; "" if nothing does."""
+    found = _clashes(groups)
+    return str(found[0]) if found else ""
+
+
+def shed_by_leaving(group: str, groups: Collection[str]) -> str:
+    """What keeps people in `group` from something under the matrix that stands: a deny, a gate or a limit of its role, or a
+    pair that a person in all of `groups` holds together and may therefore use neither of. "" if nothing does."""
+    role = live.current().matrix.roles.get(group)
+    if role is None or not role.is_for_people:
+        return ""
+    for name, cell in sorted(role.grants.items()):
+        if cell.effect != "allow" or cell.limits:
+            return f"“{'limits' if cell.effect == 'allow' else cell.effect}” on {name}"
+    kept = {(clash.capability, clash.other) for clash in _clashes([name for name in groups if name != group])}
+    found = [clash for clash in _clashes(groups) if (clash.capability, clash.other) not in kept]
+    return f"holding {found[0]}" if found else ""
+
+
+def _clashes(groups: Collection[str]) -> list[Clash]:
     matrix = live.current().matrix
     every = [matrix.roles[name] for name in groups if name in matrix.roles]
-    found = clashes(matrix.exclusive, [role.worn for role in every if role.is_for_people and role.worn is not None])
-    return str(found[0]) if found else ""
+    return clashes(matrix.exclusive, [role.worn for role in every if role.is_for_people and role.worn is not None])
 
 
 def _exclusive(overlay: Overlay) -> Mapping[str, frozenset[str]]:

@@ -20,6 +20,7 @@ def register() -> None:
 
     catalogue.register(*events.TYPES)
     joining.register(exclusions.of_groups)
+    joining.register_shed(exclusions.shed_by_leaving)
     changes.register_applied_hook(live.on_applied)
     verify.register_state_check("matrix equals configuration", live.problems)
     triggers.protect(*guards.ALL)

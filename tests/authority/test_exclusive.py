@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from aegis.core.kinds import document_key
 from aegis.identity import people
 from aegis.identity.joining import NotTogether
 from aegis.identity.models import User
+from aegis.identity.principals import OwnRights
 from approvals import changes
 from approvals.errors import ChangeInvalid
 from approvals.models import ChangeSet
@@ -189,6 +191,39 @@ def test_a_role_is_not_changed_so_that_members_of_two_groups_hold_both(standing:
     with pytest.raises(ChangeInvalid) as caught:
         propose(ada, role)
     assert any("1 person in its group" in fault.what for fault in caught.value.faults)
+
+
+@pytest.mark.django_db
+def test_who_was_away_while_his_groups_were_given_both_is_not_let_in_again(
+    standing: ChangeSet, ada: User, olivia: User, as_actor: Callable
+):
+    people.add_to_group(olivia.pk, "Repliers", actor=SYSTEM, reason="test")
+    people.disable_person(olivia.pk, actor=SYSTEM, reason="away")
+    olivia.groups.add(Group.objects.get(name="Refunders"))  # as publishing a role may, which counts active people
+
+    with pytest.raises(NotTogether):
+        people.enable_person(olivia.pk, actor=as_actor(ada), reason="back")
+
+    assert not User.objects.get(pk=olivia.pk).is_active
+    people.remove_from_group(olivia.pk, "Repliers", actor=as_actor(ada), reason="one of the two")
+    assert people.enable_person(olivia.pk, actor=as_actor(ada), reason="back")
+
+
+@pytest.mark.django_db
+def test_nobody_leaves_one_of_two_groups_to_use_the_other(ada: User, sam: User, as_actor: Callable):
+    documents = shop()
+    for one in documents:
+        if one["metadata"]["name"] in ("Repliers", "Refunders"):
+            one["spec"]["grants"] = [{"capability": one["spec"]["grants"][0]["capability"], "effect": "allow"}]
+    changes.bootstrap(keyed(documents))
+    for name in ("Repliers", "Refunders"):  # past the verb, which refuses the second
+        ada.groups.add(Group.objects.get(name=name))
+
+    with pytest.raises(OwnRights) as caught:
+        people.remove_from_group(ada.pk, "Refunders", actor=as_actor(ada), reason="enough")
+
+    assert "ticket.reply" in caught.value.detail
+    assert people.remove_from_group(ada.pk, "Refunders", actor=SYSTEM, reason="one of the two")
 
 
 @pytest.mark.django_db

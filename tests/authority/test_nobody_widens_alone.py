@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from aegis.core.actors import user_actor
+from aegis.core.actors import SYSTEM, user_actor
 from aegis.core.kinds import Key
+from aegis.identity import people
 from aegis.identity.models import User
+from aegis.identity.principals import OwnRights
 from approvals import changes
 from approvals.models import ChangeSet
+from audit.models import Event
 from tests.support import configuration as config
 from tests.support.configuration import agent, grant, policy, role
 
@@ -27,6 +30,8 @@ def standing(person: Callable[..., User], olivia: User, sam: User, ada: User) ->
         config.capability(CLOSE),
         role("Repliers", grant("gate", policy="reply-2"), grant("deny", CLOSE), people=True),
         role("Closers", grant("allow", CLOSE, when="record.open"), people=True),
+        role("Gated closers", grant("gate", CLOSE, policy="reply-2"), people=True),
+        role("Metered closers", {**grant("allow", CLOSE), "limits": {"rate": {"count": 5, "per": "1h"}}}, people=True),
         role("other-bot", grant("allow", CLOSE)),
         policy("fast", ("Support leads", 2), fast_path="risk == 'low'", risk="medium"),
     )
@@ -161,3 +166,21 @@ def test_versions_in_between_that_say_nothing_do_not_hide_the_limit(ada: User) -
         assert status(ada, role("meter-bot", *cells)) == "applied"
 
     assert status(ada, role("meter-bot", limited(limits={"rate": {"count": 50, "per": "1h"}}))) == "proposed"
+
+
+@pytest.mark.parametrize("group", ["Repliers", "Gated closers", "Metered closers"])  # a deny, a gate, a limit
+def test_nobody_leaves_a_group_whose_role_keeps_him_from_something(ada: User, olivia: User, group: str) -> None:
+    for one in (ada, olivia):
+        people.add_to_group(one.pk, group, actor=SYSTEM, reason="test")
+
+    with pytest.raises(OwnRights):
+        people.remove_from_group(ada.pk, group, actor=user_actor(ada.pk, auth="session"), reason="enough")
+
+    assert ada.groups.filter(name=group).exists()
+    assert Event.objects.filter(type="access.denied", actor_ref=str(ada.pk), line__contains="own_rights").exists()
+    assert people.remove_from_group(olivia.pk, group, actor=user_actor(ada.pk, auth="session"), reason="moved")
+
+
+def test_a_group_that_only_gives_may_be_left(ada: User) -> None:
+    people.add_to_group(ada.pk, "Closers", actor=SYSTEM, reason="test")
+    assert people.remove_from_group(ada.pk, "Closers", actor=user_actor(ada.pk, auth="session"), reason="enough")
