@@ -142,6 +142,8 @@ AXES_COOLOFF_TIME = timedelta(minutes=10)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+# Not kept with a failed try: what the forms of sign-in and of one's own password bring.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "old_password", "new_password1", "new_password2"]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 

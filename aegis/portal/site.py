@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
@@ -72,7 +73,15 @@ class AegisSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme ships no ty
         return super().login(request, extra_context) if request.method in _FORM else HttpResponseNotAllowed(_FORM)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return super().password_change(request, extra_context) if request.method in _FORM else HttpResponseNotAllowed(_FORM)
+        from aegis.portal.password import OwnPasswordPage
+
+        if request.method not in _FORM:
+            return HttpResponseNotAllowed(_FORM)
+        request.current_app = self.name
+        done = reverse("admin:password_change_done", current_app=self.name)
+        return OwnPasswordPage.as_view(success_url=done, extra_context={**self.each_context(request), **(extra_context or {})})(
+            request
+        )
 
     def app_index(self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None) -> Any:
         raise Http404
