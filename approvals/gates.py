@@ -20,7 +20,7 @@ from aegis.core.idempotency import check_key
 from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live
-from approvals import delegations, docket, electors, holding, policies, questions, signing, tally
+from approvals import delegations, docket, electors, holding, policies, questions, rowwise, signing, tally
 from approvals.electors import Eligibility
 from approvals.errors import ChangesNotTaken, NobodyEligible, ReasonMissing
 from approvals.evidence import evidence_of
@@ -220,7 +220,7 @@ def withdraw(request_id: UUID, actor: Actor, reason: str, at: datetime) -> bool:
 def expire_due(limit: int = 100) -> int:
     """Close open requests whose deadline has passed: expired, never approved. Called by the sweep. Returns how many."""
     due = ApprovalRequest.objects.filter(status=Status.OPEN, deadline__lte=clock.db_now()).order_by("deadline")
-    return sum(expire(request_id) for request_id in list(due.values_list("pk", flat=True)[:limit]))
+    return rowwise.each(list(due.values_list("pk", flat=True)[:limit]), expire)
 
 
 def expire(request_id: UUID) -> bool:

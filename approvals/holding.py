@@ -7,9 +7,10 @@ from uuid import UUID
 
 from aegis.core.errors import AegisError, NotFound
 from aegis.identity.authority import hold_shared, raise_epoch
-from approvals import delegations, docket, questions
+from approvals import delegations, docket, policies, questions
 from approvals.errors import RequestExpired, RequestFrozen, RequestSettled
 from approvals.models import ApprovalRequest, Decision
+from approvals.policies import Policy
 from approvals.questions import Live, Question
 
 Status = ApprovalRequest.Status
@@ -56,6 +57,15 @@ def freeze_if_halted(request: ApprovalRequest, question: Question, now: datetime
         return False
     docket.freeze(request, halted, now)
     return True
+
+
+def rebind_if_policy_moved(request: ApprovalRequest, question: Question, now: datetime) -> Policy:
+    """Bind an open request to the policy as it is by now, from its first stage. Under the locks. Returns that policy."""
+    policy = policies.load_text(request.policy.document)
+    if policy.digest != request.policy_digest:
+        live = question.live(request.subject)
+        docket.rebind(request, live.digest, bound_by(request, live), policy, now)
+    return policy
 
 
 def refused_by_state(request: ApprovalRequest, now: datetime) -> AegisError | None:

@@ -18,7 +18,7 @@ def judge(request: ApprovalRequest, policy: Policy, person: User, live: Live, no
     """May `person` vote in the stage now asked? For himself first; who could not for other reasons than his groups cannot for
     anybody else either."""
     me = str(person.pk)
-    standing = {who for decision in electors.standing_decisions(request) for who in electors.spoken_by(decision)}
+    standing = _spoken(request, policy)
     barred = holding.barred_by(request, live, now)
     acting = dict.fromkeys(barred - holding.bound_by(request, live), "act for somebody who is bound to it")
     because = {**acting, str(request.requester_id): "requested it", **live.bound_because}
@@ -38,6 +38,13 @@ def judge(request: ApprovalRequest, policy: Policy, person: User, live: Live, no
     return refusal
 
 
+def _spoken(request: ApprovalRequest, policy: Policy) -> set[str]:
+    """Who has spoken, as far as it counts: nobody under a policy that is another than the one they voted under."""
+    if policy.digest != request.policy_digest:
+        return set()
+    return {who for decision in electors.standing_decisions(request) for who in electors.spoken_by(decision)}
+
+
 def _judge_seat(
     request: ApprovalRequest,
     policy: Policy,
@@ -46,10 +53,11 @@ def _judge_seat(
     because: Mapping[str, str],
     spoken: Collection[str],
 ) -> Eligibility:
+    stage, level = request.place_under(policy.digest)
     return electors.judge(
         policy,
-        request.stage,
-        level=request.escalated,
+        stage,
+        level=level,
         person=person,
         groups=electors.groups_of([person]).get(person, frozenset()),
         bound=bound,

@@ -161,6 +161,11 @@ class ApprovalRequest(models.Model):
     def stream(self) -> str:
         return f"request:{self.id}"
 
+    def place_under(self, policy_digest: str) -> tuple[int, int]:
+        """Index of the stage asked and how many escalations are in force, under this version of its policy: another than the
+        one that binds it asks from its first stage, for no vote counts under it (`docket.rebind`)."""
+        return (self.stage, self.escalated) if policy_digest == self.policy_digest else (0, 0)
+
 
 class Delegation(models.Model):
     """One person lets another vote in his place for some days. It adds nothing: both are bound by all that binds either."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import Group
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from aegis.core import clock
 from aegis.core.visibility import GrantedQuerySet, Viewer, VisibleQuerySet, remembered
@@ -102,7 +102,9 @@ def _tied(person: Any, now: datetime) -> Any:
     from approvals import delegations
     from approvals.models import ApprovalRequest, Decision
 
-    spoken = Decision.objects.filter(Q(person=person) | Q(delegation__delegator=person), is_void=False).values("request_id")
+    # Under a policy that is another than the one they were given under, votes count no more (`docket.rebind`).
+    standing = Decision.objects.filter(is_void=False, request__policy_digest=F("request__policy__digest"))
+    spoken = standing.filter(Q(person=person) | Q(delegation__delegator=person)).values("request_id")
     people = [person, *delegations.acted_for(person, _in_force(now))]
     bound = ApprovalRequest.bound.through.objects.filter(user_id__in=people).values("approvalrequest_id")
     asked = ApprovalRequest.objects.filter(requester__in=people, status="open").values("pk")
@@ -110,22 +112,27 @@ def _tied(person: Any, now: datetime) -> Any:
 
 
 def _stages_of(person: Any) -> Q:
-    """The (policy, stage) pairs in which one of the person's groups votes. One query."""
+    """The (policy, stage) pairs in which one of the person's groups votes. One query.
+
+    A request that another version of its policy binds is asked from the first stage (`ApprovalRequest.place_under`).
+    """
     from approvals import policies
     from approvals.models import ApprovalPolicy
 
-    documents: dict[Any, str] = {}
+    documents: dict[Any, tuple[str, str]] = {}
     mine: set[str] = set()
-    rows = ApprovalPolicy.objects.filter(groups__user=person).values_list("pk", "document", "groups__name")
-    for policy_id, text, group in rows:
-        documents[policy_id] = text
+    rows = ApprovalPolicy.objects.filter(groups__user=person).values_list("pk", "digest", "document", "groups__name")
+    for policy_id, digest, text, group in rows:
+        documents[policy_id] = digest, text
         mine.add(group)
     stages = Q(pk__in=[])
-    for policy_id, text in documents.items():
+    for policy_id, (digest, text) in documents.items():
         for index, stage in enumerate(policies.load_text(text).stages):
             levels = [level for level in range(len(stage.escalations) + 1) if mine.intersection(stage.asked(level))]
             if levels:
-                stages |= Q(policy=policy_id, stage=index, escalated__in=levels)
+                stages |= Q(policy=policy_id, policy_digest=digest, stage=index, escalated__in=levels)
+            if index == 0 and 0 in levels:
+                stages |= Q(policy=policy_id) & ~Q(policy_digest=digest)
     return stages
 
 

@@ -14,13 +14,17 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from aegis.core import clock
 from aegis.core.db import in_transaction
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
-from approvals import docket, electors, holding
+from approvals import docket, electors, holding, rowwise
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages.standing import standings
+
+log = structlog.get_logger(__name__)
 
 PAGE: Final = 200
 PAUSE: Final = 20.0  # seconds
@@ -45,9 +49,7 @@ class Watch:
             rows = ApprovalRequest.objects.filter(status="open", pk__gt=self._after).order_by("pk")
             page = list(rows.select_related("policy")[:PAGE])
             self._after = page[-1].pk if len(page) == PAGE else UUID(int=0)
-        missing = short_of(page)
-        wrong = [row.pk for row in page if (row.pk in missing) != (row.short_since is not None)]
-        return sum(settle(request_id) for request_id in wrong)
+        return rowwise.each(_wrong(page), settle)
 
 
 _watch = Watch()
@@ -58,13 +60,24 @@ def watch() -> int:
     return _watch.look()
 
 
+def _wrong(page: Sequence[ApprovalRequest]) -> list[UUID]:
+    """Whose alarm is not as it should be; if that cannot be told of all together, whoever's may not be."""
+    try:
+        missing = short_of(page)
+    except Exception:
+        log.exception("page_not_watched", requests=len(page))
+        return [row.pk for row in page]  # `settle` looks at each by itself
+    return [row.pk for row in page if (row.pk in missing) != (row.short_since is not None)]
+
+
 def settle(request_id: UUID) -> bool:
     """Raise or take back the alarm of one request, as it stands under the locks. False if it is right already."""
 
     def work() -> bool:
-        _, request = holding.hold(request_id)
+        question, request = holding.hold(request_id)
         if request.status != "open":
             return False
+        holding.rebind_if_policy_moved(request, question, clock.db_now())
         missing = short_of([request]).get(request.pk, 0)
         if bool(missing) == (request.short_since is not None):
             return False
@@ -84,9 +97,9 @@ def short_of(requests: Sequence[ApprovalRequest]) -> dict[UUID, int]:
     wanted = {row.pk: stands[row.pk] for row in requests if stands[row.pk].tally.status == "open"}
     if not wanted:
         return {}
-    asked = {row.pk: wanted[row.pk].policy.stages[row.stage].asked(row.escalated) for row in requests if row.pk in wanted}
+    asked = {pk: stand.policy.stages[stand.stage].asked(stand.level) for pk, stand in wanted.items()}
     people = electors.active_people({group for groups in asked.values() for group in groups})
-    away = _away(list(wanted))
+    away = _away([row for row in requests if row.pk in wanted])
     found = {}
     for pk, groups in asked.items():
         left = {person for group in groups for person in people.get(group, ())} - away[pk]
@@ -96,15 +109,17 @@ def short_of(requests: Sequence[ApprovalRequest]) -> dict[UUID, int]:
     return found
 
 
-def _away(requests: Sequence[UUID]) -> defaultdict[UUID, set[str]]:
-    """Who is bound, who asked and who has spoken, by request. Three queries."""
+def _away(requests: Sequence[ApprovalRequest]) -> defaultdict[UUID, set[str]]:
+    """Who is bound, who asked and who has spoken, by request. Two queries."""
     away: defaultdict[UUID, set[str]] = defaultdict(set)
-    bound = ApprovalRequest.bound.through.objects.filter(approvalrequest_id__in=requests)
+    bound = ApprovalRequest.bound.through.objects.filter(approvalrequest_id__in=[row.pk for row in requests])
     for request, person in bound.values_list("approvalrequest_id", "user_id"):
         away[request].add(str(person))
-    for request, person in ApprovalRequest.objects.filter(pk__in=requests).values_list("pk", "requester_id"):
-        away[request].add(str(person))
-    votes = Decision.objects.filter(request__in=requests, is_void=False).select_related("delegation")
+    for row in requests:
+        away[row.pk].add(str(row.requester_id))
+    # Under a policy that is another than the one they were given under, votes count no more.
+    standing = [row for row in requests if row.policy_digest == row.policy.digest]
+    votes = Decision.objects.filter(request__in=standing, is_void=False).select_related("delegation")
     for vote in votes:
         away[vote.request_id].update(electors.spoken_by(vote))
     return away

@@ -56,7 +56,8 @@ def _asked(request: ApprovalRequest) -> set[str]:
     now = clock.db_now()
     live = questions.get(request.question).live(request.subject)
     spoken = {who for vote in standing_decisions(request) for who in spoken_by(vote)}
-    groups = standing(request).policy.stages[request.stage].asked(request.escalated)
+    stands = standing(request)
+    groups = stands.policy.stages[stands.stage].asked(stands.level)
     without = holding.barred_by(request, live, now) | spoken
     own = {person for members in active_people(groups, without=without).values() for person in members}
     # As `judging.judge`: who votes for another is asked where that one is, and bound by all that binds himself.

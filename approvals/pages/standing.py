@@ -108,11 +108,12 @@ def bound_policies(requests: Sequence[ApprovalRequest]) -> dict[UUID, Policy]:
 
 def _electorates(requests: Sequence[ApprovalRequest], versions: Mapping[UUID, Policy]) -> dict[UUID, Electorate]:
     """Who could decide, for the open requests whose stage asks everybody. Two queries if there are any."""
-    asking = {
-        request.pk: versions[request.pk].stages[request.stage].groups
-        for request in requests
-        if request.status in OPEN and any(stage.is_all for stage in versions[request.pk].stages[request.stage :][:1])
-    }
+    asking = {}
+    for request in requests:
+        at, _ = _place(request, versions[request.pk])
+        now = versions[request.pk].stages[at : at + 1]
+        if request.status in OPEN and any(stage.is_all for stage in now):
+            asking[request.pk] = now[0].groups
     if not asking:
         return {}
     people = electors.active_people({name for names in asking.values() for name in names})
@@ -131,16 +132,22 @@ def _standing(
     people: electors.Known,
     electorate: Electorate | None,
 ) -> Standing:
-    votes = [electors.as_vote(decision, people, ()) for decision in decisions if not decision.is_void]
-    at_level = policies.at_level(policy, request.stage, request.escalated)
-    counted = tally(at_level, votes, request.stage, electorate)
     is_open = request.status in OPEN
+    at, escalated = _place(request, policy)
+    has_moved = is_open and policy.digest != request.policy_digest
+    votes = [electors.as_vote(decision, people, ()) for decision in decisions if not (decision.is_void or has_moved)]
+    counted = tally(policies.at_level(policy, at, escalated), votes, at, electorate)
     stages = []
     for index, stage in enumerate(policy.stages):
         is_done = index < counted.stage or request.status == ApprovalRequest.Status.APPROVED
         has = stage.quorum if is_done else counted.has if index == counted.stage else 0
-        level = request.escalated if index == request.stage else 0
+        level = escalated if index == at else 0
         label = stage.title or listed(stage.asked(level), "or")
         needed = max(stage.quorum, has + counted.needed) if index == counted.stage else stage.quorum
         stages.append(StageView(label, needed, has, is_open and index == counted.stage, is_done))
-    return Standing(policy, counted, tuple(stages), tuple(decisions), request.escalated)
+    return Standing(policy, counted, tuple(stages), tuple(decisions), escalated)
+
+
+def _place(request: ApprovalRequest, policy: Policy) -> tuple[int, int]:
+    """What is settled stays where it was settled."""
+    return request.place_under(policy.digest) if request.status in OPEN else (request.stage, request.escalated)
