@@ -87,7 +87,7 @@ class _RunQuestion(Question):
         shown = shown_of(request)
         waits = states.load(run.state)
         is_waiting = waits.phase == "deciding" and waits.request == str(request.pk)
-        bound = bound_people(run.requester_id, request.agent, [item["place"] for item in shown["evidence"]])
+        bound = bound_people(run.requester_id, request.agent, [item["place"] for item in shown["evidence"]], run.pk)
         return self._live(run, request, shown, bound, is_waiting)
 
     def _live(
@@ -265,16 +265,19 @@ def _policy_digest(request: ApprovalRequest) -> str:
     return policies.load_text(row.document).digest
 
 
-def bound_people(requester_id: UUID | None, agent: str, places: Iterable[str] = ()) -> dict[str, str]:
+def bound_people(
+    requester_id: UUID | None, agent: str, places: Iterable[str] = (), run_id: UUID | None = None
+) -> dict[str, str]:
     """Who cannot decide, and why (to follow "You ..."): whoever started the run, owns the proposing agent (live), or wrote any
     of the outputs that led to the question, in its agent's stead.
 
     Args:
         places: "<stream>/<seq>" of those outputs.
+        run_id: the run that asks; who answered in it is known by the places themselves.
     """
     places = list(places)
     bound: dict[str, str] = {}
-    for author in (*authors_of(places), *_authors_below(places)):
+    for author in (*authors_of(places), *_earlier_editors(places), *_authors_below(places, run_id)):
         bound[author] = "wrote part of what it rests on"
     if agent:
         owner = Agent.objects.filter(name=agent).values_list("owner_id", flat=True).first()
@@ -285,19 +288,34 @@ def bound_people(requester_id: UUID | None, agent: str, places: Iterable[str] = 
     return bound
 
 
-def _authors_below(places: Iterable[str]) -> list[str]:
-    """Users who wrote outputs inside the blocks of the runs whose outputs these are: a block's output stands in the parent's
-    stream, what it was made of in those of its child runs. A query per level of runs, and one more where there are any."""
+def _earlier_editors(places: Iterable[str]) -> list[str]:
+    """Users who edited what was edited again since: the later words rest on theirs (docs/adr/0034). One query, if any was."""
+    wanted = Q()
+    for place in places:
+        stream, _, seq = place.rpartition("/")
+        if stream.startswith("request:"):
+            wanted |= Q(stream=stream, seq__lt=int(seq))
+    if not wanted:
+        return []
+    edited = Event.objects.filter(wanted, type="request.edited", actor_kind="user")
+    return list(edited.values_list("actor_ref", flat=True).distinct())
+
+
+def _authors_below(places: Iterable[str], run_id: UUID | None) -> list[str]:
+    """Users who answered or edited inside the blocks and sub-workflows behind these outputs. A block's output stands in the
+    parent's stream, what it was made of in those of its child runs; a sub-workflow's stands in its own run's, where people may
+    have answered and edited, too. A query per level of runs, and one more where there are any."""
     streams = {place.rpartition("/")[0] for place in places}
     level = {UUID(stream.removeprefix("run:")) for stream in streams if stream.startswith("run:")}
-    below: set[UUID] = set()
+    below = level - {run_id}
     while level:
         level = set(Run.objects.filter(parent__in=level).values_list("pk", flat=True)) - below
         below |= level
     if not below:
         return []
-    answered = Event.objects.filter(run_id__in=below, type="review.answered", outcome="completed", actor_kind="user")
-    return list(answered.values_list("actor_ref", flat=True).distinct())
+    written = Q(type="review.answered", outcome="completed") | Q(type="request.edited")
+    authors = Event.objects.filter(written, run_id__in=below, actor_kind="user")
+    return list(authors.values_list("actor_ref", flat=True).distinct())
 
 
 def authors_of(places: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ def open_request(opening: Opening, *, run_id: UUID, workflow_id: UUID, requester
         evidence=opening.evidence,
         at=at,
         actor=SYSTEM,
-        bound=frozenset(bound_people(requester_id, opening.agent, opening.places)) | ({opening.asked_by} - {""}),
+        bound=frozenset(bound_people(requester_id, opening.agent, opening.places, run_id)) | ({opening.asked_by} - {""}),
     )
 
 

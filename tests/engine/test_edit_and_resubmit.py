@@ -245,6 +245,29 @@ def test_a_gate_step_that_judges_a_proposal_is_edited_too(starter, sam, others) 
     assert store.read("note", "N-1") == (1, {"text": "good morning"})
 
 
+def test_every_editor_of_a_proposal_stays_bound_in_the_requests_that_follow(starter, sam, others, person) -> None:
+    more = [person("ann", "Support leads"), person("bob", "Support leads")]
+    steps = [
+        {"id": "write", "agent": "clerk", "output": "anything@1"},
+        {"id": "look", "gate": "leads", "proposal": "steps.write.output.note"},
+        {"id": "keep", "act": "steps.write.output.note"},
+    ]
+    run, request = begin(starter, documents(steps=steps))
+    edit(sam, request, {"text": "good morning"})
+    edit(others[0], request, {"text": "good evening"})
+    for other in more:
+        approve(other, request)
+    house.drive(run)
+    second = house.request_of(run)
+
+    for editor in (sam, others[0]):
+        with pytest.raises(NotEligible) as refusal:
+            approve(editor, second)
+        assert refusal.value.refusal == "bound"
+    assert {str(sam.pk), str(others[0].pk)} <= {str(pk) for pk in second.bound.values_list("pk", flat=True)}
+    assert approve(more[0], second).status == "open"
+
+
 def test_a_judgement_of_something_that_is_no_proposal_is_not_edited(starter, sam, others) -> None:
     steps = [
         {"id": "write", "agent": "clerk", "output": "anything@1"},
