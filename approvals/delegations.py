@@ -118,10 +118,13 @@ def acting_for(people: Collection[str], now: datetime) -> frozenset[str]:
     Votes are not given on, but who holds the right of somebody who is bound is tied to him, also where he votes in his own
     right. One query.
     """
-    if not people:
-        return frozenset()
+    return reached_from(people, hands(now)) if people else frozenset()
+
+
+def hands(now: datetime) -> list[tuple[str, str]]:
+    """(delegator, delegate) of every delegation in force; ids. One query, for who asks of many requests."""
     pairs = in_force(now).values_list("delegator_id", "delegate_id")
-    return _reached(people, [(str(delegator), str(delegate)) for delegator, delegate in pairs])
+    return [(str(delegator), str(delegate)) for delegator, delegate in pairs]
 
 
 def acted_for(person: UUID | str, rows: Iterable[Delegation]) -> frozenset[str]:
@@ -130,7 +133,7 @@ def acted_for(person: UUID | str, rows: Iterable[Delegation]) -> frozenset[str]:
     Args:
         rows: of `in_force`.
     """
-    return _reached({str(person)}, [(str(row.delegate_id), str(row.delegator_id)) for row in rows])
+    return reached_from({str(person)}, [(str(row.delegate_id), str(row.delegator_id)) for row in rows])
 
 
 def in_force(now: datetime) -> QuerySet[Delegation]:
@@ -138,7 +141,8 @@ def in_force(now: datetime) -> QuerySet[Delegation]:
     return Delegation.objects.filter(ended_at__isnull=True, starts_at__lte=now, ends_at__gt=now)
 
 
-def _reached(people: Collection[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
+def reached_from(people: Collection[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
+    """Whom these pairs lead to from `people`, over any number of hands; without `people` themselves."""
     found = set(people)
     while more := {to for giver, to in pairs if giver in found} - found:
         found |= more

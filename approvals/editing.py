@@ -16,7 +16,7 @@ from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotAuthenticated, NotFound, Stale
 from aegis.identity.principals import require_live, stated
-from approvals import docket, gates, holding, judging, policies, seen
+from approvals import delegations, docket, gates, holding, judging, policies, seen
 from approvals.electors import not_eligible
 from approvals.errors import EditNotTaken, NobodyEligible, NotEligible
 from approvals.models import ApprovalRequest
@@ -113,7 +113,7 @@ def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_di
         raise Invalid("Nothing is changed", faults=[Fault("/parameters", "are what they were")])
     bound = holding.bound_by(request, live) | {str(person.pk)}
     try:
-        gates.require_electors(policy, bound)
+        gates.require_electors(policy, bound | delegations.acting_for(bound, now))
         revised = question.revise(request, parameters, person)
     except (NobodyEligible, Forbidden) as error:
         return refused(error)

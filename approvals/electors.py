@@ -137,12 +137,18 @@ def standing_decisions(request: ApprovalRequest) -> list[Decision]:
     return list(Decision.objects.filter(request=request, is_void=False).select_related("delegation").order_by("seq"))
 
 
-def count(request: ApprovalRequest, policy: Policy, bound: Collection[str]) -> Tally:
-    """The votes of a request counted now, with the people who could give one where a stage asks everybody."""
+def count(request: ApprovalRequest, policy: Policy, bound: Collection[str], barred: Collection[str]) -> Tally:
+    """The votes of a request counted now, with the people who must give one where a stage asks everybody.
+
+    Args:
+        bound: by separation of duties: not asked.
+        barred: these, and whoever acts for one of them now. Such a one cannot vote, but is asked and holds it up: else somebody
+            who is bound would choose by his delegations who decides.
+    """
     counted = at_level(policy, request.stage, request.escalated)
     decisions = standing_decisions(request)
     people = known(decisions)
-    votes = [as_vote(decision, people, bound) for decision in decisions]
+    votes = [as_vote(decision, people, barred) for decision in decisions]
     if not any(stage.is_all for stage in policy.stages[request.stage : request.stage + 1]):
         return tally(counted, votes, request.stage)
     return tally(counted, votes, request.stage, active_people(counted.stages[request.stage].groups, without=bound))

@@ -344,7 +344,7 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
         docket.settle(request, None, "changes_requested", actor, now, cause=cause)
         question.settled(request, "changes_requested", actor, ballot.reason)
         return request
-    result = electors.count(request, policy, holding.barred_by(request, live, now))
+    result = electors.count(request, policy, holding.bound_by(request, live), holding.barred_by(request, live, now))
     match result.status:
         case "approved" | "rejected":
             docket.settle(request, policy if result.status == "approved" else None, result.status, actor, now, cause=cause)

@@ -20,7 +20,7 @@ from aegis.core import clock
 from aegis.core.db import in_transaction
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
-from approvals import docket, electors, holding, rowwise
+from approvals import delegations, docket, electors, holding, rowwise
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages.standing import standings
 
@@ -91,7 +91,8 @@ def short_of(requests: Sequence[ApprovalRequest]) -> dict[UUID, int]:
     """Request -> how many people are missing, for those whose stage asks more people than are left. At most seven queries,
     whatever their number.
 
-    Left are the active people of the groups asked now who were not bound when it opened or was edited, and have not spoken.
+    Left are the active people of the groups asked now who were not bound when it opened or was edited, act for nobody who was,
+    and have not spoken.
     """
     stands = standings(requests)
     wanted = {row.pk: stands[row.pk] for row in requests if stands[row.pk].tally.status == "open"}
@@ -110,13 +111,16 @@ def short_of(requests: Sequence[ApprovalRequest]) -> dict[UUID, int]:
 
 
 def _away(requests: Sequence[ApprovalRequest]) -> defaultdict[UUID, set[str]]:
-    """Who is bound, who asked and who has spoken, by request. Two queries."""
+    """Who is bound, who asked, who acts for one of them now and who has spoken, by request. Three queries."""
     away: defaultdict[UUID, set[str]] = defaultdict(set)
     bound = ApprovalRequest.bound.through.objects.filter(approvalrequest_id__in=[row.pk for row in requests])
     for request, person in bound.values_list("approvalrequest_id", "user_id"):
         away[request].add(str(person))
     for row in requests:
         away[row.pk].add(str(row.requester_id))
+    hands = delegations.hands(clock.db_now())
+    for tied in away.values():
+        tied |= delegations.reached_from(tied, hands)
     # Under a policy that is another than the one they were given under, votes count no more.
     standing = [row for row in requests if row.policy_digest == row.policy.digest]
     votes = Decision.objects.filter(request__in=standing, is_void=False).select_related("delegation")

@@ -13,7 +13,7 @@ from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.errors import Conflict, Forbidden, Invalid, NotFound
 from aegis.identity import people
 from aegis.identity.models import User
-from approvals import delegations, gates, handling
+from approvals import delegations, gates, handling, shortage
 from approvals.errors import ChangesNotTaken, Claimed, NotEligible, ReasonMissing, RequestSettled, StepUpNeeded
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision, Delegation
 from audit import journal
@@ -359,3 +359,23 @@ def test_a_rejection_never_waits_for_a_sign_in(lead: User) -> None:
     gates.decide(request.pk, person=lead, auth="session", verdict="reject", reason="no", seen_digest=request.digest)
 
     assert outcomes(request) == ["rejected"]
+
+
+def test_a_bound_person_does_not_choose_by_delegations_who_decides(
+    lead: User, second_lead: User, person: Callable[..., User]
+) -> None:
+    asker, third = person("ada2", "Leads"), person("liv", "Leads")
+    request = ask(store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": "all"}])), requester=asker)
+    lets(asker, second_lead)
+
+    decide_as(lead, request)
+    decide_as(third, request)
+    assert outcomes(request) == [], "who acts for the asker cannot vote, but is asked all the same"
+    with pytest.raises(NotEligible):
+        decide_as(second_lead, request)
+    assert shortage.short_of([reload(request)]) == {request.pk: 1}
+
+    delegations.end(Delegation.objects.get().pk, actor=by(asker), reason="back")
+    assert shortage.short_of([reload(request)]) == {}
+    decide_as(second_lead, request)
+    assert outcomes(request) == ["approved"]

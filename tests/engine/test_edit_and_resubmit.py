@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from aegis.core import canonical, clock
 from aegis.core.actors import user_actor
 from aegis.core.errors import Forbidden, Invalid, NotFound, Stale
 from aegis.identity.models import User
-from approvals import editing, gates, questions
+from approvals import delegations, editing, gates, questions
 from approvals.errors import EditNotTaken, NobodyEligible, NotEligible, RequestSettled
 from approvals.models import ApprovalRequest, Decision
 from audit import journal
@@ -183,6 +184,16 @@ def test_who_is_bound_or_could_not_decide_cannot_edit(who, starter, ada, sam, ot
 def test_an_edit_that_leaves_too_few_people_is_refused(starter, sam, person) -> None:
     person("mia", "Support leads")  # with sam two could approve; without the editor only one
     _, request = begin(starter)
+    with pytest.raises(NobodyEligible):
+        edit(sam, request, {"text": "good morning"})
+    assert last_code(request) == "nobody_eligible"
+
+
+def test_who_acts_for_the_editor_is_not_left_either(starter, sam, others) -> None:
+    _, request = begin(starter)
+    now = clock.now()
+    dates = {"starts_at": now - timedelta(minutes=1), "ends_at": now + timedelta(days=3)}
+    delegations.delegate(to=others[0].pk, actor=user_actor(sam.pk, auth="test"), reason="on leave", **dates)
     with pytest.raises(NobodyEligible):
         edit(sam, request, {"text": "good morning"})
     assert last_code(request) == "nobody_eligible"
