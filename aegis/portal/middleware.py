@@ -18,6 +18,7 @@ from audit import access
 API = "/api/"  # paths that are answered with problem documents
 _NUL = "\x00"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_NAMED = ("PUT", "PATCH", "DELETE")  # any other word is the caller's own: it names no denial, and makes none of its own
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +94,7 @@ class Denials:
             return
         auth = getattr(request, "auth", None)  # REST framework leaves here how the caller proved who he is
         actor = user_actor(request.user.pk, auth=auth if isinstance(auth, str) else "session")
-        what = route if request.method == "POST" else f"{route} ({request.method})"
+        what = route if request.method == "POST" else f"{route} ({request.method if request.method in _NAMED else 'other'})"
         detail = f"{refusal.detail} ({request.path})"
         access.record_denial(
             actor, what, right=getattr(refusal, "right", ""), code=refusal.code, detail=strangers.kept(detail, 2_000)

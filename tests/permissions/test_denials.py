@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from aegis.identity.models import User
 from approvals.models import ApprovalRequest
 from audit import access, chain
 from audit.models import DenialCount, Event, Payload
@@ -175,6 +176,20 @@ def test_repeats_do_not_flood_and_reading_is_not_recorded(
 
     assert len(denials(onlooker)) == 1
     assert DenialCount.objects.get(actor_ref=str(onlooker.pk)).repeats == 4
+
+
+def test_a_made_up_method_is_one_denial_whatever_it_is_called(
+    asked: dict[str, Run], person: Callable[..., Any], at_desk: Callable[[Any], Client]
+) -> None:
+    browser, route = at_desk(person("stan")), "admin:orchestration_agent_edit"
+    address = reverse(route, args=[Agent.objects.get(name="clerk").pk])
+
+    for method in ("SELL", "my-secret", "DELETE", "PUT", "POST", "SELL2"):
+        assert browser.generic(method, address).status_code == 404, method
+
+    stranger = User.objects.get(username="stan")
+    assert [one["what"] for one in denials(stranger)] == [f"{route} (other)", f"{route} (DELETE)", f"{route} (PUT)", route]
+    assert DenialCount.objects.get(actor_ref=str(stranger.pk), what=f"{route} (other)").repeats == 2
 
 
 def test_without_the_recording_edge_the_tests_above_would_see_it(
