@@ -145,7 +145,11 @@ TYPES = (
         tone="blue",
     ),
     EventType(
-        "access.password_changed", "{actor} changed the password of {data.person}", "access", fields=("person",), tone="amber"
+        "access.password_changed",
+        "{actor} changed the password of {data.person}",
+        "access",
+        fields=("person", "keys_revoked?"),
+        tone="amber",
     ),
     EventType(
         "audit.searched",

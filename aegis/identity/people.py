@@ -88,8 +88,8 @@ def disable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
             person.is_active = False
             person.save(update_fields=["is_active"])
         # His keys must not come back to life when somebody enables him again.
-        ended = ApiKey.objects.filter(owner=person, revoked_at__isnull=True).update(revoked_at=clock.db_now())
-        _record("access.person_disabled", person, actor, data={"keys_revoked": ended}, texts={"reason": why})
+        data: dict[str, Json] = {"keys_revoked": _revoke_keys(person)}
+        _record("access.person_disabled", person, actor, data=data, texts={"reason": why})
         return True
 
     return changing_rights(work, actor=actor, what="people.disable_person")
@@ -121,6 +121,8 @@ def enable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
 def set_password(person_id: UUID, password: str, *, actor: Actor) -> None:
     """Change a password: one's own, or anybody's by SYSTEM. An admin cannot: he could then act under that name.
 
+    By SYSTEM it is a reset, asked for when an account is in doubt: its API keys end with the commit.
+
     Raises:
         Forbidden: the actor is somebody else.
         Invalid: the password is too weak.
@@ -134,7 +136,8 @@ def set_password(person_id: UUID, password: str, *, actor: Actor) -> None:
         _check_password(password, person)
         person.set_password(password)
         person.save(update_fields=["password"])
-        _record("access.password_changed", person, actor, texts={})
+        data: dict[str, Json] = {"keys_revoked": _revoke_keys(person)} if actor.kind == "system" else {}
+        _record("access.password_changed", person, actor, data=data, texts={})
 
     changing_rights(work, actor=actor, what="people.set_password")
 
@@ -242,6 +245,10 @@ def _join(person: User, group: Group, actor: Actor, why: str) -> bool:
     person.groups.add(group)
     _record("access.group_joined", person, actor, data={"group": group.name}, texts={"reason": why})
     return True
+
+
+def _revoke_keys(person: User) -> int:
+    return ApiKey.objects.filter(owner=person, revoked_at__isnull=True).update(revoked_at=clock.db_now())
 
 
 def _check_together(person: User, groups: Collection[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from aegis.core import clock
-from aegis.core.actors import Actor, user_actor
+from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.errors import Forbidden, Invalid, NotAuthenticated, NotFound
 from aegis.identity import api_keys, people
 from aegis.identity.api_keys import NewKey
@@ -125,6 +126,19 @@ def test_the_key_of_a_disabled_person_is_refused_and_does_not_come_back(
 
     with pytest.raises(NotAuthenticated):
         api_keys.authenticate(new.token)
+
+
+def test_a_reset_ends_the_keys_and_ones_own_change_does_not(new: NewKey, sam: User, as_actor: AsActor) -> None:
+    people.set_password(sam.pk, "seven green bottles", actor=as_actor(sam))
+    assert api_keys.authenticate(new.token).owner == sam
+
+    people.set_password(sam.pk, "nine green bottles", actor=SYSTEM)
+
+    with pytest.raises(NotAuthenticated):
+        api_keys.authenticate(new.token)
+    events = Event.objects.filter(type="access.password_changed").order_by("id")
+    told = [json.loads(event.line)["data"] for event in events]
+    assert [one.get("keys_revoked") for one in told] == [None, 1]
 
 
 def test_an_inactive_owner_alone_is_enough_to_refuse(new: NewKey, sam: User) -> None:
