@@ -132,7 +132,7 @@ TYPES = (
         "access.taken_right_ended",
         "“{data.right}” on {data.area}, taken by {data.person}, ended",
         "access",
-        fields=("taken", "person", "area", "right", "how"),  # how: given_back, taken_away, time
+        fields=("taken", "person", "area", "right", "how"),  # how: given_back, taken_away, time, disabled, break_gone
         payloads={"reason": "personal"},
         tone="green",
     ),

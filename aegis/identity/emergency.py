@@ -19,7 +19,7 @@ from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
-from aegis.core.visibility import Viewer, groups_with
+from aegis.core.visibility import Viewer, granted_to_groups, groups_with
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import Area, TakenRight, User
 from aegis.identity.principals import KEY_AUTH, changing_rights, is_own, require_area, require_live, stated
@@ -29,6 +29,7 @@ VERBS: Final = ("view", "operate", "edit")
 #: Rights that would outlive the time they are taken for: whoever edits these gives rights to others, or to a new account.
 NEVER: Final = frozenset({("access", "edit"), ("people", "edit")})
 MAX_TIME: Final = timedelta(hours=4)
+MAX_UNREVIEWED: Final = 3
 VERDICTS: Final = ("justified", "unjustified")
 
 
@@ -45,7 +46,7 @@ def take(area: str, verb: str, *, for_time: timedelta, actor: Actor, reason: str
         NotFound: no such area, or the person neither sees it nor may break into it.
         Forbidden: he sees it, but lacks `break` there; the right cannot be taken; or he came with an API key.
         Invalid: no such verb, no reason, or a time that is none or longer than `MAX_TIME`.
-        Conflict: he has that right already.
+        Conflict: he has that right already, or `MAX_UNREVIEWED` that he took were not reviewed yet.
     """
     why = stated(reason)
     if verb not in VERBS:
@@ -64,6 +65,8 @@ def take(area: str, verb: str, *, for_time: timedelta, actor: Actor, reason: str
             raise Forbidden(f"“{verb}” on {row.title} cannot be taken: what it gives to others would not end with it")
         if Area.objects.visible_to(person, verb).filter(pk=row.pk).exists():
             raise Conflict(f"You have “{verb}” on {row.title} already")
+        if TakenRight.objects.filter(person=person, reviewed_at__isnull=True).count() >= MAX_UNREVIEWED:
+            raise Conflict(f"{MAX_UNREVIEWED} rights that you took wait for the review of another person who may edit access")
         now = clock.db_now()
         _end(TakenRight.objects.filter(person=person, area=row, verb=verb, ended_at__isnull=True), now, SYSTEM, "time", "")
         taken_right = TakenRight.objects.create(person=person, area=row, verb=verb, taken_at=now, ends_at=now + for_time)
@@ -129,12 +132,15 @@ def review(taken_id: UUID, *, verdict: str, actor: Actor, reason: str) -> bool:
 def taken(user: Viewer, model: type[models.Model], action: str) -> list[UUID]:
     """Ids of the areas on which a person holds `action` for a time, now. The port of `core.visibility`.
 
-    Whoever took a right may also look at what it is about. Costs nothing for those who took none.
+    Whoever took a right may also look at what it is about. Only on areas that he may still break into through a group. Costs
+    nothing for those who took none, two queries for those who did.
     """
     if model is not Area or getattr(user, "taken_until", None) is None:
         return []
     rows = standing(clock.db_now()).filter(person=user.pk)
-    return list((rows if action == "view" else rows.filter(verb=action)).values_list("area", flat=True))
+    found = list((rows if action == "view" else rows.filter(verb=action)).values_list("area", flat=True))
+    breakable = granted_to_groups(user, Area, "break") if found else []
+    return [area for area in found if area in breakable]
 
 
 def standing(now: datetime) -> QuerySet[TakenRight]:
@@ -159,6 +165,24 @@ def end_due(limit: int = 100) -> int:
         return _end(TakenRight.objects.filter(pk__in=keys, ended_at__isnull=True, ends_at__lte=now), now, SYSTEM, "time", "")
 
     return in_transaction(work)
+
+
+def end_all_of(person: User, *, actor: Actor, why: str) -> int:
+    """With his account. The caller holds the authority lock exclusively; how many ends there were."""
+    rows = TakenRight.objects.filter(person=person, ended_at__isnull=True)
+    return _end(rows, clock.db_now(), actor, "disabled", why)
+
+
+def end_without_break(*, actor: Actor, why: str) -> int:
+    """Those whose person may no longer break into the area: a group was left, or lost `break`. The caller holds the authority
+    lock exclusively. One query where nothing stands, as nearly always; else two more per right that does."""
+    now = clock.db_now()
+    gone = [
+        row.pk
+        for row in standing(now).select_related("person")
+        if row.area_id not in granted_to_groups(row.person, Area, "break")
+    ]
+    return _end(TakenRight.objects.filter(pk__in=gone), now, actor, "break_gone", why) if gone else 0
 
 
 def _breakable(person: User, area: str) -> Area:

@@ -10,6 +10,7 @@ from guardian.models import GroupObjectPermission
 from aegis.core import clock
 from aegis.core.actors import Actor
 from aegis.core.errors import Fault, Invalid
+from aegis.identity import emergency
 from aegis.identity.authority import raise_epoch
 from aegis.identity.people import group_principal, keeping_an_admin
 from aegis.identity.principals import OwnRights, changing_rights, require_area, stated
@@ -66,6 +67,8 @@ def revoke(group: Group, obj: models.Model, verb: str, *, actor: Actor, reason: 
         if not gone:
             return False
         _record("access.revoked", group, obj, verb, actor, why)
+        if verb == "break":
+            emergency.end_without_break(actor=actor, why=why)
         return True
 
     return changing_rights(work, actor=actor, what="grants.revoke")

@@ -16,7 +16,7 @@ from aegis.core import clock
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Forbidden, Invalid, NotFound
-from aegis.identity import joining
+from aegis.identity import emergency, joining
 from aegis.identity.areas import area
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import ApiKey, Area, User
@@ -90,6 +90,7 @@ def disable_person(person_id: UUID, *, actor: Actor, reason: str) -> bool:
         # His keys must not come back to life when somebody enables him again.
         data: dict[str, Json] = {"keys_revoked": _revoke_keys(person)}
         _record("access.person_disabled", person, actor, data=data, texts={"reason": why})
+        emergency.end_all_of(person, actor=actor, why=why)  # or enabling him within its time would give it back
         return True
 
     return changing_rights(work, actor=actor, what="people.disable_person")
@@ -204,6 +205,7 @@ def remove_from_group(person_id: UUID, group: str, *, actor: Actor, reason: str)
         with keeping_an_admin():
             person.groups.remove(left)
         _record("access.group_left", person, actor, data={"group": left.name}, texts={"reason": why})
+        emergency.end_without_break(actor=actor, why=why)
         return True
 
     return changing_rights(work, actor=actor, what="people.remove_from_group")

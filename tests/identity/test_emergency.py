@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.db import connection
 
 from aegis.core import clock
 from aegis.core.actors import SYSTEM, Actor, user_actor
@@ -158,6 +159,73 @@ def test_an_account_that_is_closed_has_nothing(nora: User):
     assert not may(nora, "operate")
     with pytest.raises(NotAuthenticated):
         take(nora, verb="edit")
+
+
+def test_it_ends_with_the_account_and_does_not_come_back_with_it(nora: User, ada: User):
+    take(nora)
+    people.disable_person(nora.pk, actor=of(ada), reason="lost her phone")
+
+    assert [ends()[0]["how"], len(ends())] == ["disabled", 1]
+    assert Event.objects.get(type="access.taken_right_ended").actor_ref == str(ada.pk)
+    people.enable_person(nora.pk, actor=of(ada), reason="found it")
+    assert not may(nora, "operate")
+    assert User.objects.get(pk=nora.pk).taken_until is None
+    assert journal.verify().is_good
+
+
+@pytest.mark.parametrize("way", ["group left", "break revoked"])
+def test_it_ends_when_one_may_no_longer_break_into_the_area(nora: User, ada: User, way: str):
+    take(nora)
+    kept = take(nora, "approvals", "view")
+    other = Group.objects.create(name="Approvals on call")
+    grants.grant(other, Area.objects.get(name="approvals"), "break", actor=SYSTEM, reason="test")
+    people.add_to_group(nora.pk, other.name, actor=SYSTEM, reason="test")
+
+    if way == "group left":
+        people.remove_from_group(nora.pk, "On call", actor=of(ada), reason="moved")
+    else:
+        group = Group.objects.get(name="On call")
+        grants.revoke(group, Area.objects.get(name="workflows"), "break", actor=of(ada), reason="enough")
+
+    assert not may(nora, "operate")
+    assert [(one["area"], one["how"]) for one in ends()] == [("workflows", "break_gone")]
+    assert may(nora, "view", "approvals")
+    assert [*emergency.standing(clock.db_now())] == [kept]
+
+
+def test_what_was_taken_does_not_count_without_break_whoever_took_that_away(nora: User, django_assert_max_num_queries: Any):
+    """Past the verbs, so that nobody wrote the end down."""
+    take(nora)
+    take(nora, "approvals", "edit")
+    loaded = User.objects.get(pk=nora.pk)
+    assert Area.objects.visible_to(loaded).exists()  # content types are read once per process
+    asked = 4 + (connection.vendor == "postgresql")  # two more than for who took nothing; that one asks its clock
+    with django_assert_max_num_queries(asked):
+        assert Area.objects.visible_to(loaded, "operate").filter(name="workflows").exists()
+    nora.groups.clear()
+
+    assert not may(nora, "operate")
+    assert not may(nora, "view")
+    assert not may(nora, "edit", "approvals")
+
+
+def test_with_three_not_reviewed_nobody_takes_a_fourth(nora: User, ada: User):
+    rows = [take(nora, area, verb) for area, verb in (("workflows", "operate"), ("workflows", "edit"), ("approvals", "view"))]
+    for row in rows:
+        emergency.end(row.pk, actor=of(nora), reason="done")
+    with pytest.raises(Conflict) as caught:
+        take(nora)
+    assert "review" in caught.value.detail
+    assert not may(nora, "operate")
+
+    emergency.review(rows[0].pk, verdict="justified", actor=of(ada), reason="I looked")
+    take(nora)
+    assert may(nora, "operate")
+
+
+def ends() -> list[dict[str, Any]]:
+    events = Event.objects.filter(type="access.taken_right_ended").order_by("id")
+    return [json.loads(event.line)["data"] for event in events]
 
 
 # --- what cannot be taken ---
