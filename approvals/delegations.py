@@ -17,6 +17,7 @@ from aegis.core import clock, clock_text
 from aegis.core.actors import Actor
 from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, Invalid, NotFound
+from aegis.core.kinds import get_kind
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
 from aegis.identity.principals import require_live, stated
@@ -43,7 +44,7 @@ def delegate(
 
     Raises:
         Invalid: to oneself, to nobody who is active, dates that end before they begin, have passed or are too long, or a policy
-            there is not; names the field.
+            or capability there is not; names the field.
     """
     why = stated(reason)
 
@@ -55,6 +56,8 @@ def delegate(
         faults = list(_faults(delegator, other, starts_at, ends_at, now))
         if policy and not _knows(delegator, policy):
             faults.append(Fault("/policy", "there is no such policy"))
+        if capability and not _is_capability(capability):
+            faults.append(Fault("/capability", "there is no such capability"))
         if faults or other is None:
             raise Invalid("This cannot be delegated", faults=faults)
         row = Delegation.objects.create(
@@ -176,5 +179,11 @@ def _record(event: str, row: Delegation, actor: Actor, reason: str, now: datetim
 
 def _knows(person: User, policy: str) -> bool:
     """May the person name this policy? One that he neither sees nor decides under is to him as one that is not there."""
+    if "\x00" in policy:
+        return False  # PostgreSQL takes no such text, not even in a question
     seen = ApprovalPolicy.objects.visible_to(person).filter(name=policy).exists()
     return seen or ApprovalPolicy.objects.filter(name=policy, groups__user=person).exists()
+
+
+def _is_capability(name: str) -> bool:
+    return "\x00" not in name and get_kind("Capability").dump(name) is not None

@@ -127,8 +127,9 @@ def _person(text: str) -> UUID:
     Raises:
         Invalid: no such active person; the same for one who is not active.
     """
-    found = User.objects.filter(username=text.strip(), is_active=True).values_list("pk", flat=True).first()
-    if found is None or "\x00" in text:
+    named = User.objects.filter(username=text.strip(), is_active=True).values_list("pk", flat=True)
+    found = None if "\x00" in text else named.first()  # PostgreSQL takes no such text, not even in a question
+    if found is None:
         raise Invalid("This cannot be delegated", faults=[Fault("/to", "there is no such active person")])
     return found
 

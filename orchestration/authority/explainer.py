@@ -183,10 +183,12 @@ def _deciders(
         return [Decider("agent", entry.name if entry else "", most.reason)]
     if most.code == "exclusive":
         return [Decider("exclusive", clash.other_role, str(clash)) for clash in _clashes(matrix, principal, capability)]
+    leading = {*most.grants, *least.grants}
+    if most.code == "matrix_altered" or (most.answer == "deny" and cells and not leading):
+        return [Decider("nothing", "", most.reason)]  # whatever the cells say
     found = [
         Decider("lock", name, "raises the answer to its gate") for name in dict.fromkeys((*most.raised_by, *least.raised_by))
     ]
-    leading = {*most.grants, *least.grants}
     found += [Decider("cell", one.role, _says(one)) for one in cells if f"{one.role}/{one.capability}" in leading]
     found += [
         Decider("cell", one.role, f"{_says(one)}, but a stricter cell decides")

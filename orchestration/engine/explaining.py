@@ -194,9 +194,10 @@ def _principal(matrix: Matrix, name: str, reader: Viewer | None) -> Principal:
         for ref, entry in matrix.agents.items():
             if entry.name == (rest or kind):
                 return Principal("agent", ref)
-    person = people_seen(reader).filter(username=rest or kind).first()
-    if person is not None and kind != "role":
-        return person_principal(person.pk)
+    if kind == "person" or not rest:  # “agent:bob” where there is no such agent does not mean the person bob
+        person = people_seen(reader).filter(username=rest or kind).first()
+        if person is not None:
+            return person_principal(person.pk)
     raise _fault("who", f"there is no agent or person “{name}” that you may ask about")
 
 

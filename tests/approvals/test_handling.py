@@ -42,10 +42,13 @@ def ines(person: Callable[..., User]) -> User:
     return person("ines", "Clerks")
 
 
-def lets(delegator: User, delegate: User, **more: Any) -> Delegation:
+def lets(delegator: User, delegate: User, capability: str = "", **more: Any) -> Delegation:
+    """`capability` is written behind the verb: none is configured here."""
     now = clock.now()
     dates = {"starts_at": now - timedelta(minutes=1), "ends_at": now + timedelta(days=3)}
-    return delegations.delegate(**({"to": delegate.pk, "actor": by(delegator), "reason": "on leave"} | dates | more))
+    row = delegations.delegate(**({"to": delegate.pk, "actor": by(delegator), "reason": "on leave"} | dates | more))
+    Delegation.objects.filter(pk=row.pk).update(capability=capability)
+    return row
 
 
 # Claims

@@ -182,8 +182,11 @@ def test_a_mail_server_that_fails_is_tried_again_later_each_time_and_given_up(
     moment[0] += timedelta(days=1)
     assert outbox.deliver() == 0
 
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     assert send_again("the mail server is back") == 0
+    outbox.look()
+    assert Delivery.objects.get().dead_at is None  # it was not; the 48 hours begin anew
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    moment[0] += timedelta(seconds=30)
     outbox.look()
     assert [to for to, _ in sent()] == ["lea"]
     line = Event.objects.get(type="notices.again")

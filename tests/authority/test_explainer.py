@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +94,13 @@ def test_a_role_alone_is_asked_as_somebody_who_has_it_and_no_other():
 def _swap(found):
     matrix, principal = found
     return matrix, "role", principal
+
+
+def test_a_matrix_that_is_not_on_record_decides_and_no_cell():
+    line = one(replace(make_matrix({"clerk": [grant("allow")]}), is_on_record=False))
+
+    assert decided(line) == [("nothing", "")]
+    assert "not the one on record" in line.deciders[0].says
 
 
 def test_a_disabled_agent_says_so():

@@ -7,7 +7,9 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from aegis.core import clock
 from aegis.identity.models import User
@@ -41,6 +43,30 @@ def day(days: int) -> str:
 def given(client: Client, **fields: str):
     form = {"to": "leo", "from": day(0), "until": day(2), "policy": "closing", "capability": "", "reason": "on leave"}
     return client.post(URL, {**form, **fields})
+
+
+@pytest.mark.parametrize("field", ["to", "policy", "capability", "reason"])
+def test_what_the_database_would_not_take_is_a_fault(
+    field: str, lea: User, leo: User, policy: ApprovalPolicy, browser_of
+) -> None:
+    answer = given(browser_of(lea), **{field: "a\x00b"})
+    assert answer.status_code == 422
+    assert not Delegation.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["c" * 121, "no.such"])
+def test_a_capability_there_is_not_is_named(name: str, lea: User, leo: User, policy: ApprovalPolicy, browser_of) -> None:
+    answer = given(browser_of(lea), capability=name)
+    assert answer.status_code == 422
+    assert "There is no such capability" in answer.content.decode()
+    assert not Delegation.objects.exists()
+
+
+def test_no_question_with_nul_reaches_the_database(lea: User, leo: User, policy: ApprovalPolicy, browser_of) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        given(browser_of(lea), to="a\x00b")
+        given(browser_of(lea), policy="a\x00b", capability="c\x00d")
+    assert not [one["sql"] for one in asked if "\x00" in one["sql"]]
 
 
 def test_one_is_given_seen_by_both_and_ended(lea: User, leo: User, policy: ApprovalPolicy, browser_of) -> None:

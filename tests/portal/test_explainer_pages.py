@@ -76,7 +76,10 @@ def test_the_api_tells_the_same(configured, quinn, olivia):
     assert len(what["lines"]) == 3
     assert (may["answer"], may["grants"]) == ("allow", ["support-desk/ticket.read"])
     assert api.get("/api/v1/access/who", {"capability": "no.such"}).status_code == 404
-    assert api.get("/api/v1/access/may", {"who": "agent:nobody", "capability": "ticket.read"}).status_code == 422
+    for name in ("agent:nobody", "agent:sam"):  # sam is a person, not an agent
+        assert api.get("/api/v1/access/may", {"who": name, "capability": "ticket.read"}).status_code == 422
+    for name in ("person:sam", "sam"):
+        assert api.get("/api/v1/access/may", {"who": name, "capability": "ticket.read"}).status_code == 200
     for address in ("may?who=agent:reply-writer&capability=ticket.read", "who?capability=ticket.read", "what?who=person:sam"):
         assert client_of(olivia).get(f"/api/v1/access/{address}").status_code == 403
 
