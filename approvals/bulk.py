@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from aegis.core.actors import Actor, user_actor
 from aegis.core.errors import AegisError, Conflict, NotFound
 from aegis.identity.models import User
-from approvals import gates, questions
+from approvals import gates, questions, signing
 from approvals.models import ApprovalRequest
+from audit import access
 
 MAX_TOGETHER: Final = 10
 
@@ -26,7 +28,7 @@ class NotTogether(Conflict):
 class Answer:
     """What became of one vote: `error` is None where it was recorded."""
 
-    request: ApprovalRequest
+    label: str
     error: AegisError | None
 
 
@@ -43,7 +45,7 @@ def alone_of(requests: Sequence[ApprovalRequest], person: User) -> dict[UUID, st
     locked = {pk for kind, group in by_kind.items() for pk in questions.get(kind).locked(group)}
     found = {}
     for request in requests:
-        if request.risk == ApprovalRequest.Risk.HIGH:
+        if signing.risk_of(request) == "high":
             found[request.pk] = "its risk is high"
         elif request.pk in locked:
             found[request.pk] = "a floor lock stands over it"
@@ -65,16 +67,20 @@ def decide_each(
 
     Args:
         seen: request -> digest that was shown, seconds it was open.
+
+    Raises:
+        NotFound: none of them is there for this person.
     """
-    answers = []
+    answers: list[Answer] = []
     for request_id, (digest, seconds) in list(seen.items())[:MAX_TOGETHER]:
         row = ApprovalRequest.objects.visible_to(person).select_related("policy").filter(pk=request_id).first()
         if row is None:
-            raise NotFound
+            answers.append(Answer(ApprovalRequest(id=request_id).label, NotFound()))
+            continue
         try:
             if why := alone_because(row, person):
                 raise NotTogether(f"{row.label} is decided by itself: {why}")
-            decided = gates.decide(
+            gates.decide(
                 row.pk,
                 person=person,
                 auth=auth,
@@ -84,7 +90,22 @@ def decide_each(
                 proved_at=proved_at,
                 seconds_open=seconds,
             )
-            answers.append(Answer(decided, None))
+            answers.append(Answer(row.label, None))
         except AegisError as error:
-            answers.append(Answer(row, error))
+            answers.append(Answer(row.label, error))
+    _record_missing(answers, user_actor(person.pk, auth=auth))
     return answers
+
+
+def _record_missing(answers: Sequence[Answer], actor: Actor) -> None:
+    """What is not there for this person is on record; where nothing else was sent, by the edge that refuses it all.
+
+    Raises:
+        NotFound: of all.
+    """
+    missing = [answer.error for answer in answers if isinstance(answer.error, NotFound)]
+    if missing and len(missing) == len(answers):
+        raise missing[0]
+    for error in missing:
+        if not error.is_on_record:
+            access.deny(actor, "requests.decide", error)

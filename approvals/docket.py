@@ -333,8 +333,9 @@ def _moved(request: ApprovalRequest, digest: str, voided: int) -> dict[str, Json
 def _bind_to(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:
     """What a vote signs from now on, and who cannot give one."""
     request.digest, request.policy_digest = digest, request.policy.digest
+    request.risk = raised_risk(policy, request.risk)
     _begin_stage(request, policy, 0, now)
-    request.save(update_fields=["digest", "policy_digest", *_STAGE_FIELDS, "seq", "head"])
+    request.save(update_fields=["digest", "policy_digest", "risk", *_STAGE_FIELDS, "seq", "head"])
     bind(request, bound)
     posting.post(request, Notice.Kind.ASKED, now)
 

@@ -17,6 +17,13 @@ from approvals.signature import Signature
 MAX_MEANING: Final = 300
 
 
+def risk_of(request: ApprovalRequest) -> str:
+    """Its risk under its policy as that is now; the row learns of it when the request is bound anew."""
+    if request.policy.digest == request.policy_digest:
+        return request.risk
+    return policies.raised_risk(policies.load_text(request.policy.document), request.risk)
+
+
 def step_up(request: ApprovalRequest, policy: Policy, proved_at: datetime | None, now: datetime) -> StepUpNeeded | None:
     """What is missing before this person may approve; None if the last proof is recent enough, or none is asked."""
     within = policies.sign_in_within(policy, request.risk)

@@ -13,7 +13,7 @@ from django.db.models import Q
 from aegis.core import clock
 from aegis.core.canonical import Json
 from aegis.identity.models import User
-from approvals import electors, evidence, gates, holding, policies, policy_words, questions, seen
+from approvals import electors, evidence, gates, holding, policies, policy_words, questions, seen, signing
 from approvals.electors import Eligibility
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
@@ -217,7 +217,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
 
 def typed_subject(request: ApprovalRequest, live: Live) -> str:
     """What a person types to approve a high risk: the record's name as the diff shows it, else the request's label."""
-    if request.risk != "high":
+    if signing.risk_of(request) != "high":
         return ""
     return live.record_label.rpartition(", version")[0] or live.record_label or request.label
 

@@ -91,5 +91,5 @@ def _decide(request: HttpRequest, user: User) -> HttpResponse:
         messages.success(request, f"{Decision.Verdict(verdict).label.capitalize()}: {plural(done, 'request')}, each by itself.")
     for answer in answers:
         if answer.error is not None:
-            messages.warning(request, f"{answer.request.label} was not decided: {answer.error}")
+            messages.warning(request, f"{answer.label} was not decided: {answer.error}")
     return redirect(f"{reverse('approvals:inbox')}{filters.query()}")

@@ -10,10 +10,13 @@ import pytest
 from django.test import Client
 
 from aegis.core.actors import user_actor
+from aegis.core.errors import Stale
 from aegis.identity.models import User
-from approvals import handling
+from approvals import bulk, handling, questions
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
-from tests.approvals.conftest import RecordQuestion, ask, change_record, policy_document, reload, store_policy
+from approvals.pages.detail import typed_subject
+from audit.models import Event
+from tests.approvals.conftest import RecordQuestion, ask, change_record, decide_as, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 URL = "/approvals/together/"
@@ -99,3 +102,35 @@ def test_nothing_ticked_or_no_reason_decides_nothing(
     kept = client.post(URL, {**form, "verdict": "approve", "reason": " "})
     assert kept.status_code == 422
     assert reload(request).status == ApprovalRequest.Status.OPEN
+
+
+def test_one_that_is_gone_for_the_reader_keeps_no_other_vote_back(
+    browser_of: Callable[..., Client], policy: ApprovalPolicy, lead: User
+) -> None:
+    first, hidden, last = ask(policy), ask(policy), ask(policy)
+    client = browser_of(lead)
+    form = form_of(client) | {"pick": [str(row.pk) for row in (first, hidden, last)]}
+    other = store_policy(policy_document("other", stages=[{"groups": ["Finance"]}]))
+    ApprovalRequest.objects.filter(pk=hidden.pk).update(policy=other)
+
+    answer = client.post(URL, {**form, "verdict": "approve", "reason": "read each"}, follow=True)
+
+    assert answer.status_code == 200
+    assert f"{hidden.label} was not decided" in answer.content.decode()
+    assert [reload(row).status for row in (first, hidden, last)] == ["approved", "open", "approved"]
+    assert Event.objects.get(type="access.denied").actor_ref == str(lead.pk)
+    alone = client.post(URL, {**form, "pick": [str(hidden.pk)], "verdict": "approve", "reason": "read"})
+    assert alone.status_code == 404
+
+
+def test_a_risk_that_the_policy_raised_since_is_looked_at_by_itself_and_typed(policy: ApprovalPolicy, lead: User) -> None:
+    request = ask(policy)
+    store_policy(policy_document(risk="high"))
+    moved = reload(request)
+
+    assert moved.risk == "medium"
+    assert bulk.alone_because(moved, lead) == "its risk is high"
+    assert typed_subject(moved, questions.get(moved.question).live(moved.subject))
+    with pytest.raises(Stale):
+        decide_as(lead, request)
+    assert reload(request).risk == "high", "what it is bound to anew raises the row"
