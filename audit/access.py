@@ -2,6 +2,7 @@
 
 A first refusal is an event. The same one again within ten minutes is only counted, so that a loop or an attacker cannot grow
 the journal at will; the count becomes one `denial.repeated`, at the next refusal after the ten minutes or by `flush_denials`.
+Failed sign-ins with names that nobody has are counted in the same way, all names together: strangers make them up.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 
 from aegis.core import canonical, clock, clock_text
 from aegis.core.actors import Actor
@@ -21,6 +23,9 @@ from audit.drafts import Context, Draft
 from audit.models import DenialCount, Stream
 
 WINDOW = timedelta(minutes=10)
+UNKNOWN_NAME: Final = "sign-in with an unknown name"
+#: What was refused -> the event that tells of its repeats; "denial.repeated" for all else.
+_REPEATS: Final = {UNKNOWN_NAME: "access.sign_ins_failed"}
 
 
 def readable_by(user: Viewer) -> Iterable[str] | None:
@@ -54,7 +59,19 @@ def record_denial(
     Returns:
         True if it became an event, False if it was counted.
     """
-    return in_transaction(lambda: _record(actor, what, at or clock.db_now(), right, code, detail, times))
+    data = {"what": what[:120], "right": right[:80], "code": code[:40]}
+    payloads = {"detail": canonical.dump(detail.replace("\x00", ""))} if detail else {}
+    first = Draft("access.denied", actor, data=data, payloads=payloads)
+    return in_transaction(lambda: _record(first, data, at or clock.db_now(), times))
+
+
+def record_unknown_name(failed: Draft, at: datetime) -> bool:
+    """Record a sign-in with a name that nobody has, or count it if another one, with whatever name, was within ten minutes.
+
+    Returns:
+        True if it became an event, False if it was counted.
+    """
+    return in_transaction(lambda: _record(failed, {"what": UNKNOWN_NAME, "right": "", "code": "unknown_name"}, at, 1))
 
 
 def deny(actor: Actor, what: str, error: AegisError, at: datetime | None = None) -> None:
@@ -74,9 +91,11 @@ def flush_denials(at: datetime | None = None, limit: int = 200) -> int:
     return settled
 
 
-def _record(actor: Actor, what: str, at: datetime, right: str, code: str, detail: str, times: int) -> bool:
+def _record(first: Draft, refused: dict[str, str], at: datetime, times: int) -> bool:
+    """`first` as an event, unless the same was `refused` (what, right, code) within ten minutes."""
+    actor = first.actor
     stream = journal.lock(stream_of(actor.kind, actor.ref))  # all refusals of one actor pass here one by one
-    key = {"actor_kind": actor.kind, "actor_ref": actor.ref, "what": what[:120], "right": right[:80], "code": code[:40]}
+    key = {"actor_kind": actor.kind, "actor_ref": actor.ref, **refused}
     row = DenialCount.objects.filter(**key).first()
     if row is not None and at - row.first_at < WINDOW:
         row.repeats, row.last_at = row.repeats + times, at
@@ -85,9 +104,7 @@ def _record(actor: Actor, what: str, at: datetime, right: str, code: str, detail
     if row is not None:
         _flush(stream, row, at)
     DenialCount.objects.create(**key, first_at=at, last_at=at, repeats=times - 1)
-    data = {"what": key["what"], "right": key["right"], "code": key["code"]}
-    payloads = {"detail": canonical.dump(detail.replace("\x00", ""))} if detail else {}
-    journal.extend(stream, _context(stream, actor.ref), [Draft("access.denied", actor, data=data, payloads=payloads)], at)
+    journal.extend(stream, _context(stream, actor.ref), [first], at)
     return True
 
 
@@ -116,7 +133,8 @@ def _flush(stream: Stream, row: DenialCount, at: datetime) -> None:
         "last_at": clock_text.render(row.last_at),
     }
     actor = Actor(kind=row.actor_kind, ref=row.actor_ref)  # type: ignore[arg-type]  # stored from an Actor
-    journal.extend(stream, _context(stream, row.actor_ref), [Draft("denial.repeated", actor, data=data)], at)
+    repeated = Draft(_REPEATS.get(row.what, "denial.repeated"), actor, data=data)
+    journal.extend(stream, _context(stream, row.actor_ref), [repeated], at)
 
 
 def _context(stream: Stream, ref: str) -> Context:

@@ -18,6 +18,13 @@ TYPES = (
     ),
     EventType("access.signed_out", "{actor} signed out", "access"),
     EventType(
+        "access.sign_ins_failed",
+        "Signing in failed {data.count} more times within ten minutes, with names that nobody has",
+        "access",
+        fields=("what", "right", "code", "count", "first_at", "last_at"),
+        tone="red",
+    ),
+    EventType(
         "access.denied",
         "{actor} was refused {data.what}: {data.code}",
         "access",

@@ -80,7 +80,7 @@ class Verification(models.Model):
 
 
 class DenialCount(models.Model):
-    """Repeats of one refusal within ten minutes, waiting to be flushed as one `denial.repeated` (audit.access)."""
+    """Repeats of one refusal within ten minutes, waiting to be flushed as one event (audit.access)."""
 
     actor_kind = models.CharField(max_length=8)
     actor_ref = models.CharField(max_length=36, blank=True)

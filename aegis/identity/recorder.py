@@ -50,6 +50,10 @@ class Recorder(Protocol):
     def record(self, entry: Entry) -> None:
         """Append to the principal's stream, in the caller's transaction."""
 
+    def unknown_name(self, entry: Entry) -> None:
+        """Record a failed sign-in with a name that nobody has, in a transaction of its own: one within ten minutes, whatever
+        the names are; the others become a count."""
+
     def denied(self, actor: Actor, what: str, error: AegisError, at: datetime) -> None:
         """Record an attempt that was refused, after its transaction was rolled back."""
 

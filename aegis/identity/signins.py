@@ -51,7 +51,7 @@ def _signed_out(request: HttpRequest | None, user: object, **_: Any) -> None:
 
 
 def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """A wrong password, under the account it named; unknown names share one stream.
+    """A wrong password, under the account it named. Tries with unknown names are counted together, one event in ten minutes.
 
     Tries that met the lock of axes are left out: the journal must not grow at a stranger's will, and the tries that led to the
     lock are in it, the last one as "locked_out".
@@ -63,7 +63,11 @@ def _failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_
     person = User.objects.filter(username=name).first() if name else None
     ref = str(person.pk) if person else ""
     data: dict[str, Json] = {"code": code, **({"person": ref} if ref else {})}
-    _record("access.sign_in_failed", SYSTEM, ref, data, {"name": name, **_client(request)})
+    texts: dict[str, Json] = {"name": name, **_client(request)}
+    if person is None:
+        recorder().unknown_name(Entry("access.sign_in_failed", Principal("user", ""), SYSTEM, clock.now(), data, texts))
+    else:
+        _record("access.sign_in_failed", SYSTEM, ref, data, texts)
 
 
 def _record(event: str, actor: Any, ref: str, data: dict[str, Json], texts: dict[str, Json]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user
 from django.test import Client
 
+from aegis.core import clock
 from aegis.identity.models import User
+from audit import access, chain, journal
 from audit.models import Event, Payload
 from tests.conftest import PASSWORD
 
@@ -56,3 +60,20 @@ def test_five_wrong_passwords_lock_and_further_ones_are_not_recorded(client: Cli
     assert len(events()) == 5
     assert '"code":"locked_out"' in Event.objects.filter(type="access.sign_in_failed").latest("pk").line
     assert sign_in(client, "olivia", PASSWORD) == 302  # the lock is on the name, not on everybody behind one address
+
+
+def test_a_stranger_with_ever_new_names_makes_two_events_and_no_more(client: Client, sam: User) -> None:
+    for number in range(12):
+        sign_in(client, f"mallory-{number}", "x")
+    assert events() == [("access.sign_in_failed", "")]
+    sign_in(client, "sam", "wrong")
+    assert len(events()) == 2, "a name that somebody has keeps its event"
+
+    access.flush_denials(clock.db_now() + timedelta(minutes=11))
+
+    told = Event.objects.get(type="access.sign_ins_failed")
+    assert chain.read_line(told.line)["data"]["count"] == 11
+    assert not Event.objects.filter(line__contains="mallory").exists()
+    assert journal.verify().is_good
+    sign_in(client, "mallory-0", "x")
+    assert len(events()) == 4
