@@ -10,6 +10,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from approvals.governed import DocumentKind
+from approvals.policies import RISKS
 from orchestration.authority import handlers, limits, owners
 from orchestration.authority.lookups import locks_on
 from orchestration.authority.models import Capability
@@ -124,11 +125,20 @@ def _exclusion_faults(name: str, spec: Json, overlay: Overlay) -> Iterator[Fault
 
 
 def _loosened(name: str, old: Json, new: Json) -> Iterator[str]:
-    """What one person alone must not take away: that two are not held together, and who answers."""
+    """What one person alone must not take away: that two are not held together, who answers and who must hold it too, how
+    much it matters, that a second try is asked for, and what its grants were given for."""
     for other in sorted(set(old.get("excludes", [])) - set(new.get("excludes", []))):
         yield f"{name} and {other} may be held together."
     if "owner" in old and old["owner"] != new.get("owner"):
         yield f"{old['owner']} would no longer decide about {name}; another owner needs two people."
+    if old.get("requester_too") and not new.get("requester_too"):
+        yield f"Who asks for {name} need not hold it any more."
+    if RISKS.index(new["risk"]) < RISKS.index(old["risk"]):
+        yield f"{name} counts as {new['risk']} risk, no longer as {old['risk']}."
+    if old["safety"] == "unsafe" and new["safety"] != "unsafe":
+        yield f"{name} may be tried again unseen: it counts as {new['safety']}, no longer as unsafe."
+    if old["handler"] != new["handler"]:
+        yield f"{name} would do something else: {new['handler']} carries it out, no longer {old['handler']}."
 
 
 def _compensation_faults(name: str, spec: Json, overlay: Overlay) -> list[Fault]:

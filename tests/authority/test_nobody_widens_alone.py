@@ -20,6 +20,7 @@ from tests.support.configuration import agent, grant, policy, role
 
 pytestmark = pytest.mark.django_db
 CLOSE = "ticket.close"
+HELD: dict[str, Any] = {"requester_too": True, "risk": "medium", "safety": "unsafe", "handler": "record.patch"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,7 @@ def standing(person: Callable[..., User], olivia: User, sam: User, ada: User) ->
         person(name, "Support leads")
     config.bootstrap(
         config.capability(CLOSE),
+        config.capability("ticket.pay", **HELD),
         role("Repliers", grant("gate", policy="reply-2"), grant("deny", CLOSE), people=True),
         role("Closers", grant("allow", CLOSE, when="record.open"), people=True),
         role("Gated closers", grant("gate", CLOSE, policy="reply-2"), people=True),
@@ -113,6 +115,20 @@ def test_a_policy_is_not_weakened_by_one_person(ada: User, olivia: User, person:
 )
 def test_a_policy_as_strict_as_before_applies_at_once(ada: User, stricter: Any) -> None:
     assert status(ada, stricter) == ChangeSet.Status.APPLIED
+
+
+@pytest.mark.parametrize(
+    "looser",
+    [{"requester_too": False}, {"risk": "low"}, {"safety": "keyed"}, {"safety": "idempotent"}, {"handler": "record.create"}],
+    ids=["requester no longer", "lower risk", "tried again by key", "tried again", "does something else"],
+)
+def test_what_a_capability_holds_is_not_loosened_by_one_person(ada: User, looser: dict[str, Any]) -> None:
+    assert status(ada, config.capability("ticket.pay", **HELD | looser)) == ChangeSet.Status.PROPOSED
+
+
+def test_what_a_capability_holds_more_applies_at_once(ada: User) -> None:
+    assert status(ada, config.capability(CLOSE, **HELD | {"risk": "high"})) == ChangeSet.Status.APPLIED
+    assert status(ada, config.capability(CLOSE, **HELD | {"risk": "high", "reveals": []})) == ChangeSet.Status.APPLIED
 
 
 def test_the_owner_of_an_agent_is_not_changed_by_one_person(ada: User, sam: User) -> None:
