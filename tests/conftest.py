@@ -6,6 +6,7 @@ group, who may therefore do nothing.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,21 @@ def _asks_for_a_database(item: pytest.Item) -> bool:
     if any(item.get_closest_marker(name) for name in ("django_db", "postgres", "faults", "browser")):
         return True
     return not {"db", "transactional_db", "django_db_setup"}.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The one browser of this process: Playwright keeps a loop in the thread, and takes no second one there."""
+    from playwright.sync_api import expect, sync_playwright
+
+    from tests.browser.house import ARGUMENTS, CHROMIUM
+
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # tests talk to the database between its calls, in the same thread
+    expect.set_options(timeout=20_000)  # two cores are shared with the server and its worker
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

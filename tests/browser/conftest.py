@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.house import ARGUMENTS, BUILD, CHROMIUM, SAMPLES, House, Watch, logins_of, wait_for
+from tests.browser.house import BUILD, SAMPLES, House, Watch, logins_of, wait_for
 from tests.support.serving import serving
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    expect.set_options(timeout=20_000)  # two cores are shared with the server and its worker
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ claim, several decided together with one taken out, an edit that somebody else d
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,8 +24,6 @@ from tests.engine import house
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-# Playwright keeps a loop of its own in this thread; the test talks to the database beside it, and so does its teardown.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 REQUESTS = 30
 PARAMETERS = {
     "type": "object",
