@@ -113,6 +113,14 @@ def spoken_by(decision: Decision) -> tuple[str, ...]:
     return (str(decision.person_id), *seat)
 
 
+def silenced_by(decision: Decision, stage: int) -> tuple[str, ...]:
+    """Who cannot speak in `stage` because of it. A delegation taken back gives the delegator his voice back, for the vote under
+    it counts no more; not so once a stage was passed with it, for a person counts once in all stages."""
+    if decision.delegation is not None and decision.delegation.ended_at is not None and decision.stage == stage:
+        return (str(decision.person_id),)
+    return spoken_by(decision)
+
+
 def as_vote(decision: Decision, people: Known, bound: Collection[str]) -> Vote:
     """A decision as it counts now.
 

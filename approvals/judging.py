@@ -42,7 +42,7 @@ def _spoken(request: ApprovalRequest, policy: Policy) -> set[str]:
     """Who has spoken, as far as it counts: nobody under a policy that is another than the one they voted under."""
     if policy.digest != request.policy_digest:
         return set()
-    return {who for decision in electors.standing_decisions(request) for who in electors.spoken_by(decision)}
+    return {who for decision in electors.standing_decisions(request) for who in electors.silenced_by(decision, request.stage)}
 
 
 def _judge_seat(

@@ -104,7 +104,9 @@ def _tied(person: Any, now: datetime) -> Any:
 
     # Under a policy that is another than the one they were given under, votes count no more (`docket.rebind`).
     standing = Decision.objects.filter(is_void=False, request__policy_digest=F("request__policy__digest"))
-    spoken = standing.filter(Q(person=person) | Q(delegation__delegator=person)).values("request_id")
+    # As `electors.silenced_by`: a delegation taken back gives the delegator his voice back, unless a stage was passed with it.
+    lent = Q(delegation__delegator=person) & (Q(delegation__ended_at=None) | Q(stage__lt=F("request__stage")))
+    spoken = standing.filter(Q(person=person) | lent).values("request_id")
     people = [person, *delegations.acted_for(person, _in_force(now))]
     bound = ApprovalRequest.bound.through.objects.filter(user_id__in=people).values("approvalrequest_id")
     asked = ApprovalRequest.objects.filter(requester__in=people, status="open").values("pk")

@@ -122,10 +122,10 @@ def _away(requests: Sequence[ApprovalRequest]) -> defaultdict[UUID, set[str]]:
     for tied in away.values():
         tied |= delegations.reached_from(tied, hands)
     # Under a policy that is another than the one they were given under, votes count no more.
-    standing = [row for row in requests if row.policy_digest == row.policy.digest]
+    standing = {row.pk: row.stage for row in requests if row.policy_digest == row.policy.digest}
     votes = Decision.objects.filter(request__in=standing, is_void=False).select_related("delegation")
     for vote in votes:
-        away[vote.request_id].update(electors.spoken_by(vote))
+        away[vote.request_id].update(electors.silenced_by(vote, standing[vote.request_id]))
     return away
 
 

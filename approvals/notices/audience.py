@@ -12,7 +12,7 @@ from django.db.models import Q
 from aegis.core import clock
 from aegis.identity.models import User
 from approvals import delegations, holding, questions
-from approvals.electors import active_people, spoken_by, standing_decisions
+from approvals.electors import active_people, silenced_by, standing_decisions
 from approvals.models import ApprovalRequest
 from approvals.notices.models import Notice, NoticePreference
 from approvals.pages.standing import standing
@@ -55,7 +55,7 @@ def _asked(request: ApprovalRequest) -> set[str]:
         return set()
     now = clock.db_now()
     live = questions.get(request.question).live(request.subject)
-    spoken = {who for vote in standing_decisions(request) for who in spoken_by(vote)}
+    spoken = {who for vote in standing_decisions(request) for who in silenced_by(vote, request.stage)}
     stands = standing(request)
     groups = stands.policy.stages[stands.stage].asked(stands.level)
     without = holding.barred_by(request, live, now) | spoken

@@ -249,7 +249,7 @@ def _notice(request: ApprovalRequest, live: Live, stands: Standing, left: set[st
 
 def _people_left(request: ApprovalRequest, live: Live, stands: Standing) -> set[str]:
     """Ids of those in the groups asked now who could still decide. Two queries."""
-    spoken = {who for vote in stands.decisions if not vote.is_void for who in electors.spoken_by(vote)}
+    spoken = {who for vote in stands.decisions if not vote.is_void for who in electors.silenced_by(vote, request.stage)}
     asked = stands.policy.stages[stands.stage].asked(stands.level)
     people = electors.active_people(asked, without=holding.barred_by(request, live, clock.now()) | spoken)
     return {person for members in people.values() for person in members}

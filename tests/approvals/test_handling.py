@@ -382,3 +382,34 @@ def test_a_bound_person_does_not_choose_by_delegations_who_decides(
     assert shortage.short_of([reload(request)]) == {}
     decide_as(second_lead, request)
     assert outcomes(request) == ["approved"]
+
+
+def test_a_delegation_taken_back_gives_the_delegator_his_voice_back(lead: User, second_lead: User, ines: User) -> None:
+    request = ask(store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}])))
+    lent = lets(lead, ines)
+    decide_as(ines, request)
+    assert gates.eligibility(reload(request), lead).refusal == "voted"
+
+    delegations.end(lent.pk, actor=by(lead), reason="back")
+    assert shortage.short_of([reload(request)]) == {}
+    assert ApprovalRequest.objects.awaiting(lead, clock.now()).get() == request
+    decide_as(lead, request)
+    assert outcomes(request) == [], "both together are one"
+    decide_as(second_lead, request)
+    assert outcomes(request) == ["approved"]
+
+
+def test_a_delegation_taken_back_once_its_stage_is_passed_counts_its_delegator_once(
+    lead: User, second_lead: User, ines: User
+) -> None:
+    stages = [{"groups": ["Leads"], "quorum": 1}, {"groups": ["Leads"], "quorum": 1}]
+    request = ask(store_policy(policy_document(stages=stages)))
+    lent = lets(lead, ines)
+    decide_as(ines, request)
+    delegations.end(lent.pk, actor=by(lead), reason="back")
+
+    assert not ApprovalRequest.objects.awaiting(lead, clock.now()).exists()
+    with pytest.raises(NotEligible, match="a person counts once"):
+        decide_as(lead, reload(request))
+    decide_as(second_lead, reload(request))
+    assert outcomes(request) == ["approved"]
