@@ -184,8 +184,8 @@ def _deciders(
     if most.code == "exclusive":
         return [Decider("exclusive", clash.other_role, str(clash)) for clash in _clashes(matrix, principal, capability)]
     leading = {*most.grants, *least.grants}
-    if most.code == "matrix_altered" or (most.answer == "deny" and cells and not leading):
-        return [Decider("nothing", "", most.reason)]  # whatever the cells say
+    if most.answer == "deny" and cells and not leading:  # such as a matrix that is not the one on record
+        return [Decider("nothing", "", most.reason)]
     found = [
         Decider("lock", name, "raises the answer to its gate") for name in dict.fromkeys((*most.raised_by, *least.raised_by))
     ]
