@@ -118,13 +118,23 @@ def test_nobody_gives_himself_anything_and_every_try_is_on_record(leads, ada, br
 def test_nobody_widens_a_group_that_he_left_to_do_so(leads, ada, person, browser_of):
     """He may leave and grant, but coming back is for somebody else to allow."""
     person("bea", "Admins")
-    people.add_to_group(ada.pk, "Support leads", actor=SYSTEM, reason="test")
+    desk = people.create_group("Desk", actor=SYSTEM, reason="test")
+    people.add_to_group(ada.pk, "Desk", actor=SYSTEM, reason="test")
     browser = browser_of(ada)
-    post(browser, "leave/", person="ada", group="Support leads")
-    post(browser, f"groups/{leads.pk}/grant/", object="area:routing", verb="edit")
+    post(browser, "leave/", person="ada", group="Desk")
+    post(browser, f"groups/{desk.pk}/grant/", object="area:routing", verb="edit")
 
-    assert "Nobody adds himself to a group" in post(browser, "join/", person="ada", group="Support leads")
-    assert not ada.groups.filter(pk=leads.pk).exists()
+    assert "Nobody adds himself to a group" in post(browser, "join/", person="ada", group="Desk")
+    assert not ada.groups.filter(pk=desk.pk).exists()
+
+
+def test_a_group_whose_role_denies_something_is_not_left_by_oneself(leads, ada, browser_of):
+    people.add_to_group(ada.pk, "Support leads", actor=SYSTEM, reason="test")
+
+    told = post(browser_of(ada), "leave/", person="ada", group="Support leads")
+
+    assert "Leaving “Support leads” would rid you of “deny” on ticket.refund" in told
+    assert ada.groups.filter(pk=leads.pk).exists()
 
 
 def test_a_superuser_without_a_group_reads_and_changes_nothing(leads, root, browser_of):
