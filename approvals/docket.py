@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from aegis.core import canonical, clock_text
 from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
-from aegis.core.errors import AegisError
+from aegis.core.errors import AegisError, Forbidden
 from aegis.identity.models import User
 from approvals import timers
 from approvals.errors import NotEligible
@@ -138,10 +138,17 @@ def refuse_edit(request: ApprovalRequest, actor: Actor, seen_digest: str, error:
     _refuse(request, "edit.refused", actor, {}, seen_digest, error, now)
 
 
-def was_refused(request: ApprovalRequest, actor: Actor, now: datetime) -> bool:
-    """Was the actor refused here within the time in which repeats are only counted (`access.record_denial`)?"""
-    rows = Event.objects.filter(stream=request.stream, type__in=_REFUSED, actor_ref=actor.ref)
-    return rows.filter(at__gt=now - access.WINDOW).exists()
+def was_refused(request: ApprovalRequest, actor: Actor, error: AegisError, now: datetime) -> bool:
+    """Was the actor refused here for the same within the time in which repeats are only counted (`access.record_denial`)?"""
+    told = f'"code":{canonical.dump(_code_of(error)).decode()}'
+    rows = Event.objects.filter(stream=request.stream, type__in=_REFUSED, actor_kind=actor.kind, actor_ref=actor.ref)
+    return rows.filter(at__gt=now - access.WINDOW, line__contains=told).exists()
+
+
+def mark_told(error: AegisError) -> None:
+    """It is on record here, so the edge it ends at adds nothing; but a right other than deciding is named only there."""
+    if isinstance(error, NotEligible) or not isinstance(error, Forbidden):
+        error.is_on_record = True
 
 
 def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:
@@ -303,12 +310,16 @@ def _refuse(
 ) -> None:
     told: dict[str, Json] = {
         **data,
-        "code": error.refusal if isinstance(error, NotEligible) else error.code,
+        "code": _code_of(error),
         "digest": seen_digest if _DIGEST.fullmatch(seen_digest) else "",  # whatever was sent in its place stays out of the line
     }
     payloads = {"detail": canonical.dump(error.detail)}
     _append(request, now, _draft(request, event, actor, told, payloads, outcome="refused"))
     request.save(update_fields=["seq", "head"])
+
+
+def _code_of(error: AegisError) -> str:
+    return error.refusal if isinstance(error, NotEligible) else error.code
 
 
 def _void(request: ApprovalRequest) -> list[Draft]:

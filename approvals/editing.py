@@ -26,7 +26,8 @@ from audit import access
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A refusal, raised after the commit: on record in the request's stream, or (a missing right) about to be in `access`."""
+    """A refusal, raised after the commit: on record in the request's stream, or (a missing right, or the same again) about to
+    be in `access`."""
 
     error: AegisError
     is_denial: bool = False
@@ -50,6 +51,7 @@ def edit(request_id: UUID, *, actor: Actor, parameters: Json, reason: str, seen_
     if isinstance(result, _Refused):
         if result.is_denial:
             access.deny(actor, "requests.edit", result.error)
+        docket.mark_told(result.error)
         raise result.error
     return result
 
@@ -72,6 +74,8 @@ def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_di
     now = clock.db_now()
 
     def refused(error: AegisError) -> _Refused:
+        if docket.was_refused(request, actor, error, now):
+            return _Refused(error, is_denial=True)  # repeats are counted, not written here
         docket.refuse_edit(request, actor, seen_digest, error, now)
         return _Refused(error)
 
@@ -85,7 +89,7 @@ def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_di
     live = question.live(request.subject)
     may = judging.judge(request, policy, person, live, now)
     # As for deciding: the right comes before state and input, and who lacks it changes nothing here.
-    if may.refusal == "group" or (may.refusal == "bound" and docket.was_refused(request, actor, now)):
+    if may.refusal == "group":
         return _Refused(not_eligible(may), is_denial=True)
     if may.refusal == "bound":
         return refused(not_eligible(may))

@@ -65,7 +65,8 @@ class _Ballot:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A refusal, raised after the commit: on record in the request's stream, or (a missing right) about to be in `access`."""
+    """A refusal, raised after the commit: on record in the request's stream, or (a missing right, or the same again) about to
+    be in `access`."""
 
     error: AegisError
     is_denial: bool = False
@@ -184,6 +185,7 @@ def decide(
     if isinstance(result, _Refused):
         if result.is_denial:
             access.deny(actor, "requests.decide", result.error)
+        docket.mark_told(result.error)
         raise result.error
     return result
 
@@ -280,6 +282,8 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
     now = clock.db_now()
 
     def refused(error: AegisError) -> _Refused:
+        if docket.was_refused(request, actor, error, now):
+            return _Refused(error, is_denial=True)  # repeats are counted, not written here
         docket.refuse(request, actor, ballot.verdict, ballot.seen_digest, error, now)
         return _Refused(error)
 
@@ -295,7 +299,7 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
     live = question.live(subject)
     may = _judge(request, policy, person, live, now)
     # The right comes before the state; who lacks it changes nothing here. Who is bound is told of in the request's own stream.
-    if may.refusal == "group" or (may.refusal == "bound" and docket.was_refused(request, actor, now)):
+    if may.refusal == "group":
         return _Refused(electors.not_eligible(may), is_denial=True)
     if may.refusal == "bound":
         return refused(electors.not_eligible(may))

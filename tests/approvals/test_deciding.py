@@ -6,18 +6,19 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from aegis.core import clock
 from aegis.core.actors import SYSTEM
 from aegis.core.canonical import MAX_PAYLOAD_BYTES
-from aegis.core.errors import Invalid, NotAuthenticated, NotFound
+from aegis.core.errors import Invalid, NotAuthenticated, NotFound, Stale
 from aegis.identity import people
 from aegis.identity.models import User
 from approvals import gates
 from approvals.errors import NobodyEligible, NotEligible, ReasonMissing, RequestFrozen, RequestSettled
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
-from audit import journal
-from audit.models import Event
+from audit import access, journal
+from audit.models import DenialCount, Event
 from tests.approvals.conftest import ask, decide_as, events_of, line_of, outcomes, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +67,48 @@ def test_who_comes_second_is_told_who_and_when(policy: ApprovalPolicy, lead: Use
     assert outcomes(request) == ["rejected"]
     assert line_of(request)["type"] == "decision.refused"
     assert line_of(request)["data"]["code"] == "request_settled"
+
+
+@pytest.mark.parametrize("what", ["settled", "wrong digest"])
+def test_the_same_refusal_again_is_counted_not_written(
+    what: str, policy: ApprovalPolicy, lead: User, second_lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ask(policy)
+    if what == "settled":
+        decide_as(lead, request)
+
+    def again() -> None:
+        with pytest.raises(RequestSettled if what == "settled" else Stale) as refusal:
+            decide_as(second_lead, request, digest="0" * 64)
+        assert refusal.value.is_on_record
+
+    for _ in range(4):
+        again()
+    assert events_of(request).count("decision.refused") == 1
+    assert Event.objects.filter(type="access.denied").count() == 1
+    assert DenialCount.objects.get().repeats == 2
+
+    if what == "wrong digest":
+        decide_as(lead, request)
+        with pytest.raises(RequestSettled):
+            decide_as(second_lead, request)
+        assert line_of(request)["data"]["code"] == "request_settled", "another refusal is written"
+    monkeypatch.setattr(access, "WINDOW", timedelta(0))
+    with pytest.raises(RequestSettled):
+        decide_as(second_lead, request)
+    assert events_of(request).count("decision.refused") == (3 if what == "wrong digest" else 2), "after the ten minutes, too"
+
+
+def test_a_refusal_of_the_page_is_written_once(
+    policy: ApprovalPolicy, lead: User, second_lead: User, browser_of: Callable[..., Client]
+) -> None:
+    request = ask(policy, requester=lead)
+    form = {"verdict": "approve", "reason": "mine", "digest": request.digest}
+
+    assert browser_of(lead).post(f"/approvals/{request.pk}/decide/", form).status_code == 403
+
+    assert line_of(request)["data"]["code"] == "bound"
+    assert not Event.objects.filter(type="access.denied").exists()
 
 
 def test_two_people_are_needed_and_one_of_them_twice_is_not_two(lead: User, second_lead: User) -> None:

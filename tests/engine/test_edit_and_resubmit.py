@@ -287,3 +287,15 @@ def test_a_judgement_of_something_that_is_no_proposal_is_not_edited(starter, sam
     _, request = begin(starter, documents(steps=steps))
     with pytest.raises(EditNotTaken):
         edit(sam, request, {"text": "good morning"})
+
+
+def test_the_same_refused_edit_again_is_counted_not_written(starter, sam, others) -> None:
+    _, request = begin(starter)
+    for _ in range(3):
+        with pytest.raises(NotEligible) as refusal:
+            edit(starter, request, {"text": "mine"})
+        assert refusal.value.is_on_record
+        with pytest.raises(Stale):
+            edit(sam, request, {"text": "mine"}, digest="0" * 64)
+    assert [event.type for event in journal.read(request.stream)] == ["request.opened", "edit.refused", "edit.refused"]
+    assert Event.objects.filter(type="access.denied").count() == 2

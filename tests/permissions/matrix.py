@@ -198,7 +198,7 @@ class Matrix:
         return frozenset(found)
 
     def _denials(self) -> tuple[Mapping[str, Any], ...]:
-        rows = Event.objects.filter(pk__gt=self.newest_event, type__in=["access.denied", "decision.refused"])
+        rows = Event.objects.filter(pk__gt=self.newest_event, type__in=["access.denied", "decision.refused", "edit.refused"])
         return tuple(chain.read_line(row.line)["data"] for row in rows)
 
     def _moved(self, touched: set[str], place: str) -> frozenset[str]:
