@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -79,7 +78,6 @@ def test_every_page_is_free_of_faults_that_axe_finds(
 
 
 def test_cells_are_changed_by_keyboard_and_what_is_typed_survives_a_reload(house: User, open_as: Callable[..., Page]) -> None:
-    shots = os.environ.get("MATRIX_SHOTS")
     for width, scheme in ((1440, "light"), (390, "dark")):
         page = open_as(house, color_scheme=scheme, viewport={"width": width, "height": 844})
         page.goto("/matrix/?role=support-desk&find=ticket.re")
@@ -100,23 +98,17 @@ def test_cells_are_changed_by_keyboard_and_what_is_typed_survives_a_reload(house
         page.locator("#mx-editor [name=when]").fill("record.open == true")
         expect(page.locator("#mx-check .mx-reads")).to_contain_text("may ticket.read without asking if record.open == true")
         assert axe_faults(page) == []
-        if shots:
-            page.screenshot(path=f"{shots}/drawer-{width}-{scheme}.png")
         page.get_by_role("button", name="Keep in my changes").click()
         expect(cell).to_contain_text("allow if")
         expect(cell).to_be_focused()
         assert axe_faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        if shots:
-            page.screenshot(path=f"{shots}/matrix-{width}-{scheme}.png")
         page.goto("/matrix/review/")
         assert axe_faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.locator("#mx-reason").fill("Half a sen")
         page.reload()
         expect(page.locator("#mx-reason")).to_have_value("Half a sen")
-        if shots:
-            page.screenshot(path=f"{shots}/review-{width}-{scheme}.png", full_page=True)
         page.wait_for_load_state("networkidle")
 
 
