@@ -19,7 +19,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 UV      := .tools/bin/uv
 BIN     := .venv/bin
 PY      := $(BIN)/python
-PYTEST  := $(PY) -m pytest -n $(JOBS)
+# worksteal: neighbours stay together, and share what they stand on (tests.support.copies)
+PYTEST  := $(PY) -m pytest -n $(JOBS) --dist worksteal
 COMPILE := $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet
 LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt requirements/dev.txt
 
@@ -36,7 +37,7 @@ TORTURE_REDIS_URL ?= redis://127.0.0.1:6379/10
 # A drill runs on SQLite, or on the server of the tests.
 ON_DATABASE = $(if $(filter postgres,$(DATABASE)),AEGIS_DATABASE_URL=$(TEST_DATABASE_URL) AEGIS_REDIS_URL=$(TORTURE_REDIS_URL))
 
-.PHONY: permissions permissions-holes permissions-table bench bench-calls bench-pages up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
+.PHONY: tamper permissions permissions-holes permissions-table bench bench-calls bench-pages up install samples test test-postgres test-browser test-faults test-storms torture torture-table simulate generated fuzz masking shared-data separation races hijack drills-table lint locks clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -68,6 +69,9 @@ test-storms: .venv/.dev ## storms of every fault and the planted bugs, with real
 torture: .venv/.dev ## the full counts of faults, one part of many (PART=3/20 DATABASE=postgres MINUTES=30)
 	TEST_DATABASE_URL=$(TEST_DATABASE_URL) TEST_REDIS_URL=$(TORTURE_REDIS_URL) \
 	  $(PY) -m tests.torture.run --part $(PART) --database $(DATABASE) --minutes $(MINUTES) $(ARGS)
+
+tamper: .venv/.dev ## 1,000 forgeries on copies of a journal, one part of many (PART=1/20 DATABASE=postgres)
+	$(ON_DATABASE) $(PY) -m tests.tamper.run --part $(if $(filter command,$(origin PART)),$(PART),1/1) $(ARGS)
 
 torture-table: .venv/.dev ## what the parts found, into docs/torture.md
 	$(PY) -m tests.torture.table

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 
 from aegis.core import env, logs
 
@@ -21,6 +22,11 @@ if not SECRET_KEY:
     from aegis.core.secrets import installation_secret
 
     SECRET_KEY = installation_secret(DATA_DIR)
+# Signs the journal's checkpoints (audit.keys): one line a key, the newest first; "" = a file of the data folder.
+JOURNAL_KEY = env.text("AEGIS_JOURNAL_KEY", "")
+JOURNAL_PUBLIC_KEYS = env.text("AEGIS_JOURNAL_PUBLIC_KEYS", "").split()  # for hosts that verify but do not sign
+CHECKPOINT_DIR = env.text("AEGIS_CHECKPOINT_DIR", "")  # where checkpoints are kept outside the database; "" = the data folder
+VERIFY_SECONDS = env.number("AEGIS_VERIFY_SECONDS", 3600)  # the whole journal is verified so often; 0 = by hand only
 SECRET_KEY_FALLBACKS = env.names("AEGIS_SECRET_KEY_FALLBACKS")
 
 PUBLIC_URL = env.url("AEGIS_PUBLIC_URL")  # what people type; "" while AEGIS serves this machine alone
@@ -36,7 +42,8 @@ if _is_https:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
 
-# Who hears of approval requests (approvals.notices). Without a host no mail is sent; without an address no webhook is called.
+# Who hears of approval requests and emergencies (approvals.notices). Without a host no mail is sent; without an address no
+# webhook is called.
 EMAIL_HOST = env.text("AEGIS_MAIL_HOST", "")
 EMAIL_PORT = int(env.number("AEGIS_MAIL_PORT", 587))
 EMAIL_HOST_USER = env.text("AEGIS_MAIL_USER", "")
@@ -48,6 +55,7 @@ TELLS_BY_MAIL = bool(EMAIL_HOST)
 WEBHOOK_URL = env.url("AEGIS_WEBHOOK_URL")
 WEBHOOK_HOSTS = env.names("AEGIS_WEBHOOK_HOSTS")  # as AEGIS_AGENT_HOSTS, for the webhook
 TELLS_BY_WEBHOOK = bool(WEBHOOK_URL)
+EMERGENCY_WEBHOOK_URL = env.url("AEGIS_EMERGENCY_WEBHOOK_URL")  # of emergencies, if they have one of their own
 
 INSTALLED_APPS = [
     "aegis.portal",
@@ -231,6 +239,10 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+METRICS_TOKEN = env.text("AEGIS_METRICS_TOKEN", "")  # what Prometheus brings to /metrics/prometheus; "" = no such page
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("AEGIS_METRICS_TOKEN is shorter than 16 characters")
+
 LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
 SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)
 RUNS_IN_HAND = int(env.number("AEGIS_RUNS_IN_HAND", 20, minimum=1))
@@ -253,6 +265,11 @@ AGENT_MODULES = [
     "examples.invoice_change.handlers",
     *env.names("AEGIS_AGENT_MODULES"),
 ]
+# Days after which retention empties what was recorded, by class (docs/guide/erasure.md); 0: kept for ever.
+RETENTION_DAYS = {
+    "runs": int(env.number("AEGIS_RETENTION_RUNS_DAYS", 2557, minimum=0)),
+    "access": int(env.number("AEGIS_RETENTION_ACCESS_DAYS", 2557, minimum=0)),
+}
 AGENT_ENVIRONMENT = env.names("AEGIS_AGENT_ENVIRONMENT")  # variables handed to isolated agents beside the usual few
 AGENT_HOSTS = env.names("AEGIS_AGENT_HOSTS")  # origins and networks that HTTP agents may be at beside the public Internet
 

@@ -88,6 +88,17 @@ class ReassignView(APIView):
         return _handled(handling.reassign(request_id, to=to, actor=actor_of(request), reason=body["reason"]))
 
 
+class EscalateView(APIView):
+    """Put the next escalation of its stage in force now: by who could decide it, or operates its run. It approves nothing."""
+
+    @extend_schema(operation_id="requests_escalate", parameters=[_ID], responses=HandledSerializer,
+                   request=_taking("Escalate", reason=serializers.CharField()))  # fmt: skip
+    @right_before_input(handling.require_escalating)
+    def post(self, request: Request, request_id: UUID) -> Response:
+        body = body_of(request, required={"reason": "text"})
+        return _handled(handling.escalate(request_id, actor=actor_of(request), reason=body["reason"]))
+
+
 class RevisionsView(APIView):
     """Ask for other parameters instead: checked like the agent's own, votes so far are void, and somebody else decides."""
 
@@ -184,7 +195,7 @@ class DelegationsView(APIView):
 
 
 class DelegationEndView(APIView):
-    """Take a delegation back, or give it back."""
+    """Take a delegation back, or decline one that was given to you."""
 
     @extend_schema(operation_id="delegations_end", request=_taking("EndDelegation", reason=serializers.CharField()),
                    parameters=[OpenApiParameter("delegation_id", UUID, OpenApiParameter.PATH)],
@@ -219,6 +230,7 @@ def _moment(body: dict[str, Any], name: str) -> datetime:
 urlpatterns = [
     path("requests/<uuid:request_id>/claim", ClaimView.as_view(), name="api-request-claim"),
     path("requests/<uuid:request_id>/reassign", ReassignView.as_view(), name="api-request-reassign"),
+    path("requests/<uuid:request_id>/escalate", EscalateView.as_view(), name="api-request-escalate"),
     path("requests/<uuid:request_id>/revisions", RevisionsView.as_view(), name="api-request-revisions"),
     path("requests/<uuid:request_id>/comments", CommentsView.as_view(), name="api-request-comments"),
     path("requests/<uuid:request_id>/withdraw", WithdrawView.as_view(), name="api-request-withdraw"),

@@ -7,20 +7,24 @@ class ApprovalsConfig(AppConfig):
 
     def ready(self) -> None:
         from aegis.core import kinds
-        from approvals import commands, events, questions, scopes
+        from aegis.identity import announcing
+        from approvals import commands, events, measures, questions, scopes
         from approvals.change_question import ChangeQuestion
         from approvals.integrity import request_head, request_heads
-        from approvals.notices import again
+        from approvals.notices import again, posting
         from approvals.policy_kind import ApprovalPolicyKind
         from approvals.protected import VERSIONS
         from audit import catalogue, triggers, verify
+        from audit.metrics.measures import register as count
         from audit.scopes import register_scope
 
         catalogue.register(*events.TYPES)
+        count(*measures.MEASURES)
         register_scope(scopes.POLICY, scopes.visible_policies)
         questions.register(ChangeQuestion())
         kinds.register_kind(ApprovalPolicyKind())
         verify.register_head_source("request:", request_heads, request_head)
         commands.register()
         again.register()
+        announcing.register(posting.post_emergency)
         triggers.protect(VERSIONS)

@@ -29,11 +29,12 @@ class ChangeQuestion(Question):
         documents = trail.documents_of(change_set)
         names = _names(change_set)
         author = str(change_set.author_id) if change_set.author_id else ""
+        bound = {author: "proposed this change"} if author else dict(changes.bound_by_asking(change_set))
         return Live(
             title=_title(names),
             digest=changes.request_digest(change_set, request.policy),
-            bound=frozenset({author} if author else ()),
-            bound_because={author: "proposed this change"},
+            bound=frozenset(bound),
+            bound_because=bound,
             before={str(key): get_kind(key.kind).dump(key.name) for key, _, _ in documents},
             after={str(key): new for key, _, new in documents},
             record_label=names,

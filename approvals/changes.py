@@ -27,22 +27,43 @@ from approvals.models import ApprovalPolicy, ChangeSet, DocumentVersion
 from approvals.previews import Item, Preview
 from audit import access
 
-__all__ = ["CONFIG_POLICY", "Item", "Preview", "bootstrap", "preview", "propose", "register_applied_hook", "withdraw"]
+__all__ = [
+    "CONFIG_POLICY",
+    "Item",
+    "Preview",
+    "ask",
+    "bootstrap",
+    "preview",
+    "propose",
+    "register_applied_hook",
+    "register_bound",
+    "withdraw",
+    "withdraw_asked",
+]
 
 CONFIG_POLICY = "config-change"  # the approval policy that says who decides guarded changes
 LEAST_APPROVERS = 2  # named people other than the requester (DESIGN promise 9)
 
 Documents = Iterable[tuple[Key, Json | None]]
 AppliedHook = Callable[[set[str], UUID], None]
+#: Keys of a change set -> id of each person who may not decide it, and how he is bound ("hold the role").
+Bound = Callable[[Sequence[Key]], Mapping[str, str]]
 Status = ChangeSet.Status
 
 _hooks: list[AppliedHook] = []
+_bound: list[Bound] = []
 
 
 def register_applied_hook(hook: AppliedHook) -> None:
     """Have `hook(kinds, change_id)` called inside every applying transaction, after the rows are written."""
     if hook not in _hooks:
         _hooks.append(hook)
+
+
+def register_bound(bound: Bound) -> None:
+    """Say who, beside whoever asked, may not decide what `ask` put forward."""
+    if bound not in _bound:
+        _bound.append(bound)
 
 
 def preview(documents: Documents, user: User | None) -> Preview:
@@ -80,6 +101,54 @@ def propose(
     except Forbidden as error:
         access.deny(actor, "changes.propose", error)
         raise
+
+
+def ask(
+    documents: Documents, *, asker: User | None, actor: Actor, reason: str, guard: str, bases: Mapping[Key, str | None]
+) -> ChangeSet:
+    """Ask two people for a change that nobody's right carries: what a review of access would take away. It is never applied at
+    once. Inside the caller's transaction, which holds the authority lock exclusively.
+
+    The change set has no author, so no rights are asked of one: that two others sign these very documents is its right. The
+    caller makes them himself, and lets them only take away: nothing that a person typed comes this way.
+
+    Args:
+        asker: who is bound as its requester; None if AEGIS asks by itself.
+        guard: why it is not applied at once, as `Kind.guards` tells it.
+        bases: as of `propose`.
+
+    Raises:
+        ChangeInvalid, NothingToChange, Stale, GuardedChange, NobodyEligible: as `propose`.
+    """
+    why = stated(reason)
+    judged = previews.judge(documents, None)
+    _require_bases(bases)
+    items = _agreed(judged)
+    policy = _config_policy([guard, *judged.guards])
+    now = clock.db_now()
+    change_set = _new(None, items, Status.PROPOSED, now)
+    trail.record_proposed(change_set, items, actor, why, now)
+    _open(change_set, items, policy, actor, why, now, requester=asker, bound=frozenset(bound_by_asking(change_set)))
+    return change_set
+
+
+def bound_by_asking(change_set: ChangeSet) -> Mapping[str, str]:
+    """Who may not decide a change set that `ask` made, beside whoever asked, and how he is bound."""
+    keys = [key for key, _, _ in trail.documents_of(change_set)]
+    return {person: how for bound in _bound for person, how in bound(keys).items()}
+
+
+def withdraw_asked(change_id: UUID, *, actor: Actor, reason: str) -> bool:
+    """Take back what AEGIS asked by itself, because it was answered another way. In a transaction as of `ask`.
+
+    Returns:
+        False: it is settled already, or a person asked it.
+    """
+    change_set = ChangeSet.objects.select_for_update().filter(pk=change_id, author=None, status=Status.PROPOSED).first()
+    if change_set is None or not gates.withdraw(change_set.pk, actor, reason, clock.db_now()):
+        return False
+    take_back(change_set, actor, reason)
+    return True
 
 
 def bootstrap(documents: Documents, *, reason: str = "First configuration of this installation") -> ChangeSet:
@@ -147,16 +216,17 @@ def apply_approved(change_set: ChangeSet, *, reason: str, cause: str) -> None:
     """
     now = clock.db_now()
     stored = trail.documents_of(change_set)
-    if change_set.author is None or any(previews.base_digest(key) != base for key, base, _ in stored):
+    author = change_set.author  # None: of `ask`
+    if any(previews.base_digest(key) != base for key, base, _ in stored):
         _go_stale(change_set, "base_moved", [], now)
         return
-    judged = previews.judge([(key, new) for key, _, new in stored], change_set.author)
-    if judged.missing or not change_set.author.is_active:
+    judged = previews.judge([(key, new) for key, _, new in stored], author)
+    if judged.missing or (author is not None and not author.is_active):
         _go_stale(change_set, "rights_lost", judged.missing, now)
     elif judged.faults:
         _go_stale(change_set, "lint", [str(fault) for fault in judged.faults], now)
     else:
-        actor = Actor("user", str(change_set.author_id), "approved")
+        actor = SYSTEM if author is None else Actor("user", str(author.pk), "approved")
         try:
             with transaction.atomic():  # a savepoint: what was written before the refusal goes with it
                 _apply(change_set, judged.items, actor, reason, now, cause=cause)
@@ -197,6 +267,21 @@ def _propose(
     policy = _config_policy(judged.guards)
     change_set = _new(person, items, Status.PROPOSED, now)
     trail.record_proposed(change_set, items, actor, why, now)
+    _open(change_set, items, policy, actor, why, now, requester=person, bound=frozenset({str(person.pk)}))
+    return change_set
+
+
+def _open(
+    change_set: ChangeSet,
+    items: Sequence[Item],
+    policy: ApprovalPolicy,
+    actor: Actor,
+    why: str,
+    now: datetime,
+    *,
+    requester: User | None,
+    bound: frozenset[str],
+) -> None:
     gates.open_request(
         request_id=change_set.pk,
         question="change",
@@ -204,16 +289,15 @@ def _propose(
         policy=policy,
         digest=request_digest(change_set, policy),
         risk="high",
-        requester_id=person.pk,
+        requester_id=requester.pk if requester else None,
         run_id=None,
         context_scope="policy",
         scope_id=str(policy.pk),
         evidence={"diff": trail.diff_payload(items), "reason": canonical.dump(why)},
         at=now,
         actor=actor,
-        bound=frozenset({str(person.pk)}),
+        bound=bound,
     )
-    return change_set
 
 
 def _require_rights(judged: Preview) -> None:

@@ -1,17 +1,18 @@
 """Delegation of votes: for some days, one person decides in another's place. It adds nothing.
 
 Who votes for Ana is bound by all that binds Ana and by all that binds himself, and is asked only where Ana is asked. What he
-has by delegation he cannot give on. Giving and ending one changes rights, so both take the authority lock and raise the epoch.
+has by delegation he cannot give on. Nobody asks him before: he is told at once, and may decline. Giving and ending one changes
+rights, so both take the authority lock and raise the epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, cast
 from uuid import UUID, uuid4
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from aegis.core import clock, clock_text
 from aegis.core.actors import Actor
@@ -22,7 +23,10 @@ from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
 from aegis.identity.principals import require_live, stated
 from aegis.identity.recorder import Entry, Principal, recorder
+from approvals.governed import DocumentKind
 from approvals.models import ApprovalPolicy, ApprovalRequest, Delegation
+from approvals.notices import posting
+from approvals.notices.models import Notice
 
 LONGEST: Final = timedelta(days=90)
 
@@ -56,7 +60,7 @@ def delegate(
         faults = list(_faults(delegator, other, starts_at, ends_at, now))
         if policy and not _knows(delegator, policy):
             faults.append(Fault("/policy", "there is no such policy"))
-        if capability and not _is_capability(capability):
+        if capability and not _knows_capability(delegator, capability):
             faults.append(Fault("/capability", "there is no such capability"))
         if faults or other is None:
             raise Invalid("This cannot be delegated", faults=faults)
@@ -71,13 +75,15 @@ def delegate(
             created_at=now,
         )
         _record("delegation.given", row, actor, why, now)
+        posting.post_delegation(row, Notice.Kind.DELEGATED, now, to=other)
         return row
 
     return in_transaction(work)
 
 
 def end(delegation_id: UUID, *, actor: Actor, reason: str) -> Delegation:
-    """Take a delegation back; votes given under it no longer count where they have not settled anything.
+    """Take a delegation back, or decline one that was given to the actor. From then on it counts as never given: nobody is
+    bound by it, and votes given under it no longer count where they have not settled anything. The other one is told.
 
     Raises:
         NotFound: unknown, or neither given by the actor nor to him. Conflict: it is over.
@@ -98,7 +104,12 @@ def end(delegation_id: UUID, *, actor: Actor, reason: str) -> Delegation:
             raise Conflict(f"This delegation ended at {clock_text.render(row.ended_at or row.ends_at)}")
         row.ended_at = now
         row.save(update_fields=["ended_at"])
-        _record("delegation.ended", row, actor, why, now)
+        is_declined = actor.ref == str(row.delegate_id)
+        _record("delegation.declined" if is_declined else "delegation.ended", row, actor, why, now)
+        if is_declined:
+            posting.post_delegation(row, Notice.Kind.DECLINED, now, to=row.delegator)
+        else:
+            posting.post_delegation(row, Notice.Kind.TAKEN_BACK, now, to=row.delegate)
         return row
 
     return in_transaction(work)
@@ -144,6 +155,16 @@ def in_force(now: datetime) -> QuerySet[Delegation]:
     return Delegation.objects.filter(ended_at__isnull=True, starts_at__lte=now, ends_at__gt=now)
 
 
+def concerning(person: User, now: datetime) -> QuerySet[Delegation]:
+    """What a person should have in mind: in whose place he decides or soon will, who decides in his; what changes next first.
+
+    Where the other one has left it counts for nothing, and is not here.
+    """
+    mine = Q(delegate=person, delegator__is_active=True) | Q(delegator=person, delegate__is_active=True, starts_at__lte=now)
+    rows = Delegation.objects.filter(mine, ended_at__isnull=True, ends_at__gt=now).select_related("delegator", "delegate")
+    return rows.order_by(Case(When(starts_at__gt=now, then="starts_at"), default="ends_at"), "pk")
+
+
 def reached_from(people: Collection[str], pairs: Collection[tuple[str, str]]) -> frozenset[str]:
     """Whom these pairs lead to from `people`, over any number of hands; without `people` themselves."""
     found = set(people)
@@ -185,5 +206,19 @@ def _knows(person: User, policy: str) -> bool:
     return seen or ApprovalPolicy.objects.filter(name=policy, groups__user=person).exists()
 
 
-def _is_capability(name: str) -> bool:
-    return "\x00" not in name and get_kind("Capability").dump(name) is not None
+def nameable_capabilities(person: User, limit: int = 200) -> list[str]:
+    """What the person may name: capabilities that he sees, and those of requests that he sees. Two queries."""
+    model = cast(DocumentKind, get_kind("Capability")).model
+    seen = set(model.objects.visible_to(person).order_by("name").values_list("name", flat=True)[:limit])
+    asked = ApprovalRequest.objects.visible_to(person).exclude(capability="").order_by().values_list("capability", flat=True)
+    return sorted(seen | set(asked.distinct()[:limit]))[:limit]
+
+
+def _knows_capability(person: User, name: str) -> bool:
+    """As `_knows`: a capability that he could not be asked about is to him as one that is not there."""
+    if "\x00" in name:
+        return False
+    row = get_kind("Capability").row(name)
+    if row is not None and type(row).objects.visible_to(person).filter(pk=row.pk).exists():
+        return True
+    return ApprovalRequest.objects.visible_to(person).filter(capability=name).exists()

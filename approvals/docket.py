@@ -1,7 +1,7 @@
 """Writing a request: its row, its votes and its own stream `request:<id>`. No rule is decided here; `gates` holds them.
 
-Every function is called with the row locked (`gates._lock_request`), inside the deciding transaction, and leaves row and stream
-equal.
+Every function is called with the row locked (`holding.lock_request`), inside the deciding transaction, and leaves row and
+stream equal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from aegis.core import canonical, clock_text
 from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
-from aegis.core.errors import AegisError, Forbidden
+from aegis.core.errors import AegisError
 from aegis.identity.models import User
 from approvals import timers
 from approvals.errors import NotEligible
@@ -145,12 +145,6 @@ def was_refused(request: ApprovalRequest, actor: Actor, error: AegisError, now: 
     return rows.filter(at__gt=now - access.WINDOW, line__contains=told).exists()
 
 
-def mark_told(error: AegisError) -> None:
-    """It is on record here, so the edge it ends at adds nothing; but a right other than deciding is named only there."""
-    if isinstance(error, NotEligible) or not isinstance(error, Forbidden):
-        error.is_on_record = True
-
-
 def rebind(request: ApprovalRequest, digest: str, bound: Collection[str], policy: Policy, now: datetime) -> None:
     """What was signed moved: void the votes and bind the request to what stands, from its first stage. The deadline stays."""
     voided = _void(request)
@@ -227,8 +221,8 @@ def thaw(request: ApprovalRequest, policy: Policy, now: datetime) -> None:
     request.save(update_fields=["status", "frozen_at", "deadline", "stage_since", "next_at", "seq", "head"])
 
 
-def escalate(request: ApprovalRequest, policy: Policy, now: datetime) -> None:
-    """Put the next escalation of the stage in force. The caller sets the timer."""
+def escalate(request: ApprovalRequest, policy: Policy, now: datetime, *, actor: Actor = SYSTEM, reason: str = "") -> None:
+    """Put the next escalation of the stage in force: by its time, or by a person before it. The caller sets the timer."""
     stage = policy.stages[request.stage]
     step = stage.escalations[request.escalated]
     data: dict[str, Json] = {
@@ -237,7 +231,8 @@ def escalate(request: ApprovalRequest, policy: Policy, now: datetime) -> None:
         "groups": list(step.groups),
         "instead": step.instead,
     }
-    _append(request, now, _draft(request, "request.escalated", SYSTEM, data))
+    event, payloads = ("request.passed_on", {"reason": canonical.dump(reason)}) if reason else ("request.escalated", None)
+    _append(request, now, _draft(request, event, actor, data, payloads))
     request.escalated += 1
     request.save(update_fields=["escalated", "seq", "head"])
     posting.post(request, Notice.Kind.ESCALATED, now)

@@ -7,30 +7,19 @@ the live matrix, for the agent and for the editor, who answers for it too (docs/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from aegis.core import canonical, clock
+from aegis.core import canonical
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
-from aegis.core.db import in_transaction
-from aegis.core.errors import AegisError, Fault, Forbidden, Invalid, NotAuthenticated, NotFound, Stale
-from aegis.identity.principals import require_live, stated
-from approvals import delegations, docket, gates, holding, judging, policies, seen
-from approvals.electors import not_eligible
+from aegis.core.errors import AegisError, Fault, Forbidden, Invalid
+from aegis.identity.principals import stated
+from approvals import delegations, docket, gates, hearing, holding, seen
 from approvals.errors import EditNotTaken, NobodyEligible, NotEligible
+from approvals.hearing import Refused, Seat
 from approvals.models import ApprovalRequest
 from approvals.questions import Editable, Question
-from audit import access
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A refusal, raised after the commit: on record in the request's stream, or (a missing right, or the same again) about to
-    be in `access`."""
-
-    error: AegisError
-    is_denial: bool = False
 
 
 def edit(request_id: UUID, *, actor: Actor, parameters: Json, reason: str, seen_digest: str) -> ApprovalRequest:
@@ -47,13 +36,7 @@ def edit(request_id: UUID, *, actor: Actor, parameters: Json, reason: str, seen_
         EditNotTaken: it cannot be edited. NobodyEligible: without the editor too few people are left.
         Invalid: no reason, nothing changed, or a contract is broken; this alone leaves no record.
     """
-    result = in_transaction(lambda: _edit(request_id, actor, parameters, reason, seen_digest))
-    if isinstance(result, _Refused):
-        if result.is_denial:
-            access.deny(actor, "requests.edit", result.error)
-        docket.mark_told(result.error)
-        raise result.error
-    return result
+    return hearing.answered(actor, "requests.edit", lambda: _edit(request_id, actor, parameters, reason, seen_digest))
 
 
 def editable(request: ApprovalRequest, question: Question, shown: Json) -> Editable | None:
@@ -69,57 +52,34 @@ def editable(request: ApprovalRequest, question: Question, shown: Json) -> Edita
     return found if whole else None
 
 
-def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_digest: str) -> ApprovalRequest | _Refused:
-    question, request = holding.hold(request_id)
-    now = clock.db_now()
-
-    def refused(error: AegisError) -> _Refused:
-        if docket.was_refused(request, actor, error, now):
-            return _Refused(error, is_denial=True)  # repeats are counted, not written here
+def _edit(request_id: UUID, actor: Actor, parameters: Json, reason: str, seen_digest: str) -> ApprovalRequest | Refused:
+    def on_record(request: ApprovalRequest, error: AegisError, now: datetime) -> None:
         docket.refuse_edit(request, actor, seen_digest, error, now)
-        return _Refused(error)
 
-    try:
-        person = require_live(actor)
-    except NotAuthenticated as ended:
-        return refused(ended)
-    if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
-        return _Refused(NotFound(), is_denial=True)
-    policy = policies.load_text(request.policy.document)
-    live = question.live(request.subject)
-    may = judging.judge(request, policy, person, live, now)
-    # As for deciding: the right comes before state and input, and who lacks it changes nothing here.
-    if may.refusal == "group":
-        return _Refused(not_eligible(may), is_denial=True)
-    if may.refusal == "bound":
-        return refused(not_eligible(may))
+    seat = hearing.hear(request_id, actor, on_record)
+    if not isinstance(seat, Seat):
+        return seat
     why = stated(reason)
     canonical.check_value({"parameters": parameters})
-    if request.status == ApprovalRequest.Status.OPEN:
-        holding.freeze_if_halted(request, question, now)
-    if error := holding.refused_by_state(request, now):
-        return refused(error)
-    if not may.may:
-        return refused(not_eligible(may))
-    if may.delegation is not None:
-        whose = may.delegation.delegator.display_name
-        return refused(NotEligible(f"You can decide this for {whose}, but not write for {whose}", refusal="delegated"))
-    if live.digest != request.digest or policy.digest != request.policy_digest:
-        refusal = refused(Stale("It changed since it was asked. Earlier votes are void; read it again, then edit"))
-        docket.rebind(request, live.digest, holding.bound_by(request, live), policy, now)
+    question, request, person, live = seat.question, seat.request, seat.person, seat.live
+    if refusal := seat.closed():
         return refusal
-    if seen_digest != request.digest:
-        return refused(Stale("You edited something else than what stands now; read it again"))
+    if seat.may.delegation is not None:
+        whose = seat.may.delegation.delegator.display_name
+        return seat.refused(NotEligible(f"You can decide this for {whose}, but not write for {whose}", refusal="delegated"))
+    if refusal := seat.moved(seen_digest, "edited", "edit"):
+        return refusal
     before = editable(request, question, seen.frozen(person, request).get("proposal"))
     if before is None or not live.is_current:
-        return refused(EditNotTaken("It does not stand in one place that you may see whole: request changes, or reject it"))
+        detail = "It does not stand in one place that you may see whole: request changes, or reject it"
+        return seat.refused(EditNotTaken(detail))
     if canonical.dump(parameters) == canonical.dump(before.parameters):
         raise Invalid("Nothing is changed", faults=[Fault("/parameters", "are what they were")])
     bound = holding.bound_by(request, live) | {str(person.pk)}
     try:
-        gates.require_electors(policy, bound | delegations.acting_for(bound, now))
+        gates.require_electors(seat.policy, bound | delegations.acting_for(bound, seat.now))
         revised = question.revise(request, parameters, person)
     except (NobodyEligible, Forbidden) as error:
-        return refused(error)
-    docket.edit(request, revised, actor, why, bound, policy, now)
+        return seat.refused(error)
+    docket.edit(request, revised, actor, why, bound, seat.policy, seat.now)
     return request

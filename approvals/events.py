@@ -5,10 +5,13 @@ from __future__ import annotations
 from audit.catalogue import EventType
 
 #: Names of what may be shown with a request, frozen when it opens: payloads of its first line.
-EVIDENCE = ("proposal", "record", "evidence", "documents", "diff", "reason", "provenance")
+EVIDENCE = ("proposal", "record", "evidence", "documents", "diff", "reason", "provenance", "outside")
+
+#: What of it is copied from a run, and so tells of whom the run is about; the rest tells of configuration and why.
+COPIED = ("proposal", "record", "evidence", "provenance", "outside")
 
 #: What an edit replaces of it: the proposal, the whole output that holds it, and what stands behind it by then.
-REVISED = ("proposal", "evidence", "provenance")
+REVISED = ("proposal", "evidence", "provenance", "outside")
 
 _DOCUMENT = ("change", "kind", "name", "action", "base?", "digest?")
 
@@ -19,7 +22,7 @@ TYPES = (
         "gates",
         # bound: ids of people who cannot decide
         fields=("question", "subject", "policy", "policy_digest", "digest", "risk", "deadline", "bound"),
-        payloads=dict.fromkeys(EVIDENCE, "business"),
+        payloads={name: "personal" if name in COPIED else "business" for name in EVIDENCE},
         tone="violet",
     ),
     EventType(
@@ -58,7 +61,7 @@ TYPES = (
         "{actor} edited what is asked; {data.voided} earlier votes are void, and somebody else decides",
         "gates",
         fields=("old_digest", "digest", "policy_digest", "voided"),
-        payloads={**dict.fromkeys((*REVISED, "output"), "business"), "reason": "personal"},
+        payloads=dict.fromkeys((*REVISED, "output", "reason"), "personal"),
         tone="amber",
     ),
     EventType(
@@ -120,6 +123,14 @@ TYPES = (
         tone="amber",
     ),
     EventType(
+        "request.passed_on",
+        "{actor} escalated stage {data.stage} before its time (step {data.level})",
+        "gates",
+        fields=("stage", "level", "groups", "instead"),  # as of request.escalated
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
         "request.withdrawn",
         "{actor} withdrew the request",
         "gates",
@@ -166,6 +177,14 @@ TYPES = (
     EventType(
         "delegation.ended",
         "{actor} ended the delegation to {data.delegate}",
+        "access",
+        fields=("delegation", "delegate", "policy", "capability", "starts", "ends"),
+        payloads={"reason": "personal"},
+        tone="violet",
+    ),
+    EventType(
+        "delegation.declined",
+        "{actor} declined to decide in another's place",
         "access",
         fields=("delegation", "delegate", "policy", "capability", "starts", "ends"),
         payloads={"reason": "personal"},

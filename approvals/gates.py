@@ -1,7 +1,7 @@
 """Opening, deciding and closing approval requests: the public verbs (DESIGN promises 6, 7, 8).
 
-Every verb has one shape: authority lock, the question's lock (the run), the request's lock, check, change, record. A refusal is
-recorded too: it is the result of a transaction that commits, and only then raised. So call `decide` outside a transaction.
+Every verb has one shape: the locks (`holding.hold`), check, change, record. A refusal is recorded too (`hearing`), so call
+`decide` outside a transaction.
 """
 
 from __future__ import annotations
@@ -14,22 +14,19 @@ from uuid import UUID
 from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.core.db import in_transaction
-from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid, NotAuthenticated, NotFound, Stale
+from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid, Stale
 from aegis.core.faults import crash_point
 from aegis.core.idempotency import check_key
-from aegis.identity.authority import hold_shared
 from aegis.identity.models import User
-from aegis.identity.principals import MAX_REASON_CHARS, require_live
-from approvals import delegations, docket, electors, holding, policies, questions, rowwise, signing, tally
+from aegis.identity.principals import MAX_REASON_CHARS
+from approvals import delegations, docket, electors, hearing, holding, judging, policies, questions, rowwise, signing, tally
 from approvals.electors import Eligibility
 from approvals.errors import ChangesNotTaken, NobodyEligible, ReasonMissing
 from approvals.evidence import evidence_of
-from approvals.holding import lock_request as _lock_request
-from approvals.judging import judge as _judge
+from approvals.hearing import Refused, Seat
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from approvals.policies import Policy
 from approvals.questions import Live
-from audit import access
 
 __all__ = [
     "Eligibility",
@@ -48,7 +45,6 @@ __all__ = [
 
 Status = ApprovalRequest.Status
 Verdict = Decision.Verdict
-_LACKS_RIGHT = ("group", "bound")  # refusals that are no matter of state
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +57,6 @@ class _Ballot:
     key: str | None
     proved_at: datetime | None
     seconds_open: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """A refusal, raised after the commit: on record in the request's stream, or (a missing right, or the same again) about to
-    be in `access`."""
-
-    error: AegisError
-    is_denial: bool = False
 
 
 def open_request(
@@ -181,13 +168,7 @@ def decide(
         require_right(request_id, person)
         raise
     ballot = _Ballot(Verdict(verdict), text, seen_digest, key, proved_at, seconds_open)
-    result = in_transaction(lambda: _decide(request_id, actor, ballot))
-    if isinstance(result, _Refused):
-        if result.is_denial:
-            access.deny(actor, "requests.decide", result.error)
-        docket.mark_told(result.error)
-        raise result.error
-    return result
+    return hearing.answered(actor, "requests.decide", lambda: _decide(request_id, actor, ballot))
 
 
 def require_right(request_id: UUID, person: User) -> None:
@@ -198,8 +179,8 @@ def require_right(request_id: UUID, person: User) -> None:
     """
     request = ApprovalRequest.objects.select_related("policy").get_visible(person, pk=request_id)
     live = questions.get(request.question).live(request.subject)
-    may = _judge(request, policies.load_text(request.policy.document), person, live, clock.db_now())
-    if may.refusal in _LACKS_RIGHT:
+    may = judging.judge(request, policies.load_text(request.policy.document), person, live, clock.db_now())
+    if may.refusal in hearing.LACKS_RIGHT:
         raise electors.not_eligible(may)
 
 
@@ -212,7 +193,7 @@ def withdraw_for_run(run_id: UUID, actor: Actor, reason: str, at: datetime) -> i
 
 def withdraw(request_id: UUID, actor: Actor, reason: str, at: datetime) -> bool:
     """Close one request because its question is gone. Inside the owner's transaction. False if it was settled already."""
-    request = _lock_request(request_id)
+    request = holding.lock_request(request_id)
     if request.status not in (Status.OPEN, Status.FROZEN):
         return False
     docket.withdraw(request, actor, reason, at)
@@ -234,10 +215,7 @@ def freeze(request_id: UUID) -> bool:
     """Stop the clock of an open request over which a halt stands. False if none does, or it is not open any more."""
 
     def work() -> bool:
-        question, subject = holding.question_of(request_id)
-        hold_shared()
-        question.lock(subject)
-        request = _lock_request(request_id)
+        question, request = holding.hold(request_id)
         return request.status == Status.OPEN and holding.freeze_if_halted(request, question, clock.db_now())
 
     return in_transaction(work)
@@ -247,10 +225,7 @@ def thaw(request_id: UUID) -> bool:
     """Let a frozen request's clock run again, if no halt stands over it any more. False if one does, or it is not frozen."""
 
     def work() -> bool:
-        question, subject = holding.question_of(request_id)
-        hold_shared()  # nobody halts meanwhile
-        question.lock(subject)
-        request = _lock_request(request_id)
+        question, request = holding.hold(request_id)  # with the authority lock: nobody halts meanwhile
         if request.status != Status.FROZEN or question.halted(request) is not None:
             return False
         docket.thaw(request, policies.load_text(request.policy.document), clock.db_now())
@@ -271,56 +246,30 @@ def eligibility(request: ApprovalRequest, user: User, *, live: Live | None = Non
     if not user.is_active:
         return Eligibility(False, "You cannot decide this: your account is not active.", (), "inactive")
     live = live or questions.get(request.question).live(request.subject)
-    return _judge(request, policies.load_text(request.policy.document), user, live, now)
+    return judging.judge(request, policies.load_text(request.policy.document), user, live, now)
 
 
-def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest | _Refused:
-    question, subject = holding.question_of(request_id)
-    holding.hold_authority(question)
-    question.lock(subject)
-    request = _lock_request(request_id)
-    now = clock.db_now()
-
-    def refused(error: AegisError) -> _Refused:
-        if docket.was_refused(request, actor, error, now):
-            return _Refused(error, is_denial=True)  # repeats are counted, not written here
+def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest | Refused:
+    def on_record(request: ApprovalRequest, error: AegisError, now: datetime) -> None:
         docket.refuse(request, actor, ballot.verdict, ballot.seen_digest, error, now)
-        return _Refused(error)
 
-    try:
-        person = require_live(actor)
-    except NotAuthenticated as ended:
-        return refused(ended)
-    if not ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists():
-        return _Refused(NotFound(), is_denial=True)
-    if ballot.key is not None and _is_recorded(request, person, ballot, ballot.key):
-        return request
-    policy = policies.load_text(request.policy.document)
-    live = question.live(subject)
-    may = _judge(request, policy, person, live, now)
-    # The right comes before the state; who lacks it changes nothing here. Who is bound is told of in the request's own stream.
-    if may.refusal == "group":
-        return _Refused(electors.not_eligible(may), is_denial=True)
-    if may.refusal == "bound":
-        return refused(electors.not_eligible(may))
-    if request.status == Status.OPEN:
-        holding.freeze_if_halted(request, question, now)  # halted a moment ago: the sweep has not come to this one yet
-    if error := holding.refused_by_state(request, now):
-        return refused(error)
-    if not may.may:
-        return refused(electors.not_eligible(may))
-    if live.digest != request.digest or policy.digest != request.policy_digest:
-        refusal = refused(Stale("It changed since it was asked. Earlier votes are void; read it again, then decide"))
-        docket.rebind(request, live.digest, holding.bound_by(request, live), policy, now)
+    seat = hearing.hear(
+        request_id,
+        actor,
+        on_record,
+        is_answered=lambda request, person: ballot.key is not None and _is_recorded(request, person, ballot, ballot.key),
+    )
+    if not isinstance(seat, Seat):
+        return seat
+    if refusal := seat.closed() or seat.moved(ballot.seen_digest, "decided on", "decide"):
         return refusal
-    if ballot.seen_digest != request.digest:
-        return refused(Stale("You decided on something else than what stands now; read it again, then decide"))
+    question, request, person, policy, live, now = seat.question, seat.request, seat.person, seat.policy, seat.live, seat.now
     if not live.is_current and ballot.verdict != Verdict.REJECT:
-        return refused(Stale("What it would change is no longer there in that form; it can only be rejected"))
+        return seat.refused(Stale("What it would change is no longer there in that form; it can only be rejected"))
     if ballot.verdict == Verdict.APPROVE and (missing := signing.step_up(request, policy, ballot.proved_at, now)):
-        return refused(missing)
+        return seat.refused(missing)
     if ballot.verdict == Verdict.REQUEST_CHANGES and not question.takes_changes(request):
-        return refused(ChangesNotTaken("Nobody would do it again: approve it, or reject it"))
+        return seat.refused(ChangesNotTaken("Nobody would do it again: approve it, or reject it"))
     if not ballot.reason and (ballot.verdict != Verdict.APPROVE or policies.needs_reason(policy, request.risk)):
         raise ReasonMissing("Say why", faults=[Fault("/reason", "is empty")])
     cause = docket.record_vote(
@@ -334,14 +283,14 @@ def _decide(request_id: UUID, actor: Actor, ballot: _Ballot) -> ApprovalRequest 
         signature=signing.signature(
             ballot.verdict,
             person,
-            may,
+            seat.may,
             live.title,
             request,
             policy,
             proved_at=ballot.proved_at,
             seconds_open=ballot.seconds_open,
         ),
-        delegation=may.delegation,
+        delegation=seat.may.delegation,
         key=ballot.key,
     )
     if ballot.verdict == Verdict.REQUEST_CHANGES:
@@ -376,10 +325,7 @@ def _is_recorded(request: ApprovalRequest, person: User, ballot: _Ballot, key: s
 
 
 def _expire(request_id: UUID) -> bool:
-    question, subject = holding.question_of(request_id)
-    holding.hold_authority(question)
-    question.lock(subject)
-    request = _lock_request(request_id)
+    question, request = holding.hold(request_id)
     now = clock.db_now()
     # Read again under the lock: a decision may have come between the list and here.
     if request.status != Status.OPEN or request.deadline > now:

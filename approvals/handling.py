@@ -1,4 +1,4 @@
-"""What people do with a request beside deciding: claim, release, reassign, comment, withdraw.
+"""What people do with a request beside deciding: claim, release, reassign, escalate, comment, withdraw.
 
 A claim says who is at it; it stops nobody from deciding, for a second stage or quorum must go on. Whoever claims could decide,
 so separation of duties binds here as it binds there. Call every verb outside a transaction.
@@ -15,7 +15,7 @@ from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError, Conflict, Fault, Forbidden, Invalid, NotFound
 from aegis.identity.models import User
 from aegis.identity.principals import MAX_REASON_CHARS, require_live, stated
-from approvals import docket, holding, judging, policies
+from approvals import docket, holding, judging, policies, questions
 from approvals.electors import Eligibility, not_eligible
 from approvals.errors import Claimed, NotYours
 from approvals.models import ApprovalRequest
@@ -88,6 +88,33 @@ def reassign(request_id: UUID, *, to: UUID | str, actor: Actor, reason: str) -> 
     return _held(request_id, actor, "requests.reassign", work)
 
 
+def escalate(request_id: UUID, *, actor: Actor, reason: str) -> ApprovalRequest:
+    """Put the next escalation of the stage in force now, before its time. It approves nothing. Whoever could decide it may, and
+    who operates what it belongs to (`judging.may_escalate`).
+
+    Raises:
+        NotFound, NotAuthenticated, RequestSettled, RequestFrozen, RequestExpired: as for deciding. NotEligible: neither, or
+            bound to it, or operating it and asked by that very escalation.
+        Conflict: there is no further escalation, or a floor lock stands over it: who is asked, and when, is then not for one
+            person to say.
+    """
+
+    def work(request: ApprovalRequest, question: Question, person: User) -> None:
+        _require_escalating(request, question, person)
+        why = stated(reason)
+        _require_open(request)
+        if question.is_locked(request):
+            raise Conflict("A floor lock stands over this: its escalations come at their times")
+        now = clock.db_now()
+        policy = holding.rebind_if_policy_moved(request, question, now)
+        if request.escalated >= len(policy.stages[request.stage].escalations):
+            raise Conflict("There is nobody further to whom this could be escalated")
+        docket.escalate(request, policy, now, actor=actor, reason=why)
+        docket.set_timer(request, policy)
+
+    return _held(request_id, actor, "requests.escalate", work)
+
+
 def comment(request_id: UUID, *, actor: Actor, text: str) -> ApprovalRequest:
     """Say something about it; whoever may see it may, settled or not. It decides nothing."""
 
@@ -117,6 +144,16 @@ def withdraw(request_id: UUID, *, actor: Actor, reason: str) -> ApprovalRequest:
         question.settled(request, "withdrawn", actor, why)
 
     return _held(request_id, actor, "requests.withdraw", work)
+
+
+def require_escalating(person: User, request_id: UUID) -> None:
+    """May the person escalate it? `escalate` asks again.
+
+    Raises:
+        NotFound, NotEligible
+    """
+    request = ApprovalRequest.objects.select_related("policy").get_visible(person, pk=request_id)
+    _require_escalating(request, questions.get(request.question), person)
 
 
 def require_requester(person: User, request_id: UUID) -> None:
@@ -156,6 +193,14 @@ def _require_open(request: ApprovalRequest) -> None:
 
 def _require_eligible(request: ApprovalRequest, question: Question, person: User) -> None:
     may = _judged(request, question, person)
+    if not may.may:
+        raise not_eligible(may)
+
+
+def _require_escalating(request: ApprovalRequest, question: Question, person: User) -> None:
+    live = question.live(request.subject)
+    policy = policies.load_text(request.policy.document)
+    may = judging.may_escalate(request, question, policy, person, live, clock.db_now())
     if not may.may:
         raise not_eligible(may)
 

@@ -66,7 +66,9 @@ class ChangeSet(models.Model):
         WITHDRAWN = "withdrawn", "withdrawn"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    author = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")  # null: bootstrap by SYSTEM
+    author = models.ForeignKey(
+        User, null=True, on_delete=models.PROTECT, related_name="+"
+    )  # null: bootstrap, or of `changes.ask`
     status = models.CharField(max_length=12, choices=Status)
     documents = models.TextField()  # canonical JSON: [{kind, name, base_digest|null, document|null}]
     created_at = models.DateTimeField()

@@ -138,6 +138,10 @@ class Question(ABC):
         """The halt that stands over it now. Called inside the deciding transaction, which holds the authority lock."""
         return None
 
+    def is_operated_by(self, person: User, request: ApprovalRequest) -> bool:
+        """May the person operate what the request belongs to (its run)? He may then escalate it; he decides no more."""
+        return False
+
     def takes_changes(self, request: ApprovalRequest) -> bool:
         """May people ask for changes instead of rejecting: is there somebody who would do it again?"""
         return False

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from approvals.pages import delegating, noticing, together, views
+from approvals.pages import delegating, givingup, noticing, together, views
 
 app_name = "approvals"
 
@@ -12,6 +12,8 @@ urlpatterns = [
     path("approvals/delegations/", delegating.delegations_page, name="delegations"),
     path("approvals/delegations/<uuid:delegation_id>/end/", delegating.end_delegation, name="delegation-end"),
     path("approvals/notifications/", noticing.notices_page, name="notices"),
+    path("approvals/notifications/given-up/", givingup.given_up_page, name="given-up"),
+    path("approvals/notifications/given-up/again/", givingup.again, name="given-up-again"),
     path("approvals/<uuid:request_id>/", views.request_page, name="request"),
     path("approvals/<uuid:request_id>/pulse/", views.pulse, name="pulse"),
     path("approvals/<uuid:request_id>/do/<slug:verb>/", views.handle, name="handle"),

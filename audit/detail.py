@@ -9,9 +9,10 @@ from django.db.models import Q
 from django.urls import reverse
 
 from aegis.core.visibility import Viewer
-from audit import chain, masking, names, telling
-from audit.models import Event, Payload
+from audit import chain, masking, merkle, names, telling
+from audit.models import Checkpoint, Event, Leaf, Payload
 from audit.telling import Told
+from audit.tiles import StoredNodes
 
 MAX_CAUSES = 6
 SHOWN_CHARS = 20_000
@@ -41,6 +42,25 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """Where the event stands in the tree, and what proves it to whoever holds the checkpoint.
+
+    Attributes:
+        leaf_index: None if it is not sealed yet.
+        checkpoint: size of the newest signed tree; 0 if none was signed.
+        path: hex hashes of the inclusion proof; empty if the checkpoint does not cover it.
+    """
+
+    leaf_index: int | None = None
+    checkpoint: int = 0
+    path: tuple[str, ...] = ()
+
+    @property
+    def is_covered(self) -> bool:
+        return self.leaf_index is not None and self.leaf_index < self.checkpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     told: Told
     payloads: tuple[Shown, ...]
@@ -54,6 +74,7 @@ class Detail:
     previous: str
     line: str
     url: str
+    proof: Proof
 
     @property
     def leaf(self) -> str:
@@ -81,11 +102,24 @@ def show(event: Event, user: Viewer) -> Detail:
         previous=told.content["prev"] if event.seq > 1 else "",
         line=event.line,
         url=url_of(event.stream, event.seq),
+        proof=_proof(event),
     )
 
 
 def url_of(stream: str, seq: int) -> str:
     return reverse("audit:event", args=[stream, seq])
+
+
+def _proof(event: Event) -> Proof:
+    leaf = Leaf.objects.filter(event=event).values_list("leaf_index", flat=True).first()
+    newest = Checkpoint.objects.order_by("-size").values_list("size", flat=True).first() or 0
+    if leaf is None or leaf >= newest:
+        return Proof(leaf, newest)
+    try:
+        path = merkle.inclusion_proof(leaf, newest, StoredNodes())
+    except LookupError:  # the tree is damaged; verification says so
+        return Proof(leaf, 0)
+    return Proof(leaf, newest, tuple(node.hex() for node in path))
 
 
 def _payloads(told: Told, user: Viewer) -> tuple[Shown, ...]:

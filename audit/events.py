@@ -144,6 +144,13 @@ TYPES = (
         tone="green",
     ),
     EventType(
+        "access.taken_right_review_late",
+        "Nobody reviewed within {data.hours} hours what {data.person} did with “{data.right}” on {data.area}",
+        "access",
+        fields=("taken", "person", "area", "right", "hours"),
+        tone="red",
+    ),
+    EventType(
         "access.taken_right_reviewed",
         "{actor} reviewed what {data.person} did with “{data.right}” on {data.area}: {data.verdict}",
         "access",
@@ -180,12 +187,67 @@ TYPES = (
         tone="red",
     ),
     EventType(
+        "journal.heartbeat",
+        "Nothing else happened for an hour; the journal grows by this line, so that its checkpoint is young",
+        "system",
+        fields=("size",),
+    ),
+    EventType(
+        "checkpoint.refused",
+        "No checkpoint was signed: {data.why}",
+        "system",
+        fields=("why", "size", "outside"),  # outside: size of the last checkpoint kept outside the database
+        tone="red",
+    ),
+    EventType(
+        "key.rotated",
+        "{actor} replaced the key that signs checkpoints",
+        "system",
+        fields=("old", "new", "by_old", "by_new"),  # public keys; signatures of both over the text of audit.keys.statement
+        payloads={"reason": "personal"},
+        tone="amber",
+    ),
+    EventType(
         "payload.erased",
-        "{actor} erased {data.count} payloads",
+        "{data.count} payloads were emptied by {data.by}",
         "governance",
-        fields=("places", "count", "basis"),
+        # places: "<stream>/<seq>" of their events; basis: decision (its cause: the line that settled the request) or retention;
+        # by: the same in words; days: what retention keeps
+        fields=("places", "count", "basis", "by?", "days?"),
         payloads={"reason": "business"},
         tone="amber",
+        unless=("by", None, "{data.count} payloads were emptied"),
+    ),
+    EventType(
+        "erasure.asked",
+        "{actor} asked to erase {data.what}",
+        "governance",
+        fields=("erasure", "what"),
+        payloads={"reason": "business"},
+        tone="amber",
+    ),
+    EventType(
+        "erasure.settled",
+        "The erasure {data.what} was {outcome}",
+        "governance",
+        fields=("erasure", "what", "code?"),
+        tone="amber",
+    ),
+    EventType(
+        "hold.placed",
+        "{actor} placed a legal hold on {data.what}: nothing of it is erased",
+        "governance",
+        fields=("hold", "what"),
+        payloads={"reason": "business"},
+        tone="violet",
+    ),
+    EventType(
+        "hold.lifted",
+        "{actor} lifted the legal hold on {data.what}",
+        "governance",
+        fields=("hold", "what"),
+        payloads={"reason": "business"},
+        tone="violet",
     ),
     EventType(
         "export.created",

@@ -17,6 +17,14 @@ PAYLOADS = AppendOnly(
         "OLD.erased_at IS NULL AND NEW.erased_at IS NOT NULL AND NEW.body = '' AND NEW.salt = ''"
         " AND NEW.id = OLD.id AND NEW.stream = OLD.stream AND NEW.seq = OLD.seq AND NEW.name = OLD.name"
     ),
+    updated=("body", "salt", "erased_at"),
 )
 
-ALL = (EVENTS, PAYLOADS)
+_TREE = ("audit", "0004_leaves")
+
+LEAVES = AppendOnly("audit_leaf", keys=(("leaf_index",), ("event_id",)), migration=_TREE)
+NODES = AppendOnly("audit_node", keys=(("id",), ("level", "position")), migration=_TREE)
+
+CHECKPOINTS = AppendOnly("audit_checkpoint", keys=(("size",),), migration=("audit", "0005_checkpoints"))
+
+ALL = (EVENTS, PAYLOADS, LEAVES, NODES, CHECKPOINTS)

@@ -7,7 +7,27 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
+from audit.erasures.models import Erasure, Hold, Retained
+from audit.index.models import Hour, Indexed, Tally
+from audit.metrics.models import Bucket, Counted, Series
 from audit.querysets import EventQuerySet
+
+__all__ = [
+    "Bucket",
+    "Counted",
+    "DenialCount",
+    "Erasure",
+    "Event",
+    "Hold",
+    "Hour",
+    "Indexed",
+    "Payload",
+    "Retained",
+    "Series",
+    "Stream",
+    "Tally",
+    "Verification",
+]
 
 
 class Stream(models.Model):
@@ -59,6 +79,72 @@ class Event(models.Model):
             models.Index(F("run_id"), F("id"), name="event_run", condition=Q(run_id__isnull=False)),  # one run's life
             models.Index(F("at").desc(), name="event_at"),  # audit page, time range
         ]
+
+
+class Leaf(models.Model):
+    """The place of an event in the tree over the whole journal, append-only. Written by `audit.sealer` alone.
+
+    On PostgreSQL `audit_event` has one more column, `xid`: the transaction that wrote the row, for the sealer (no model field).
+    """
+
+    leaf_index = models.BigIntegerField(primary_key=True)  # from 0, without gaps
+    # No constraint in the database: checking it would write to every event row once more.
+    event = models.OneToOneField(Event, on_delete=models.DO_NOTHING, db_constraint=False, related_name="sealed")
+    hash = models.CharField(max_length=64)  # `Event.leaf` as it was sealed
+
+    class Meta:
+        default_permissions = ()
+
+
+class Node(models.Model):
+    """The root of a complete subtree of 256, 65,536, ... leaves, append-only: so that a proof reads a few hundred rows."""
+
+    level = models.PositiveSmallIntegerField()  # 8, 16, 24, ...: it stands over 2^level leaves
+    position = models.BigIntegerField()  # from the left, on its level
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["level", "position"], name="node_place")]
+
+
+class Tree(models.Model):
+    """Where the sealer stands: one row, locked by whoever seals. Worth nothing as a proof; `verify` grows the tree itself."""
+
+    size = models.BigIntegerField(default=0)
+    frontier = models.JSONField(default=list)  # hex roots of the complete subtrees, largest first
+    root = models.CharField(max_length=64, blank=True)
+    sealed_xid = models.BigIntegerField(default=0)  # all events below are sealed (PostgreSQL)
+    cluster = models.CharField(max_length=20, blank=True)  # whose transaction ids these are
+    sealed_at = models.DateTimeField(null=True)
+    refusal = models.CharField(max_length=300, blank=True)  # why no checkpoint is signed; "" = all is well
+    verify_at = models.DateTimeField(null=True)  # when the verification of the hour is due
+
+    class Meta:
+        default_permissions = ()
+
+
+class Follower(models.Model):
+    """How far a follower of the journal has come; locked by whoever follows in its name (audit.following)."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    position = models.BigIntegerField(default=0)  # the next leaf it has not handled
+    moved_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+
+class Checkpoint(models.Model):
+    """A signed statement of size and root, append-only. The same note is kept outside the database (audit.outside)."""
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.CharField(max_length=64)
+    note = models.TextField()  # C2SP signed note
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
 
 
 class Verification(models.Model):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from aegis.core.actors import user_actor
 from aegis.core.visibility import Viewer
 from aegis.identity.models import Area
-from audit import detail, rail, scopes, search, telling, verifications
+from audit import counting, detail, exporting, following, histogram, rail, scopes, search, telling, verifications
+from audit.index import projection
 from audit.models import Event
 
 
@@ -22,20 +24,40 @@ def list_page(request: HttpRequest) -> HttpResponse:
     found = search.find(asked, request.user, seen=seen)
     if asked.before is None and asked.narrows:
         search.record_search(asked, user_id=request.user.pk, auth="session")
+    counts = counting.count(asked, request.user, seen)
     opened = _opened(request, seen)
+    told = telling.tell(found.events, request.user)
+    drawn = rail.draw(asked, request.GET, counts)
     context = {
         "title": "Audit",
         "asked": asked,
-        "rail": rail.draw(asked, request.GET, seen),
-        "rows": [rail.Row(told, rail.with_event(request.GET, told.event)) for told in telling.tell(found.events, request.user)],
+        "rail": drawn,
+        "counts": counts,
+        "chart": histogram.draw(counts, asked, request.GET),
+        "rows": [
+            rail.Row(one, hit.position, rail.with_event(request.GET, hit.event))
+            for one, hit in zip(told, found.hits, strict=True)
+        ],
+        "drops": [] if found.hits else rail.drops(drawn, request.user, seen),
         "older": rail.older(request.GET, found.older),
         "newest": rail.newest(request.GET) if asked.before is not None else "",
         "detail": detail.show(opened, request.user) if opened else None,
         "closed": rail.without_event(request.GET),
         "badge": verifications.latest(),
+        "lag": following.lag(projection.NAME),
+        "exports": rail.exports(request.GET),
+        "export_most": exporting.MOST,
         "may_verify": seen.ids.get("system") is None and "system" in seen.ids,  # the right to view the area "audit"
     }
     return render(request, "audit/list.html", context)
+
+
+@require_safe
+def export(request: HttpRequest) -> HttpResponseBase:
+    """Exactly what the list shows, whole, as a file."""
+    asked = search.from_params(request.GET)
+    actor = user_actor(request.user.pk, auth="session")
+    return exporting.answer(asked, request.user, actor, request.GET.get("format", ""))
 
 
 @require_safe

@@ -1,133 +1,183 @@
-"""Searching the journal: what a person asked for, as a query over the events that person may see.
+"""Searching the journal: what a person asked for, of the events that person may see. One search for page, API and export.
 
-Newest first, paged by key (no COUNT, no OFFSET), bounded by time unless somebody asks for everything. Text is compared word
-by word with what the row shows and with the payloads; that reads them one by one. `TextIndex` is the seam: a projection that
-follows the journal answers the same question by index later, and nothing else here changes.
+Newest first by position, paged by key (no COUNT, no OFFSET), bounded by time unless somebody asks for everything. It reads the
+index (`audit.index`), which follows the journal; what is shown is then read through `Event.visible_to`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
-from django.http import QueryDict
+from django.db.models import Max, Min, Q
 
 from aegis.core import canonical, clock
 from aegis.core.actors import user_actor
-from aegis.core.clock_text import parse as parse_moment
 from aegis.core.db import in_transaction
-from aegis.core.errors import Fault, Invalid
 from aegis.core.visibility import Viewer
 from audit import catalogue, chain, journal, masking, names
 from audit.access import stream_of
+from audit.asking import Search, from_params
 from audit.drafts import Context, Draft
-from audit.models import Event, Payload
+from audit.index import store, words
+from audit.index.models import Hour, Indexed, IndexedQuerySet, Tally
+from audit.index.projection import hour_of
+from audit.metrics import figures
+from audit.models import Event
 from audit.scopes import Reach, reach
 
+__all__ = ["PAGE", "Found", "Search", "at", "find", "from_params", "narrowed", "newest", "record_search"]
+
 PAGE = 50
-MAX_TEXT = 200
-MAX_WORDS = 6
-SPANS = {
-    "1h": timedelta(hours=1),
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "30d": timedelta(days=30),
-    "all": None,
-}
-DEFAULT_SPAN = "30d"
-
-# One word -> condition on events whose text holds it.
-TextIndex = Callable[[str], Q]
-
-_HEX = re.compile(r"[0-9a-f]{64}")
-_LABEL = re.compile(r"(run|apr|rev)-([0-9a-f]{6})")
-_STREAMS = {"run": "run", "apr": "request", "rev": "review"}
+MAX_TERMS = 12
+#: Filters of the address that are columns of the index under the same name.
+_COLUMNS = ("outcome", "gate", "risk")
+_NAMED = ("agent", "capability")
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """A search as it stands in the address. Empty fields do not narrow.
+class Hit:
+    """An event and its place in the journal."""
 
-    Attributes:
-        text: words that must all occur.
-        actor: id, "system", or a piece of a person's or agent's name.
-        type, lane, outcome, workflow: any of these.
-        since, until: aware; `span` counts only without them.
-        before: cursor: only events with a smaller row id.
-    """
-
-    text: str = ""
-    actor: str = ""
-    type: tuple[str, ...] = ()
-    lane: tuple[str, ...] = ()
-    outcome: tuple[str, ...] = ()
-    workflow: tuple[str, ...] = ()
-    run: str = ""
-    agent: str = ""
-    capability: str = ""
-    stream: str = ""
-    span: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    before: int | None = field(default=None, compare=False)
-
-    @property
-    def narrows(self) -> dict[str, canonical.Json]:
-        """The filters that are set, as JSON: what is recorded of a search, and what makes two searches the same one."""
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in {"before", "span"}}
-        return {name: str(value) if isinstance(value, datetime) else value for name, value in values.items() if value}
+    position: int
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """One page of events. `older` is the cursor of the next page, None on the last."""
 
-    events: list[Event]
+    hits: list[Hit]
     older: int | None
 
-
-def from_params(params: QueryDict) -> Search:
-    """Read a search from a query string. Unknown parameters are left alone.
-
-    Raises:
-        Invalid: a value that cannot be meant, naming the parameter.
-    """
-    return Search(
-        text=_text(params, "q"),
-        actor=_text(params, "actor"),
-        type=_many(params, "type"),
-        lane=_many(params, "lane"),
-        outcome=_many(params, "outcome"),
-        workflow=_many(params, "workflow"),
-        run=_text(params, "run"),
-        agent=_text(params, "agent"),
-        capability=_text(params, "capability"),
-        stream=_text(params, "stream"),
-        span=params.get("span", "") if params.get("span", "") in SPANS else "",
-        since=_moment(params, "from"),
-        until=_moment(params, "to"),
-        before=_number(params, "before"),
-    )
+    @property
+    def events(self) -> list[Event]:
+        return [hit.event for hit in self.hits]
 
 
-def find(
-    search: Search, user: Viewer, *, limit: int = PAGE, text_index: TextIndex | None = None, seen: Reach | None = None
-) -> Found:
-    """The newest events that fit and that `user` may see. A constant number of queries, whatever is found.
+def find(search: Search, user: Viewer, *, limit: int = PAGE, seen: Reach | None = None) -> Found:
+    """The newest events that fit and that `user` may see. A bounded number of queries, whatever is found.
 
     Args:
         seen: what `user` may see, if the caller has asked already.
     """
-    rows = Event.objects.within(seen or reach(user)).filter(_condition(search, text_index or _scan, user))
+    seen = seen or reach(user)
+    rows = narrowed(search, seen)
     if search.before is not None:
-        rows = rows.filter(pk__lt=search.before)
-    events = list(rows.order_by("-id")[: limit + 1])
-    return Found(events[:limit], events[limit - 1].pk if len(events) > limit else None)
+        rows = rows.filter(position__lt=search.before)
+    found = newest(rows, search, user, limit + 1)
+    return Found(at(found[:limit], seen), found[limit - 1] if len(found) > limit else None)
+
+
+def at(places: Sequence[int], seen: Reach) -> list[Hit]:
+    """The events at some places of the index, in that order. The index says where to look; what may be shown is for the one
+    rule to say, on the events themselves."""
+    event_of = dict(Indexed.objects.filter(position__in=places).values_list("position", "event_id"))
+    shown = {event.pk: event for event in Event.objects.within(seen).filter(pk__in=event_of.values())}
+    return [Hit(place, shown[event_of[place]]) for place in places if event_of.get(place) in shown]
+
+
+def newest(rows: IndexedQuerySet, search: Search, user: Viewer, limit: int) -> list[int]:
+    """Positions of the newest of `rows` that hold the text."""
+    if not search.text:
+        return store.positions(rows, [], None, limit=limit)
+    asked = words.terms(search.text, names.people_called, names.runs_called)[:MAX_TERMS]
+    if not asked:
+        return []  # signs only: no event holds a word of it
+    # Masked fields are searched only with the right to see them: else the hits of a guess would tell what is masked.
+    return store.positions(rows, asked, masking.masker().unsearchable(user), limit=limit)
+
+
+def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQuerySet:
+    """The rows of the index that fit everything but the text.
+
+    Args:
+        without: a filter to leave out: what its other values would give.
+    """
+    condition = _times(search)
+    for name in _COLUMNS:
+        if name != without and (values := getattr(search, name)):
+            # The second half says the same once more, in the words of the partial index.
+            condition &= Q(**{f"{name}__in": values, f"{name}__gt": ""})
+    for name in _NAMED:
+        if name != without and getattr(search, name):
+            condition &= Q(**{f"{name}__in": meant(search, name), f"{name}__gt": ""})
+    if search.actor and without != "actor":
+        condition &= Q(actor__in=meant(search, "actor"))
+    if search.type and without != "type":
+        condition &= Q(type__in=search.type)
+    if search.lane and without != "lane":
+        condition &= Q(type__in=[name for lane in search.lane for name in catalogue.in_lane(lane)])
+    if search.workflow and without != "workflow":
+        condition &= Q(scope="workflow", scope_id__in=search.workflow)
+    if search.run:
+        condition &= _run(search.run)
+    if search.stream:
+        condition &= Q(event_id__in=Event.objects.filter(stream=search.stream).values("pk"))
+    if search.figure:
+        condition &= Q(position__in=figures.positions(search.figure))
+    return Indexed.objects.within(seen).filter(condition)
+
+
+def meant(search: Search, name: str) -> list[str]:
+    """The values of the index that a filter stands for: people write names, and pieces of them."""
+    values: tuple[str, ...] = getattr(search, name)
+    if name == "actor":
+        return _actors(values)
+    return _called(name, values) if name in _NAMED else list(values)
+
+
+def _times(search: Search) -> Q:
+    """The time, and the positions between which its events lie: so that nobody walks past the end of it."""
+    since, until = search.times(clock.now())
+    condition = Q()
+    if since is not None:
+        first = Hour.objects.filter(start__gte=hour_of(since)).aggregate(first=Min("first"))["first"]
+        condition &= Q(at__gte=since, position__gte=first) if first is not None else Q(pk__in=[])
+    if until is not None:
+        last = Hour.objects.filter(start__lt=until).aggregate(last=Max("last"))["last"]
+        condition &= Q(at__lt=until, position__lte=last) if last is not None else Q(pk__in=[])
+    return condition
+
+
+def _actors(values: tuple[str, ...]) -> list[str]:
+    """Keys of the index: as they are, from ids, or from pieces of names."""
+    found: set[str] = set()
+    for value in values:
+        if ":" in value:
+            found.add(value)
+        elif value.lower() in {"system", "aegis"}:
+            found.add("system")
+        else:
+            found.update((f"user:{value}", f"agent:{value}"))
+            found.update(f"user:{ref}" for ref in names.people_called(value))
+            found.update(f"agent:{name}" for name in _called("agent", (value,)))
+    return sorted(found)
+
+
+def _called(dimension: str, values: tuple[str, ...]) -> list[str]:
+    """Names that are one of `values`; those that hold one of them where none is exactly it. The counts know all names."""
+    found: set[str] = set()
+    for value in values:
+        if Indexed.objects.filter(**{dimension: value, f"{dimension}__gt": ""}).exists():
+            found.add(value)
+        else:
+            counted = Tally.objects.filter(grain="d", dimension=dimension, value__icontains=value)
+            found.update(counted.values_list("value", flat=True).distinct()[:200])
+    return sorted(found)
+
+
+def _run(text: str) -> Q:
+    try:
+        return Q(run_id=UUID(text))
+    except ValueError:
+        pass
+    if digits := words.run_digits(text):
+        return Q(run_id__gte=UUID(digits.ljust(32, "0")), run_id__lte=UUID(digits.ljust(32, "f")))
+    # By business key, under the run's own scope only: whoever sees a policy does not see the key.
+    return Q(run_id__in=names.runs_called(text), scope="workflow")
 
 
 def record_search(search: Search, *, user_id: object, auth: str) -> None:
@@ -159,131 +209,3 @@ def _is_recorded(ref: str, digest: str, at: datetime) -> bool:
     hour = at.replace(minute=0, second=0, microsecond=0)
     lines = Event.objects.filter(type="audit.searched", actor_ref=ref, at__gte=hour).values_list("line", flat=True)
     return any(chain.read_line(line)["data"]["digest"] == digest for line in lines)
-
-
-def _condition(search: Search, text_index: TextIndex, user: Viewer) -> Q:
-    condition = _times(search) & _actor(search.actor)
-    types = {*search.type, *(name for lane in search.lane for name in catalogue.in_lane(lane))}
-    if search.type or search.lane:
-        condition &= Q(type__in=types)
-    if search.outcome:
-        condition &= Q(outcome__in=search.outcome)
-    if search.workflow:
-        condition &= Q(scope="workflow", scope_id__in=search.workflow)
-    if search.run:
-        condition &= _run(search.run)
-    for column in ("agent", "capability"):
-        if value := getattr(search, column):
-            condition &= Q(**{f"{column}__icontains": value})
-    if search.stream:
-        condition &= Q(stream=search.stream)
-    words = search.text.split()[:MAX_WORDS]
-    # Masked fields are searched only with the right to see them: else the hits of a guess would tell what is masked.
-    closed = masking.masker().unsearchable(user) if words else None
-    for word in words:
-        condition &= _shown(word) | (text_index(word) if closed is None else text_index(word) & ~closed)
-    return condition
-
-
-def _times(search: Search) -> Q:
-    if search.since or search.until:
-        condition = Q(at__gte=search.since) if search.since else Q()
-        return condition & Q(at__lte=search.until) if search.until else condition
-    if search.run or search.stream:
-        return Q()  # already bounded: the life of one thing
-    span = SPANS[search.span or DEFAULT_SPAN]
-    return Q(at__gte=clock.now() - span) if span else Q()
-
-
-def _actor(text: str) -> Q:
-    if not text:
-        return Q()
-    if text.lower() in {"system", "aegis"}:
-        return Q(actor_kind="system")
-    condition = Q(actor_kind="agent", agent__icontains=text) | Q(actor_ref=text)
-    people = names.people_called(text)
-    return condition | Q(actor_ref__in=people) if people else condition
-
-
-def _run(text: str) -> Q:
-    try:
-        return Q(run_id=UUID(text))
-    except ValueError:
-        label = _LABEL.fullmatch(text.lower())
-        return _labelled(label[1], label[2]) if label else _keyed(names.runs_called(text))
-
-
-def _shown(word: str) -> Q:
-    """The word occurs in what the row shows by itself: type and sentence, names, ids, labels."""
-    low = word.lower()
-    types = [kind.name for kind in catalogue.all_types() if low in kind.name or low in kind.sentence.lower()]
-    condition = Q(step__icontains=word) | Q(agent__icontains=word) | Q(capability__icontains=word) | Q(outcome__icontains=word)
-    if types:
-        condition |= Q(type__in=types)
-    if people := names.people_called(word):
-        condition |= Q(actor_ref__in=people)
-    if runs := names.runs_called(word):
-        condition |= _keyed(runs)
-    if label := _LABEL.fullmatch(low):
-        condition |= _labelled(label[1], label[2])
-    if _HEX.fullmatch(low):
-        condition |= Q(leaf=low)
-    elif low not in chain.KEYS:
-        # A whole value of the line: a policy, a rule, an id. Pieces of it would match hashes by chance.
-        condition |= Q(line__contains=canonical.dump(word).decode())
-    with suppress(ValueError):
-        condition |= Q(run_id=UUID(word))
-    return condition
-
-
-def _keyed(runs: list[UUID]) -> Q:
-    """Events of runs found by business key, under the run's own scope only: whoever sees a policy does not see the key."""
-    return Q(run_id__in=runs, scope="workflow")
-
-
-def _labelled(prefix: str, digits: str) -> Q:
-    """Labels of people ("RUN-3F2A91") are the first digits of an id."""
-    if prefix != "run":
-        return Q(stream__startswith=f"{_STREAMS[prefix]}:{digits}")
-    return Q(run_id__gte=UUID(digits.ljust(32, "0")), run_id__lte=UUID(digits.ljust(32, "f")))
-
-
-def _scan(word: str) -> Q:
-    """The word occurs in a payload that its type declares searchable. Reads payloads; an index will answer this."""
-    matching = Payload.objects.filter(
-        stream=OuterRef("stream"), seq=OuterRef("seq"), erased_at__isnull=True, body__icontains=word
-    )
-    narrow = [kind for kind in catalogue.all_types() if kind.searchable is not None]
-    condition = Q(Exists(matching)) & ~Q(type__in=[kind.name for kind in narrow])
-    for kind in narrow:
-        if kind.searchable:
-            condition |= Q(type=kind.name) & Q(Exists(matching.filter(name__in=kind.searchable)))
-    return condition
-
-
-def _text(params: Mapping[str, str], name: str) -> str:
-    value = " ".join(params.get(name, "").replace("\x00", "").split())
-    if len(value) > MAX_TEXT:
-        raise Invalid("The search is too long", faults=[Fault(name, f"longer than {MAX_TEXT} characters")])
-    return value
-
-
-def _many(params: QueryDict, name: str) -> tuple[str, ...]:
-    return tuple(sorted({value.replace("\x00", "")[:120] for value in params.getlist(name) if value}))[:50]
-
-
-def _number(params: Mapping[str, str], name: str) -> int | None:
-    value = params.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
-
-
-def _moment(params: Mapping[str, str], name: str) -> datetime | None:
-    """ISO 8601; without a zone it is UTC (the form says so)."""
-    value = params.get(name, "").strip()
-    if not value:
-        return None
-    try:
-        moment = parse_moment(value) if value.endswith("Z") and "." in value else datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # no moment, or one that UTC has no year for (0001-01-01T00:00:00+14:00)
-        raise Invalid("This is no point in time", faults=[Fault(name, "write it like 2026-11-23T07:00")]) from None

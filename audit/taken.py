@@ -13,7 +13,9 @@ from audit import chain
 from audit.models import Event
 from audit.problems import Problem
 
-_TYPES = ("access.right_taken", "access.taken_right_ended", "access.taken_right_reviewed")
+_TYPES = (
+    "access.right_taken", "access.taken_right_ended", "access.taken_right_reviewed", "access.taken_right_review_late",
+)  # fmt: skip
 
 
 def problems(stream: str | None) -> Iterator[Problem]:
@@ -27,7 +29,7 @@ def problems(stream: str | None) -> Iterator[Problem]:
         data = chain.read_line(event.line)["data"]
         told[event.type, data["taken"]] = (event, data)
     for row in rows:
-        taken, ended, reviewed = (told.get((type_, str(row.pk))) for type_ in _TYPES)
+        taken, ended, reviewed, late = (told.get((type_, str(row.pk))) for type_ in _TYPES)
         if taken is None:
             yield Problem("taken", "", 0, f"the right {row.pk} was taken by nobody: no event says so")
             continue
@@ -39,3 +41,5 @@ def problems(stream: str | None) -> Iterator[Problem]:
             yield Problem("taken", event.stream, event.seq, "the right ended, and no event says so")
         if row.reviewed_at is not None and (reviewed is None or reviewed[1]["verdict"] != row.verdict):
             yield Problem("taken", event.stream, event.seq, "the review is not what was said")
+        if row.late_at is not None and late is None:
+            yield Problem("taken", event.stream, event.seq, "its review counts as late, and no event says so")

@@ -40,12 +40,14 @@ class AppendOnly:
             (SQLite's INSERT OR REPLACE deletes without asking the delete trigger).
         allowed_update: SQL condition over OLD and NEW that lets an UPDATE pass; "" = none ever. Unknown counts as false.
         migration: (app, name) of the migration that installs the triggers; before it the check does not ask for them.
+        updated: the columns that such an UPDATE sets: what a runtime role is granted (audit.database_role).
     """
 
     table: str
     keys: tuple[tuple[str, ...], ...]
     migration: tuple[str, str]
     allowed_update: str = ""
+    updated: tuple[str, ...] = ()
 
     @property
     def refusal(self) -> str:

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+
 from aegis.core import clock
 from aegis.core.actors import Actor
 from aegis.core.db import in_transaction
-from audit import journal, triggers
+from audit import journal, sealer, triggers
 from audit.drafts import Context, Draft
-from audit.models import Verification
-from audit.verify import Progress, Report, verify
+from audit.models import Tree, Verification
+from audit.verify import Progress, Report, verify, verify_leaves
 
 SYSTEM_STREAM = "system"
 
 
-def run(actor: Actor, stream: str | None = None, *, on_progress: Progress | None = None) -> Report:
-    """Verify now. A broken record is reported, not raised, and never repaired."""
-    report = verify(stream, on_progress=on_progress)
+def run(
+    actor: Actor,
+    stream: str | None = None,
+    *,
+    against: Path | None = None,
+    jobs: int = 1,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Verify now. A broken record is reported, not raised, and never repaired.
+
+    Args:
+        against: a file with checkpoints kept elsewhere.
+        jobs: processes to share the work among; inside a transaction there is one, whatever is asked.
+    """
+    report = verify(stream, against=against, jobs=jobs, on_progress=on_progress)
+    in_transaction(lambda: _record(actor, report))
+    return report
+
+
+def run_leaves(actor: Actor, first: int, last: int | None, *, against: Path | None = None, jobs: int = 1) -> Report:
+    """Verify bytes, chain, tree and signatures of a stretch of leaves. No badge follows from it."""
+    report = verify_leaves(first, last, against=against, jobs=jobs)
+    report.stream = f"leaves from {first}" + ("" if last is None else f" to {last - 1}")
     in_transaction(lambda: _record(actor, report))
     return report
 
@@ -31,6 +58,36 @@ def protect(actor: Actor) -> list[str]:
         return found
 
     return in_transaction(work)
+
+
+def keep() -> bool:
+    """Begin the verification of the hour, in a process of its own, if it is due. Called by the sweep. Did one begin?
+
+    The first is due an hour after the journal began. Of several workers the one that moves the moment runs it.
+    """
+    global _running
+    if _running is not None and _running.poll() is None:
+        return False
+    _running = None
+    if not settings.VERIFY_SECONDS:
+        return False
+    now = clock.db_now()
+    tree = Tree.objects.filter(pk=sealer.TREE).first()
+    if tree is None:
+        return False
+    mine = Tree.objects.filter(pk=tree.pk, verify_at=tree.verify_at)
+    following = now + timedelta(seconds=settings.VERIFY_SECONDS)
+    if tree.verify_at is None:
+        mine.update(verify_at=following)
+        return False
+    if tree.verify_at > now or not mine.update(verify_at=following):
+        return False
+    command = [sys.executable, "-m", "django", "aegis", "journal", "verify", "--scheduled"]
+    _running = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)  # noqa: S603  (our own words)
+    return True
+
+
+_running: subprocess.Popen[bytes] | None = None
 
 
 def latest() -> Verification | None:

@@ -19,6 +19,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MATRICES = ((10, 20), (100, 200))  # roles x capabilities
 PENDING = (10, 10_000)
+AGENTS = 50
+VIEWS = {
+    "by agent": "/matrix/?by=agent",
+    "by person": "/matrix/?by=person",
+    "two compared": "/matrix/?compare=role-1&with=role-2&differences=on",
+    "to print": "/matrix/print/",
+    "by capability": "/matrix/who/?capability=ticket.refund",
+}
 WARM = 2
 
 
@@ -75,12 +83,15 @@ def main(count: int) -> None:
     from aegis.identity.models import User
     from approvals.models import ApprovalPolicy
     from tests.pages.test_inbox_of_ten_thousand import pending
-    from tests.portal.test_many_cells import grow
+    from tests.portal.test_many_cells import agents, grow
 
     figures = []
     for roles, capabilities in MATRICES:
+        agents(AGENTS)
         grow(roles, capabilities)
         figures.append(told(f"matrix, {roles} roles x {capabilities} capabilities", looks(editor, "/matrix/", count)))
+        for what, path in VIEWS.items():
+            told(f"  {what}", looks(editor, path, count))
     cells = MATRICES[1][0] * MATRICES[1][1] / (MATRICES[0][0] * MATRICES[0][1])
     print(f"  {figures[1] / figures[0]:.1f} times the time for {cells:.0f} times the cells")
     policy, asker = ApprovalPolicy.objects.get(name="lead"), User.objects.get(username="ada")

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.http import HttpResponse
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -21,7 +23,7 @@ from aegis.core.errors import Fault, Invalid
 from aegis.core.refusals import right_before_input
 from aegis.core.visibility import Viewer
 from aegis.identity.authentication import person_of
-from audit import chain, masking
+from audit import bundles, chain, masking
 from audit.models import Event, Payload
 from orchestration.engine import success, verbs, waiting
 from orchestration.engine.models import Run
@@ -258,6 +260,24 @@ class RunEventsView(APIView):
         )
 
 
+class RunEvidenceView(APIView):
+    """The evidence bundle of a run: a zip with its events, proofs, checkpoint and a script that verifies it."""
+
+    @extend_schema(
+        operation_id="runs_evidence",
+        parameters=[_ID],
+        responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, run_id: UUID) -> HttpResponse:
+        run = Run.objects.all().get_visible(request.user, pk=run_id)
+        bundle = bundles.of_run(run.pk, run.stream, run.label, viewer=request.user, actor=actor_of(request))
+        return HttpResponse(
+            bundle.content,
+            content_type="application/zip",
+            headers={"Content-Disposition": f'attachment; filename="{bundle.name}"'},
+        )
+
+
 def _batch(request: Request) -> tuple[str, list[verbs.Submission], str]:
     data = body_of(request, required={"workflow": "text", "items": "list"}, optional={"mode": "text"})
     items, mode, faults = data["items"], data.get("mode", "all"), []
@@ -328,4 +348,5 @@ urlpatterns = [
     path("runs/<uuid:run_id>", RunView.as_view(), name="api-run"),
     path("runs/<uuid:run_id>/rollback", RunRollbackView.as_view(), name="api-run-rollback"),
     path("runs/<uuid:run_id>/events", RunEventsView.as_view(), name="api-run-events"),
+    path("runs/<uuid:run_id>/evidence", RunEvidenceView.as_view(), name="api-run-evidence"),
 ]

@@ -91,18 +91,24 @@ class MayView(APIView):
 
 
 class WhoView(APIView):
-    """Agents and people that have a cell for a capability."""
+    """Agents and people that have a cell for a capability. Only those that you may see are listed, and counted in `silent`."""
 
     @extend_schema(
         operation_id="access_who",
         parameters=[OpenApiParameter("capability", str, required=True)],
-        responses=inline_serializer("WhoCan", {**_LINES, "unseen": serializers.IntegerField()}),
+        responses=inline_serializer(
+            "WhoCan",
+            {
+                **_LINES,
+                "is_cut": serializers.BooleanField(help_text="more people that you may see have a cell than are listed"),
+            },
+        ),
     )
     def get(self, request: Request) -> Response:
         explaining.require_reader(request.user)
         matrix = live.current().matrix
         answer = explaining.who(matrix, _text(request, "capability"), request.user)
-        return Response({**_told(matrix.number, answer.found), "unseen": answer.unseen})
+        return Response({**_told(matrix.number, answer.found), "is_cut": answer.is_cut})
 
 
 class WhatView(APIView):

@@ -2,12 +2,13 @@
 
 from django.urls import include, path
 
-from orchestration.pages import agents, credentials, deadletters, guards, retiring, review, runs
+from orchestration.pages import agents, credentials, deadletters, erasures, guards, retiring, review, runs
 
 _runs = [
     path("", runs.list_page, name="list"),
     path("<uuid:run_id>/", runs.run_page, name="run"),
     path("<uuid:run_id>/events/<int:seq>/", runs.event_page, name="event"),
+    path("<uuid:run_id>/evidence/", runs.evidence, name="evidence"),
     path("<uuid:run_id>/cancel/", runs.cancel, name="cancel"),
     path("<uuid:run_id>/retry/", runs.retry, name="retry"),
     path("<uuid:run_id>/rollback/", runs.rollback, name="rollback"),
@@ -47,11 +48,19 @@ _agents = [
     path("<str:name>/secrets/<str:prefix>/revoke/", credentials.revoke, name="revoke"),
 ]
 
+_erasures = [
+    path("", erasures.list_page, name="list"),
+    path("ask/", erasures.ask, name="ask"),
+    path("holds/place/", erasures.place, name="place"),
+    path("holds/lift/", erasures.lift, name="lift"),
+]
+
 _workflows = [path("<str:name>/retire/", retiring.retire, name="retire")]
 
 urlpatterns = [
     path("agents/", include((_agents, "agents"))),
     path("workflows/", include((_workflows, "workflows"))),
+    path("erasures/", include((_erasures, "erasures"))),
     path("guards/", include((_guards, "guards"))),
     path("runs/", include((_runs, "runs"))),
     path("review/", include((_review, "review"))),

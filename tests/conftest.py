@@ -6,6 +6,7 @@ group, who may therefore do nothing.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,12 +20,13 @@ from hypothesis import HealthCheck, settings
 
 from aegis.core.actors import SYSTEM, Actor, user_actor
 from aegis.identity.models import Area, User
-from tests.support import emptying
+from tests.support import copies, emptying
 
 # A busy machine is no fault of the code: properties are judged by what they find, never by how long inputs took.
 settings.register_profile("aegis", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("aegis")
 
+_NUMBERS = itertools.count()
 PASSWORD = "correct horse battery staple"  # of every persona
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -84,17 +86,21 @@ def person(area_rows: None) -> Callable[..., User]:
     from aegis.identity import people
 
     def make(username: str, *groups: str, **fields: object) -> User:
-        for group in groups:
-            people.create_group(group, actor=SYSTEM, reason="test")
-        return people.create_person(
-            username,
-            name=username.capitalize(),
-            password=PASSWORD,
-            groups=groups,
-            actor=SYSTEM,
-            reason="test",
-            **fields,  # type: ignore[arg-type]
-        )
+        def work() -> None:
+            for group in groups:
+                people.create_group(group, actor=SYSTEM, reason="test")
+            people.create_person(
+                username,
+                name=username.capitalize(),
+                password=PASSWORD,
+                groups=groups,
+                actor=SYSTEM,
+                reason="test",
+                **fields,  # type: ignore[arg-type]
+            )
+
+        copies.made(("person", username, groups, repr(fields)), work)
+        return User.objects.get(username=username)
 
     return make
 
@@ -112,27 +118,27 @@ def sam(person: Callable[..., User]) -> User:
 @pytest.fixture
 def ada(person: Callable[..., User]) -> User:
     """May view and edit every area but audit, which she may view."""
-    from aegis.identity import grants
-
     user = person("ada", "Admins")
-    admins = Group.objects.get(name="Admins")
-    for area in Area.objects.all():
-        grants.grant(admins, area, "view", actor=SYSTEM, reason="test")
-        if area.name != "audit":
-            grants.grant(admins, area, "edit", actor=SYSTEM, reason="test")
+    copies.made("the rights of ada", lambda: _grant("Admins", edit=True))
     return user
 
 
 @pytest.fixture
 def quinn(person: Callable[..., User]) -> User:
     """May view every area."""
+    user = person("quinn", "Auditors")
+    copies.made("the rights of quinn", lambda: _grant("Auditors", edit=False))
+    return user
+
+
+def _grant(group_name: str, *, edit: bool) -> None:
     from aegis.identity import grants
 
-    user = person("quinn", "Auditors")
-    auditors = Group.objects.get(name="Auditors")
+    group = Group.objects.get(name=group_name)
     for area in Area.objects.all():
-        grants.grant(auditors, area, "view", actor=SYSTEM, reason="test")
-    return user
+        grants.grant(group, area, "view", actor=SYSTEM, reason="test")
+        if edit and area.name != "audit":
+            grants.grant(group, area, "edit", actor=SYSTEM, reason="test")
 
 
 @pytest.fixture
@@ -162,9 +168,15 @@ def browser_of() -> Callable[..., Client]:
 
 
 @pytest.fixture(autouse=True)
+def _beginning() -> None:
+    copies.COPIES.test_begins()
+
+
+@pytest.fixture(autouse=True)
 def _test_settings(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
     """What a test writes to the data folder stays in its own; passwords are hashed quickly."""
-    settings.DATA_DIR = tmp_path_factory.mktemp("data")
+    settings.DATA_DIR = tmp_path_factory.getbasetemp() / "data" / str(next(_NUMBERS))  # mktemp would read the whole folder
+    settings.DATA_DIR.mkdir(parents=True)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

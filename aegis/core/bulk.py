@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
-Type = Literal["text", "int", "uuid", "timestamptz"]
+Type = Literal["text", "int", "int8", "uuid", "timestamptz"]
 
 
 @dataclass(frozen=True, slots=True)

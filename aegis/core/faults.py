@@ -33,6 +33,7 @@ CRASH_POINTS: Final = (
     "expiry_written",  # a request closed by time and its inbox row written, not committed
     "driven",  # a nudge's work is done; the queue not told
     "sweeping",
+    "leaves_written",  # events sealed, not committed
 )
 
 _SIGNALS: Final = {"": signal.SIGKILL, "KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 FILE = "secret_key"
@@ -14,12 +15,16 @@ def installation_secret(data_dir: Path) -> str:
 
     When two processes make it at the first start, one wins and both return the winner's: the file appears whole or not at all.
     """
-    path = data_dir / FILE
+    return kept_secret(data_dir / FILE, lambda: secrets.token_urlsafe(50))
+
+
+def kept_secret(path: Path, make: Callable[[], str]) -> str:
+    """The content of a file (mode 0600), made if it is missing."""
     if not path.exists():
-        draft = data_dir / f"{FILE}.{os.getpid()}.new"
+        draft = path.with_name(f"{path.name}.{os.getpid()}.new")
         draft.unlink(missing_ok=True)
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(50))
+            file.write(make())
         try:
             os.link(draft, path)
         except FileExistsError:

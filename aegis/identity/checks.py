@@ -2,7 +2,7 @@
 
 | id | what it refuses |
 |---|---|
-| E013 | changes of rights that nobody would record |
+| E013 | changes of rights that nobody would record, rights taken in an emergency that nobody would announce |
 | E014 | an authentication backend through which rights come from elsewhere |
 | E015 | a right granted to a single person |
 | E016 | (deploy) people of the demo |
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
-from aegis.identity import recorder
+from aegis.identity import announcing, recorder
 
 # ModelBackend serves Django's model permissions; guardian's lets superusers pass every check.
 _FOREIGN_BACKENDS = {"django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"}
@@ -29,6 +29,14 @@ def changes_of_rights_are_recorded(**_: Any) -> list[CheckMessage]:
         return []
     hint = "The app that keeps the journal calls aegis.identity.recorder.register in its AppConfig.ready."
     return [Error("Nobody records changes of rights", hint=hint, id="aegis.E013")]
+
+
+@register()
+def emergencies_are_announced(**_: Any) -> list[CheckMessage]:
+    if announcing.is_registered():
+        return []
+    hint = "The app that tells people calls aegis.identity.announcing.register in its AppConfig.ready."
+    return [Error("Nobody announces rights taken in an emergency", hint=hint, id="aegis.E013")]
 
 
 @register(Tags.security)

@@ -8,6 +8,7 @@ group, so it gives no vote, and it changes no row of the matrix, so a floor lock
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from aegis.core.visibility import Viewer, granted_to_groups, groups_with
+from aegis.identity import announcing
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import Area, TakenRight, User
 from aegis.identity.principals import KEY_AUTH, changing_rights, is_own, require_area, require_live, stated
@@ -30,6 +32,7 @@ VERBS: Final = ("view", "operate", "edit")
 NEVER: Final = frozenset({("access", "edit"), ("people", "edit")})
 MAX_TIME: Final = timedelta(hours=4)
 MAX_UNREVIEWED: Final = 3
+REVIEW_TIME: Final = timedelta(hours=24)  # from the end; then it is announced once more that nobody looked
 VERDICTS: Final = ("justified", "unjustified")
 
 
@@ -72,6 +75,7 @@ def take(area: str, verb: str, *, for_time: timedelta, actor: Actor, reason: str
         taken_right = TakenRight.objects.create(person=person, area=row, verb=verb, taken_at=now, ends_at=now + for_time)
         _remember(person)
         _record("access.right_taken", taken_right, actor, now, {"until": clock_text.render(taken_right.ends_at)}, why)
+        announcing.announce(taken_right, "taken", now)
         return taken_right
 
     return changing_rights(work, actor=actor, what="emergency.take")
@@ -167,6 +171,24 @@ def end_due(limit: int = 100) -> int:
     return in_transaction(work)
 
 
+def tell_late_reviews(limit: int = 100) -> int:
+    """Say of what is over for `REVIEW_TIME` that nobody reviewed it; once each. Called by the sweep; how many there were."""
+    now = clock.db_now()
+    waiting = TakenRight.objects.filter(reviewed_at__isnull=True, late_at__isnull=True, ended_at__lte=now - REVIEW_TIME)
+    late = list(waiting.select_related("person", "area").order_by("ended_at")[:limit])
+    return sum(in_transaction(partial(_tell_late, row, now)) for row in late)
+
+
+def _tell_late(row: TakenRight, now: datetime) -> bool:
+    # Reviewed, or told by another sweep, between the list and here: nothing to say.
+    if not TakenRight.objects.filter(pk=row.pk, reviewed_at__isnull=True, late_at__isnull=True).update(late_at=now):
+        return False
+    hours = int(REVIEW_TIME.total_seconds() // 3600)
+    _record("access.taken_right_review_late", row, SYSTEM, now, {"hours": hours}, "")
+    announcing.announce(row, "late", now)
+    return True
+
+
 def end_all_of(person: User, *, actor: Actor, why: str) -> int:
     """With his account. The caller holds the authority lock exclusively; how many ends there were."""
     rows = TakenRight.objects.filter(person=person, ended_at__isnull=True)
@@ -202,6 +224,7 @@ def _end(rows: QuerySet[TakenRight], now: datetime, actor: Actor, how: str, why:
         is_over = row.ends_at <= now
         TakenRight.objects.filter(pk=row.pk).update(ended_at=row.ends_at if is_over else now)
         _record("access.taken_right_ended", row, SYSTEM if is_over else actor, now, {"how": "time" if is_over else how}, why)
+        announcing.announce(row, "ended", now)
         _remember(row.person)
     return len(ended)
 

@@ -19,9 +19,11 @@ class User(AbstractUser):
     is_demo = models.BooleanField(default=False, help_text="Made by the demo; deploy checks refuse such people.")
     # The latest end of what he took in an emergency. Only while it lies ahead are his taken rights looked up: nobody else pays.
     taken_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Key of a list -> id of the saved view it opens with (aegis.portal.saved). Here, so that the sidebar costs no query for it.
+    opens_first = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     single_key_shortcuts = models.BooleanField(default=True, help_text="WCAG 2.1.4: single keys can be switched off.")
 
-    history = HistoricalRecords(excluded_fields=["password", "last_login", "taken_until"])
+    history = HistoricalRecords(excluded_fields=["password", "last_login", "taken_until", "opens_first"])
 
     class Meta:
         default_permissions = ()
@@ -85,6 +87,7 @@ class TakenRight(models.Model):
     reviewed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     reviewed_at = models.DateTimeField(null=True)
     verdict = models.CharField(max_length=16, blank=True)  # "justified" or "unjustified"
+    late_at = models.DateTimeField(null=True)  # when it was told that nobody reviewed it in time
 
     class Meta:
         default_permissions = ()
@@ -96,6 +99,11 @@ class TakenRight(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["ends_at"], condition=models.Q(ended_at__isnull=True), name="taken_right_due"),  # end_due
             models.Index(fields=["-taken_at"], name="taken_right_listed"),  # its page
+            models.Index(
+                fields=["ended_at"],
+                condition=models.Q(reviewed_at__isnull=True, late_at__isnull=True),
+                name="taken_right_unreviewed",
+            ),  # tell_late_reviews
         ]
 
 

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.urls import reverse
 
 from aegis.core import clock
 from aegis.identity.models import Area, User
 from aegis.portal import emergency
 from approvals import shortage
-from approvals.notices import outbox
+from approvals.notices import outbox, posting
 from orchestration.agents import alarms as agents
-from orchestration.authority import owners, reviewing
+from orchestration.authority import owners, role_reviews
+from orchestration.authority.role_reviews import Standing
 from orchestration.engine import queue_alarms
 
 SHOWN: Final = 6
@@ -42,7 +42,7 @@ class Alarm:
 
 
 def of(user: User) -> list[Alarm]:
-    """The worst first. Sixteen queries at most."""
+    """The worst first. Twenty-seven queries at most."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -53,14 +53,16 @@ def of(user: User) -> list[Alarm]:
             else _document("ReviewQueue", late.queue)
         )
         found.append(Alarm(late.tone, "queue", late.title, late.words, url, late.since))
-    found += _due_review(user)
+    found += _reviews_of_access(user)
     for left in owners.alarms(user):
         words = f"Its owner {left.shown} has left: nobody decides about its {left.capabilities} capabilities. Name another one."
         found.append(Alarm("red", "effect", left.resource, words, f"{reverse('portal:matrix')}?find={left.resource}", None))
     for row in emergency.to_review(user):
-        words = f"“{row.verb}” on {row.area.title}, taken in an emergency, is over and waits for your review; it ended"
+        waits = "is over, and nobody reviewed it in time" if row.late_at else "is over and waits for your review"
+        words = f"“{row.verb}” on {row.area.title}, taken in an emergency, {waits}; it ended"
         url = reverse("portal:emergency")
-        found.append(Alarm("amber", "key", row.person.display_name, words, url, row.ended_at or row.ends_at))
+        tone = "red" if row.late_at else "amber"
+        found.append(Alarm(tone, "key", row.person.display_name, words, url, row.ended_at or row.ends_at))
     found += _given_up(user)
     count, nearest = shortage.alarms(user)
     if nearest is not None:
@@ -71,27 +73,35 @@ def of(user: User) -> list[Alarm]:
     return sorted(found, key=lambda alarm: alarm.tone != "red")
 
 
-def _due_review(user: User) -> list[Alarm]:
-    """For those who may do it: who may edit access."""
+def _reviews_of_access(user: User) -> list[Alarm]:
+    """For those who may edit access: roles whose review was not done in time, and roles that nobody may review."""
     if not Area.objects.visible_to(user, "edit").filter(name="access").exists():
         return []
-    last, now = reviewing.reviewed(), clock.now()
-    if not last.is_soon(now):
-        return []
-    words = "The review of all grants is due" + (f"; last by {last.by}." if last.by else "; nobody has done one yet.")
-    tone = "red" if last.is_due(now) else "amber"
-    return [Alarm(tone, "matrix", "Access matrix", words, reverse("portal:matrix-unused"), last.due_at)]
+    every, now = role_reviews.of_all(), clock.now()
+    late = [one for one in every if one.is_due(now)]
+    alone = [one for one in every if not one.has_reviewer]
+    url, found = reverse("portal:matrix-reviews"), []
+    if late:
+        words = f"The review of {_named(late)} was not done in time. Due since"
+        found.append(Alarm("red", "matrix", "Reviews of access", words, f"{url}?show=due", late[0].due_at))
+    if alone:
+        words = f"Nobody may review {_named(alone)}: whoever is named has left, or holds the role. Name another."
+        found.append(Alarm("amber", "matrix", "Reviews of access", words, url, None))
+    return found
+
+
+def _named(roles: list[Standing]) -> str:
+    return roles[0].name if len(roles) == 1 else f"{len(roles)} roles"
 
 
 def _given_up(user: User) -> list[Alarm]:
     """To who reads the audit: notices that nobody took, by channel. No query where none are sent, else three."""
-    is_told = settings.TELLS_BY_MAIL or settings.TELLS_BY_WEBHOOK
-    if not is_told or not Area.objects.visible_to(user).filter(name="audit").exists():
+    if not posting.is_telling() or not Area.objects.visible_to(user).filter(name="audit").exists():
         return []
     lost = outbox.lost(clock.now() - LOOKED_BACK)
-    url = reverse("approvals:notices")
+    url, again = reverse("approvals:given-up"), "The page, or “aegis notices again”, sends them again."
     return [
-        Alarm("red", "bell", name, f"{lost[channel]:,} {_GIVEN_UP[channel]} “aegis notices again” sends them again.", url, None)
+        Alarm("red", "bell", name, f"{lost[channel]:,} {_GIVEN_UP[channel]} {again}", url, None)
         for channel, name in (("mail", "Mail"), ("webhook", "Webhook"), ("", "Notices"))
         if channel in lost
     ]

@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("orchestration.api_messages")),
     path("", include("orchestration.api_workflows")),
     path("", include("aegis.portal.api_emergency")),
+    path("", include("audit.api")),
     path("", include("approvals.api")),
     path("", include("approvals.api_handling")),
     path("openapi", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),

@@ -13,7 +13,10 @@ class PortalConfig(AppConfig):
         from aegis.core import commands
         from aegis.portal import checks  # noqa: F401  (registers the system checks)
         from aegis.portal.demo import command
+        from aegis.portal.saved import events
+        from audit import catalogue
 
+        catalogue.register(*events.TYPES)
         commands.register("demo", command.HELP, command.add_arguments, command.handle)
 
 

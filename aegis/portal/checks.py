@@ -6,7 +6,7 @@
 | E012 | a kind of configuration that manifests may hold but nobody handles |
 | E017 | a bell that nobody answers: work would wait for nothing |
 
-E010 (scopes) and E013 (recorder) are checked where those ports are declared.
+E010 (scopes) and E013 (recorder, announcer) are checked where those ports are declared.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ PERSONAS = (
     Persona("olivia", "Olivia Okafor", "Support operators", "operates: submits requests, decides what operators may"),
     Persona("sam", "Sam Lindqvist", "Support leads", "second approver: decides what needs a lead"),
     Persona("ada", "Ada Moreau", "Admins", "administers: agents, matrix, tables, policies, workflows"),
+    Persona("viktor", "Viktor Halasz", "Admins", "security: with sam, the two others who sign what ada widens of high risk"),
     Persona("quinn", "Quinn Tanaka", "Auditors", "audits: sees everything that happened, changes nothing"),
     Persona("mina", "Mina Castell", "Content editors", "edits: revises articles and signs them off (content-pipeline)"),
     Persona("ines", "Ines Novak", "Content editors", "edits as well: nobody signs off what she revised herself"),

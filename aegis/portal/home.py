@@ -19,16 +19,20 @@ from aegis.core.pages import etag_of, not_modified, partial
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
 from aegis.portal import alarms, counts, emergency, integrity
-from approvals.models import ApprovalRequest
+from approvals import delegations
+from approvals.models import ApprovalRequest, Delegation
 from approvals.pages.inbox import titles_of
 from approvals.pages.standing import standings
 from audit import telling
 from audit.models import Event
+from orchestration.authority import role_reviews
+from orchestration.authority.role_reviews import Standing
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.pages import guardboard, marks, runlist
 
 _LISTED = Q(parent__isnull=True) | Q(status__in=runlist.PARTS_COME_UP)  # what the list of runs shows behind a figure
 SOON = timedelta(hours=1)
+ENDING = timedelta(hours=24)  # a delegation about to end
 SHOWN = 6
 EVENTS = 6
 _RARE = ("waiting_time", "waiting_message", "waiting_resource", "waiting_children", "rolled_back")
@@ -48,6 +52,21 @@ class Due:
     @property
     def is_soon(self) -> bool:
         return self.deadline - clock.now() < SOON
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A delegation to this person, or of him.
+
+    Attributes:
+        word, at: "from" its beginning, or "until" its end.
+    """
+
+    title: str
+    word: str
+    at: datetime
+    detail: str
+    is_soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +95,9 @@ class Home:
     decisions_count: int = 0
     items: list[Due] = field(default_factory=list)
     items_count: int = 0
+    delegations: list[Lent] = field(default_factory=list)
+    reviews: list[Due] = field(default_factory=list)  # roles whose grants the person is to confirm
+    reviews_count: int = 0
     figures: list[Figure] = field(default_factory=list)
     workflows: list[WorkflowDay] = field(default_factory=list)
 
@@ -117,11 +139,15 @@ def _gather(user: User, counted: dict[str, int]) -> Home:
     decisions = list(counts.my_decisions(user).select_related("policy").order_by("deadline", "opened_at")[:SHOWN])
     items = list(counts.my_review_items(user).select_related("queue", "run").order_by("due_at")[:SHOWN])
     since = clock.now() - runlist.DAY
+    reviews = role_reviews.of_reviewer(user, clock.now())
     return Home(
         decisions=_due_decisions(user, decisions),
         decisions_count=counted["approvals"],
         items=[_due_item(item) for item in items],
         items_count=counted["queues"],
+        delegations=[_lent(row, user) for row in delegations.concerning(user, clock.now())[:SHOWN]],
+        reviews=[_due_review(one) for one in reviews[:SHOWN]],
+        reviews_count=len(reviews),
         figures=_figures(user, since),
         workflows=_workflows(user, since),
     )
@@ -148,6 +174,31 @@ def _due_item(item: ReviewItem) -> Due:
         item.due_at,
         str(item.queue),
     )
+
+
+def _due_review(one: Standing) -> Due:
+    return Due(
+        f"Confirm the grants of {one.name}",
+        f"{reverse('portal:matrix-role-review')}?{urlencode({'role': one.name})}",
+        one.due_at,
+        f"{len(one.left)} of {len(one.grants)} to confirm",
+    )
+
+
+def _lent(row: Delegation, user: User) -> Lent:
+    """Who the other one is and when, as both see it on their page; of what it is limited to, nothing: he may not see that."""
+    now = clock.now()
+    if row.starts_at > now:
+        title = f"You are to decide in the place of {row.delegator.display_name}"
+        return Lent(title, "from", row.starts_at, "decline it if you will not")
+    is_soon = row.ends_at - now < ENDING
+    if row.delegate_id == user.pk:
+        title = f"You decide in the place of {row.delegator.display_name}"
+        detail = "about to end" if is_soon else "it ends by itself; you may decline it"
+    else:
+        title = f"{row.delegate.display_name} decides in your place"
+        detail = "about to end; delegate again if you stay away" if is_soon else "take it back when you decide yourself again"
+    return Lent(title, "until", row.ends_at, detail, is_soon)
 
 
 def _figures(user: User, since: datetime) -> list[Figure]:

@@ -16,6 +16,7 @@ from guardian.models import GroupObjectPermission
 from aegis.identity.models import Area
 from aegis.portal import counts
 from aegis.portal.governed.kinds import all_pages
+from aegis.portal.saved import listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ def _sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         for title, items in (("Operate", _operate()), ("Govern", _govern()))
     }
     here = _current(request.path, [item.link for items in sections.values() for item in items])
+    first = listing.opened_first(request.user)  # a list that a person opens with a view of his
     return [
-        {"title": title, "items": [_drawn(request, item, item.link == here) for item in items]}
+        {"title": title, "items": [_drawn(request, item, item.link == here, first.get(item.key, item.link)) for item in items]}
         for title, items in sections.items()
         if items
     ]
@@ -95,6 +97,10 @@ def _operate() -> list[Item]:
         ),
         Item("guards", "Halts and breakers", "pause", reverse("guards:list")),
         Item("audit", "Audit", "audit", reverse("audit:list")),
+        Item("metrics", "Metrics", "chart", reverse("portal:metrics")),
+        Item(
+            "erasures", "Erasure and holds", "m-erased", reverse("erasures:list"), needs=lambda rights: "audit" in rights.areas
+        ),
         Item("emergency", "Emergency rights", "key", reverse("portal:emergency"), needs=lambda rights: rights.may_break),
     ]  # fmt: skip
 
@@ -123,13 +129,13 @@ def _sees(model: Any) -> Callable[[Rights], bool]:
     return lambda rights: rights.sees(name, area)
 
 
-def _drawn(request: HttpRequest, item: Item, is_here: bool) -> dict[str, Any]:
+def _drawn(request: HttpRequest, item: Item, is_here: bool, link: str) -> dict[str, Any]:
     count = counts.counts_of(request)[item.badge] if item.badge else 0
     return {
         "key": item.key,
         "title": item.title,
         "icon": item.icon,
-        "link": item.link,
+        "link": link,
         "active": is_here,
         "has_permission": True,
         "badge_callback": count,

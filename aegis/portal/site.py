@@ -62,6 +62,10 @@ class AegisSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme ships no ty
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         return []  # the navigation is ours; the stock list would cost queries on every page
 
+    def get_urls(self) -> list[Any]:
+        """Without the shortcut to a row of any type: no page of ours is behind it, and a key of another kind breaks it."""
+        return [url for url in super().get_urls() if getattr(url, "name", None) != "view_on_site"]
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from aegis.portal.home import home
 

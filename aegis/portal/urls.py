@@ -7,9 +7,13 @@ from aegis.portal.governed import pages
 from aegis.portal.matrix import editing as matrix_editing
 from aegis.portal.matrix import explaining as matrix_explaining
 from aegis.portal.matrix import export as matrix_export
+from aegis.portal.matrix import reviews as matrix_reviews
 from aegis.portal.matrix import unused as matrix_unused
 from aegis.portal.matrix import views as matrix
+from aegis.portal.metrics import prometheus
+from aegis.portal.metrics import views as metrics
 from aegis.portal.permissions import views as permissions
+from aegis.portal.saved import views as saved
 
 app_name = "portal"
 
@@ -25,10 +29,12 @@ urlpatterns = [
     path("matrix/what/", matrix_explaining.what_page, name="matrix-what"),
     path("matrix/unused/", matrix_unused.unused_page, name="matrix-unused"),
     path("matrix/unused/drop/", matrix_unused.drop, name="matrix-drop"),
-    path("matrix/unused/reviewed/", matrix_unused.reviewed, name="matrix-reviewed"),
+    path("matrix/reviews/", matrix_reviews.reviews_page, name="matrix-reviews"),
+    path("matrix/reviews/role/", matrix_reviews.role_page, name="matrix-role-review"),
     path("matrix/cell/", matrix_editing.cell_page, name="matrix-cell"),
     path("matrix/review/", matrix_editing.review_page, name="matrix-review"),
     path("matrix/export/", matrix_export.export, name="matrix-export"),
+    path("matrix/print/", matrix_export.print_page, name="matrix-print"),
     path("matrix/discard/", matrix_editing.discard, name="matrix-discard"),
     path("permissions/", permissions.list_page, name="permissions"),
     path("permissions/join/", permissions.join, name="permissions-join"),
@@ -41,5 +47,14 @@ urlpatterns = [
     path("emergency/take/", emergency.take, name="emergency-take"),
     path("emergency/<uuid:taken_id>/end/", emergency.end, name="emergency-end"),
     path("emergency/<uuid:taken_id>/review/", emergency.review, name="emergency-review"),
+    path("metrics/", metrics.page, name="metrics"),
+    path("metrics/approvals/", metrics.approvals_page, name="metrics-approvals"),
+    path("metrics/prometheus", prometheus.scrape, name="prometheus"),
+    path("views/", saved.list_page, name="views"),
+    path("views/open/<str:page>/", saved.open_first, name="views-open"),
+    path("views/save/", saved.save, name="views-save"),
+    path("views/<uuid:view_id>/change/", saved.change, name="views-change"),
+    path("views/<uuid:view_id>/delete/", saved.delete, name="views-delete"),
+    path("views/<uuid:view_id>/first/", saved.first, name="views-first"),
     path("account/shortcuts/", account.set_shortcuts, name="shortcuts"),
 ]

@@ -1,4 +1,4 @@
-"""Sending again what was given up: `manage.py aegis notices again`, recorded with who did it and why.
+"""Sending again what was given up: `manage.py aegis notices again`, recorded with who did it and why. The page is `givenup`.
 
 Exit codes: 0 sent again, or nothing was given up; 2 wrong use.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import QuerySet
 
 from aegis.core import clock, commands
 from aegis.core.actors import Actor
@@ -31,18 +31,24 @@ def send_again(*, actor: Actor, reason: str) -> int:
 
     def work() -> int:
         require_live(actor)
-        now = clock.db_now()
-        dead, unbuilt = Delivery.objects.filter(dead_at__isnull=False), Notice.objects.filter(dead_at__isnull=False)
-        counts = dict(dead.order_by().values_list("channel").annotate(Count("pk")))
-        dead.update(dead_at=None, tried_since=None, attempts=0, due_at=now)
-        notices = unbuilt.update(dead_at=None, next_at=None, attempts=0, tried_since=None)
-        total = sum(counts.values()) + notices
-        if total:
-            data: dict[str, Json] = {"mails": counts.get("mail", 0), "webhooks": counts.get("webhook", 0), "notices": notices}
-            recorder().record(Entry("notices.again", Principal("user", actor.ref), actor, now, data, {"reason": why}))
-        return total
+        return revive(Delivery.objects.all(), Notice.objects.all(), actor, why)
 
     return in_transaction(work)
+
+
+def revive(deliveries: QuerySet[Delivery], notices: QuerySet[Notice], actor: Actor, why: str) -> int:
+    """Let the worker try what was given up of these as if it were new; on record, in the caller's transaction. How much."""
+    now = clock.db_now()
+    # What a colleague sends again at the same moment is given up no more by the time the row is ours: the last word of `WHERE`.
+    mails, webhooks = (
+        deliveries.filter(channel=channel, dead_at__isnull=False).update(dead_at=None, tried_since=None, attempts=0, due_at=now)
+        for channel in (Delivery.Channel.MAIL, Delivery.Channel.WEBHOOK)
+    )
+    unbuilt = notices.filter(dead_at__isnull=False).update(dead_at=None, next_at=None, attempts=0, tried_since=None)
+    if total := mails + webhooks + unbuilt:
+        data: dict[str, Json] = {"mails": mails, "webhooks": webhooks, "notices": unbuilt}
+        recorder().record(Entry("notices.again", Principal("user", actor.ref), actor, now, data, {"reason": why}))
+    return total
 
 
 def register() -> None:

@@ -1,4 +1,5 @@
-"""Who hears of a notice, as things stand now: whom it asks, for whom those may decide, who asked, who voted."""
+"""Who hears of a notice, as things stand now: whom it asks, for whom those may decide, who asked, who voted; of emergencies,
+who watches over access."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import structlog
 from django.db.models import Q
 
 from aegis.core import clock
-from aegis.identity.models import User
+from aegis.core.visibility import Viewer, groups_with
+from aegis.identity import areas
+from aegis.identity.models import Area, User
 from approvals import delegations, holding, questions
 from approvals.electors import active_people, silenced_by, standing_decisions
 from approvals.models import ApprovalRequest
@@ -20,29 +23,51 @@ from approvals.pages.standing import standing
 log = structlog.get_logger(__name__)
 
 MOST: Final = 500  # people of one notice: what each may see is a query
+_WATCHING: Final = ("view", "edit")
 _ASKING: Final = (Notice.Kind.ASKED, Notice.Kind.REMINDED, Notice.Kind.ESCALATED)
 
 
 def recipients(notice: Notice) -> list[User]:
-    """Active people with an address who may see the request, not in mode `never`; at most `MOST` are looked at.
+    """Active people with an address who may see what it is about, not in mode `never`; at most `MOST` are looked at.
 
     Ask it outside a transaction: it is a query for each of them.
     """
-    request = notice.request
-    silent = NoticePreference.objects.filter(mode=NoticePreference.Mode.NEVER).values("person")
-    people = User.objects.filter(pk__in=_wanted(notice), is_active=True).exclude(email="").exclude(pk__in=silent)
+    people = User.objects.filter(pk__in=_wanted(notice), is_active=True).exclude(email="")
+    if notice.taken_right is None:  # nobody keeps himself from hearing of an emergency
+        people = people.exclude(pk__in=NoticePreference.objects.filter(mode=NoticePreference.Mode.NEVER).values("person"))
     found = list(people.order_by("pk")[: MOST + 1])
     if len(found) > MOST:
         log.warning("notice_cut", notice=str(notice.pk), told=MOST)
-    return [one for one in found[:MOST] if sees(one, request)]
+    return [one for one in found[:MOST] if sees(one, notice)]
 
 
-def sees(person: User, request: ApprovalRequest) -> bool:
-    return ApprovalRequest.objects.visible_to(person).filter(pk=request.pk).exists()
+def sees(person: User, notice: Notice) -> bool:
+    """Whom a delegation is between knows of it; one that is over by now is not told as given. Who took a right in an emergency
+    knows of that, and who sees it on home."""
+    if (row := notice.delegation) is not None:
+        is_void = row.ended_at is not None and notice.kind == Notice.Kind.DELEGATED
+        return person.pk in (row.delegator_id, row.delegate_id) and not is_void
+    if (taken := notice.taken_right) is not None:
+        return person.pk == taken.person_id or watches_access(person)
+    return notice.request is not None and ApprovalRequest.objects.visible_to(person).filter(pk=notice.request.pk).exists()
+
+
+def watches_access(person: Viewer) -> bool:
+    """He sees access, as the page of rights taken in an emergency asks; or may review, which takes `edit` there."""
+    return any(Area.objects.visible_to(person, verb).filter(name="access").exists() for verb in _WATCHING)
+
+
+def _watchers() -> set[str]:
+    """Everybody in a group that may look at access or review there. Two queries and one."""
+    access = areas.area("access")
+    groups = {name for verb in _WATCHING for name in groups_with(access, verb)}
+    return {str(pk) for pk in User.objects.filter(groups__name__in=groups).values_list("pk", flat=True)}
 
 
 def _wanted(notice: Notice) -> Collection[str]:
-    if notice.kind == Notice.Kind.GIVEN:
+    if notice.taken_right is not None:
+        return _watchers() | {str(notice.taken_right.person_id)}
+    if notice.request is None or notice.kind == Notice.Kind.GIVEN:
         return {str(notice.person_id)} if notice.person_id else set()
     if notice.kind in _ASKING:
         return _asked(notice.request)

@@ -1,33 +1,37 @@
-"""Mail about requests: text and HTML, a link that opens the signed-in page and decides nothing, no secret and no parameter."""
+"""Mail about requests, delegations and emergencies: text and HTML, a link that opens the signed-in page and decides nothing, no
+secret and no parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from aegis.identity.models import User
+from aegis.identity.models import TakenRight, User
 from approvals.notices.models import Delivery, Notice
+from approvals.pages import words
 from approvals.pages.inbox import titles_of
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request in a mail; `link` is "" where nobody has said under which address AEGIS is reached."""
+    """One request, delegation or right taken in an emergency, in a mail.
+
+    Attributes:
+        about: what is to be known of it before opening it.
+        link: "" where nobody has said under which address AEGIS is reached.
+    """
 
     what: str
     title: str
     label: str
-    policy: str
-    risk: str
-    status: str
-    deadline: datetime
+    about: str
     link: str
 
 
@@ -36,7 +40,7 @@ def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives:
     crash can be told from another one."""
     lines = _lines(person, [row.notice for row in rows])
     is_digest = rows[0].is_digest
-    subject = f"AEGIS: {len(lines)} requests today" if is_digest else f"AEGIS: {lines[0].what}: {lines[0].label}"
+    subject = f"AEGIS: {words.plural(len(lines), 'notice')} today" if is_digest else f"AEGIS: {lines[0].what}: {lines[0].label}"
     context = {
         "person": person,
         "lines": lines,
@@ -54,25 +58,47 @@ def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives:
 
 
 def _lines(person: User, notices: Sequence[Notice]) -> list[Line]:
-    titles = titles_of(person, [notice.request for notice in notices])  # masked as the page masks them
-    return [
-        Line(
-            what=str(notice.get_kind_display()),
-            title=titles[notice.request_id],
-            label=notice.request.label,
-            policy=str(notice.request.policy),
-            risk=str(notice.request.get_risk_display()),
-            status=str(notice.request.get_status_display()),
-            deadline=notice.request.deadline,
-            link=link_to(notice),
+    titles = titles_of(person, [one.request for one in notices if one.request is not None])  # masked as the page masks them
+    return [_line(notice, titles) for notice in notices]
+
+
+def _line(notice: Notice, titles: Mapping[UUID, str]) -> Line:
+    what, link = str(notice.get_kind_display()), link_to(notice)
+    if notice.delegation is not None:
+        row = notice.delegation
+        title = f"{row.delegate.display_name} in the place of {row.delegator.display_name}"
+        about = (
+            f"from {row.starts_at:%Y-%m-%d %H:%M} UTC until {row.ends_at:%Y-%m-%d %H:%M} UTC; decline it there if you will not"
         )
-        for notice in notices
-    ]
+        return Line(what, title, "Delegation", about if notice.kind == Notice.Kind.DELEGATED else "it counts no more", link)
+    if notice.taken_right is not None:
+        return _emergency(notice.taken_right, what, link)
+    asked = notice.request
+    assert asked is not None  # a constraint of the table
+    status = f"{asked.get_risk_display()} risk, {asked.get_status_display()}"
+    about = f"{asked.policy}, {status}, deadline {asked.deadline:%Y-%m-%d %H:%M} UTC"
+    return Line(what, titles[asked.pk], asked.label, about, link)
+
+
+def _emergency(row: TakenRight, what: str, link: str) -> Line:
+    """As it stands when the mail is written. The reason stays inside: somebody typed it."""
+    label = f"“{row.verb}” on {row.area.title}"
+    if row.ended_at is None:
+        about = f"until {row.ends_at:%Y-%m-%d %H:%M} UTC, then it ends by itself; why, and who may take it away, says the page"
+    else:
+        word = f"it was {row.verdict}, says its review" if row.verdict else "another person who may edit access reviews it"
+        about = f"from {row.taken_at:%Y-%m-%d %H:%M} UTC to {row.ended_at:%Y-%m-%d %H:%M} UTC; {word}"
+    return Line(what, f"taken by {row.person.display_name}", label, about, link)
 
 
 def link_to(notice: Notice) -> str:
-    path = reverse("approvals:request", args=[notice.request_id])
-    return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else ""
+    return f"{settings.PUBLIC_URL}{path_to(notice)}" if settings.PUBLIC_URL else ""
+
+
+def path_to(notice: Notice) -> str:
+    if notice.request_id:
+        return reverse("approvals:request", args=[notice.request_id])
+    return reverse("portal:emergency" if notice.taken_right_id else "approvals:delegations")
 
 
 def _host() -> str:

@@ -8,11 +8,12 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from aegis.identity.models import User
+from aegis.identity.models import TakenRight, User
 
 
 class Notice(models.Model):
-    """One event of a request that somebody shall hear about. Written in the event's own transaction, handed out afterwards."""
+    """One event of a request, of a delegation or of a right taken in an emergency, that somebody shall hear about. Written in
+    the event's own transaction, handed out afterwards."""
 
     class Kind(models.TextChoices):
         ASKED = "asked", "A decision is asked of you"
@@ -21,13 +22,21 @@ class Notice(models.Model):
         SETTLED = "settled", "A request was settled"
         SHORT = "short", "Too few people are left who could decide"
         GIVEN = "given", "A request was given to you"
+        DELEGATED = "delegated", "You may decide in another’s place"
+        DECLINED = "declined", "Your delegation was declined"
+        TAKEN_BACK = "taken_back", "A delegation to you was taken back"
+        BROKEN_INTO = "broken_into", "A right was taken in an emergency"
+        OVER = "over", "A right taken in an emergency is over"
+        UNREVIEWED = "unreviewed", "Nobody reviewed a right taken in an emergency"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    request = models.ForeignKey("approvals.ApprovalRequest", on_delete=models.CASCADE, related_name="notices")
+    request = models.ForeignKey("approvals.ApprovalRequest", null=True, on_delete=models.CASCADE, related_name="notices")
+    delegation = models.ForeignKey("approvals.Delegation", null=True, on_delete=models.CASCADE, related_name="+")
+    taken_right = models.ForeignKey(TakenRight, null=True, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=12, choices=Kind)
-    seq = models.PositiveIntegerField()  # of the event in the request's stream
+    seq = models.PositiveIntegerField(default=0)  # of the event in the request's stream
     at = models.DateTimeField()
-    person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")  # whom alone it is for (`given`)
+    person = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="+")  # whom alone it is for
     handed_at = models.DateTimeField(null=True)  # when its deliveries were written
     attempts = models.PositiveSmallIntegerField(default=0)  # of building it, that failed
     tried_since = models.DateTimeField(null=True)  # the first of these attempts; given up by its age
@@ -37,7 +46,17 @@ class Notice(models.Model):
     class Meta:
         app_label = "approvals"
         default_permissions = ()
-        constraints: ClassVar = [models.UniqueConstraint(fields=["request", "seq", "kind"], name="notice_once")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["request", "seq", "kind"], name="notice_once"),
+            models.UniqueConstraint(fields=["delegation", "kind"], name="notice_once_of_delegation"),
+            models.UniqueConstraint(fields=["taken_right", "kind"], name="notice_once_of_taken_right"),
+            models.CheckConstraint(
+                condition=Q(request__isnull=False, delegation__isnull=True, taken_right__isnull=True)
+                | Q(request__isnull=True, delegation__isnull=False, taken_right__isnull=True, person__isnull=False)
+                | Q(request__isnull=True, delegation__isnull=True, taken_right__isnull=False, person__isnull=True),
+                name="notice_of_one_thing",
+            ),
+        ]
         indexes: ClassVar = [
             models.Index(fields=["at"], condition=Q(handed_at__isnull=True), name="notice_waiting"),  # outbox.hand_out
             models.Index(fields=["dead_at"], condition=Q(dead_at__isnull=False), name="notice_dead"),  # outbox.lost

@@ -16,12 +16,13 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db.models import Count, F, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, F, Q
+from django.db.models.expressions import Combinable
 
 from aegis.core import clock
 from aegis.core.db import in_transaction
 from aegis.identity.models import User
-from approvals.notices import audience, mail
+from approvals.notices import audience, mail, posting
 from approvals.notices.models import Delivery, Notice, NoticePreference
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,11 @@ PAGE: Final = 50
 LEASE: Final = timedelta(minutes=5)  # longer than an attempt takes
 _FIRST_WAIT: Final = timedelta(seconds=30)
 _LONGEST_WAIT: Final = timedelta(hours=2)
+
+_RELATED: Final = (
+    "notice__request__policy", "notice__delegation__delegator", "notice__delegation__delegate",
+    "notice__taken_right__person", "notice__taken_right__area", "person",
+)  # fmt: skip
 
 Sender = Callable[[Delivery], None]
 _webhook: list[Sender] = []
@@ -51,7 +57,7 @@ def register_webhook(sender: Sender) -> None:
 
 def look() -> int:
     """Hand out what waits, then send what is due. Returns how many attempts were made."""
-    if not (settings.TELLS_BY_MAIL or settings.TELLS_BY_WEBHOOK):
+    if not posting.is_telling():
         return 0
     hand_out()
     return deliver()
@@ -61,8 +67,9 @@ def hand_out() -> int:
     """Write the deliveries of waiting notices; one that cannot be built waits as a failed attempt does. Returns how many."""
     now = clock.db_now()
     waiting = Notice.objects.filter(Q(next_at__isnull=True) | Q(next_at__lte=now), handed_at__isnull=True, dead_at__isnull=True)
+    waiting = waiting.select_related("request__policy", "delegation", "taken_right").order_by(*_urgent("taken_right"), "at")
     done = 0
-    for notice in waiting.select_related("request__policy").order_by("at")[:PAGE]:
+    for notice in waiting[:PAGE]:
         try:
             done += _hand_out(notice)
         except Exception as error:
@@ -84,11 +91,13 @@ def lost(since: datetime) -> dict[str, int]:
 
 
 def _pass(channel: Delivery.Channel) -> int:
-    """The due attempts of one channel; one that hears nothing in time ends it, and the rest waits for the next."""
+    """The due attempts of one channel, emergencies first; what is for a receiver that did not answer in time waits for the next
+    pass."""
     due = Delivery.objects.filter(channel=channel, sent_at__isnull=True, dead_at__isnull=True, due_at__lte=clock.db_now())
-    made, done = 0, set()
-    for row in due.select_related("notice__request__policy", "person").order_by("due_at", "pk")[:PAGE]:
-        if row.pk in done:
+    made, done, silent = 0, set(), set()
+    for row in due.select_related(*_RELATED).order_by(*_urgent("notice__taken_right"), "due_at", "pk")[:PAGE]:
+        receiver = _receiver(row)
+        if row.pk in done or receiver in silent:
             continue
         batch = _with_it(row)
         taken = [one for one in batch if _take(one)]
@@ -96,8 +105,19 @@ def _pass(channel: Delivery.Channel) -> int:
         if taken:
             made += 1
             if not _attempt(taken):
-                break
+                silent.add(receiver)
     return made
+
+
+def _urgent(path: str) -> tuple[Combinable]:
+    """To order by: what tells of an emergency comes first, however much else waits."""
+    return (ExpressionWrapper(Q(**{f"{path}__isnull": True}), output_field=BooleanField()),)
+
+
+def _receiver(row: Delivery) -> str:
+    """One server each: the mail server, the webhook, that of emergencies if it is another."""
+    is_apart = row.channel == Delivery.Channel.WEBHOOK and row.notice.taken_right_id and settings.EMERGENCY_WEBHOOK_URL
+    return f"{row.channel} of emergencies" if is_apart else str(row.channel)
 
 
 def _hand_out(notice: Notice) -> bool:
@@ -115,6 +135,8 @@ def _hand_out(notice: Notice) -> bool:
 
 def _deliveries(notice: Notice, people: Sequence[User], now: datetime) -> list[Delivery]:
     digests = NoticePreference.objects.filter(person__in=people, mode=NoticePreference.Mode.DIGEST)
+    if notice.taken_right_id:
+        digests = digests.none()  # an emergency waits for no daily mail
     hours = {one.person_id: one.hour for one in digests} if people else {}
     rows = [
         Delivery(
@@ -126,7 +148,7 @@ def _deliveries(notice: Notice, people: Sequence[User], now: datetime) -> list[D
         )
         for person in people
     ]
-    if settings.TELLS_BY_WEBHOOK:
+    if posting.tells_by_webhook(notice):
         rows.append(Delivery(notice=notice, channel=Delivery.Channel.WEBHOOK, due_at=now))
     return rows
 
@@ -152,7 +174,7 @@ def _with_it(row: Delivery) -> Sequence[Delivery]:
     mine = Delivery.objects.filter(
         person=row.person, is_digest=True, sent_at__isnull=True, dead_at__isnull=True, due_at__lte=clock.db_now()
     )
-    return list(mine.select_related("notice__request__policy", "person").order_by("notice__at", "pk")[:PAGE])
+    return list(mine.select_related(*_RELATED).order_by("notice__at", "pk")[:PAGE])
 
 
 def _take(row: Delivery) -> bool:
@@ -201,7 +223,7 @@ def _built(rows: Sequence[Delivery]) -> EmailMultiAlternatives | None:
     person = rows[0].person
     assert person is not None
     try:
-        visible = [row for row in rows if person.is_active and audience.sees(person, row.notice.request)]
+        visible = [row for row in rows if person.is_active and audience.sees(person, row.notice)]
         return mail.build(person, visible) if visible else None
     except Exception as error:
         broken = [row for row in rows if _breaks(row)] if len(rows) > 1 else []

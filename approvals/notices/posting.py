@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from django.conf import settings
 
-from aegis.identity.models import User
-from approvals.models import ApprovalRequest
+from aegis.identity.announcing import Occasion
+from aegis.identity.models import TakenRight, User
+from approvals.models import ApprovalRequest, Delegation
 from approvals.notices.models import Notice
+
+_OF_EMERGENCIES: Final = {"taken": Notice.Kind.BROKEN_INTO, "ended": Notice.Kind.OVER, "late": Notice.Kind.UNREVIEWED}
+
+
+def is_telling() -> bool:
+    """Whether anything could be sent."""
+    return bool(settings.TELLS_BY_MAIL or settings.TELLS_BY_WEBHOOK or settings.EMERGENCY_WEBHOOK_URL)
+
+
+def tells_by_webhook(notice: Notice) -> bool:
+    """Emergencies have an address of their own where one is set, else that of everything."""
+    return bool(settings.TELLS_BY_WEBHOOK or (notice.taken_right_id and settings.EMERGENCY_WEBHOOK_URL))
 
 
 def post(request: ApprovalRequest, kind: Notice.Kind, now: datetime, *, to: User | None = None) -> None:
     """Somebody shall hear of the event that was just appended to the request's stream; only `to`, if named."""
-    if settings.TELLS_BY_MAIL or settings.TELLS_BY_WEBHOOK:
+    if is_telling():
         Notice.objects.create(request=request, kind=kind, seq=request.seq, at=now, person=to)
+
+
+def post_delegation(row: Delegation, kind: Notice.Kind, now: datetime, *, to: User) -> None:
+    """`to` shall hear what became of a delegation."""
+    if is_telling():
+        Notice.objects.create(delegation=row, kind=kind, at=now, person=to)
+
+
+def post_emergency(row: TakenRight, occasion: Occasion, now: datetime) -> None:
+    """All who watch over access, and who took it, shall hear of it. The port of `identity.announcing`."""
+    if is_telling():
+        Notice.objects.create(taken_right=row, kind=_OF_EMERGENCIES[occasion], at=now)

@@ -68,13 +68,13 @@ def delegations_page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def end_delegation(request: HttpRequest, delegation_id: UUID) -> HttpResponse:
-    """Take one back, or give one back. Refused, the page comes back and says why."""
+    """Take one back, or decline one. Refused, the page comes back and says why."""
     assert isinstance(request.user, User)
     try:
         delegations.end(delegation_id, actor=user_actor(request.user.pk, auth="session"), reason=request.POST.get("reason", ""))
     except (Invalid, Conflict) as error:
         return _page(request, request.user, error=error)
-    messages.success(request, "Ended. Votes given under it do not count where nothing is settled yet.")
+    messages.success(request, "Ended. It counts as never given: votes under it do not count where nothing is settled yet.")
     return redirect("approvals:delegations")
 
 
@@ -84,13 +84,14 @@ def _page(
 ) -> HttpResponse:
     rows = Delegation.objects.filter(Q(delegator=user) | Q(delegate=user)).select_related("delegator", "delegate")
     now = clock.now()
-    shown = [_lent(row, now) for row in rows.order_by("-created_at", "pk")[:MAX_SHOWN]]
+    shown = [_lent(row, user, now) for row in rows.order_by("-created_at", "pk")[:MAX_SHOWN]]
     groups = user.groups.values("pk")
     context = {
         "given": [one for one in shown if one.row.delegator_id == user.pk],
         "received": [one for one in shown if one.row.delegate_id == user.pk],
         "colleagues": _colleagues(user),
         "policies": ApprovalPolicy.objects.filter(groups__in=groups).distinct().order_by("name"),
+        "capabilities": delegations.nameable_capabilities(user),
         "longest": delegations.LONGEST.days,
         "today": now.date().isoformat(),
         "typed": typed or {},
@@ -103,17 +104,18 @@ def _page(
     return refusals.mark(answer, error) if error else answer
 
 
-def _lent(row: Delegation, now: datetime) -> Lent:
+def _lent(row: Delegation, user: User, now: datetime) -> Lent:
+    scope = _scope(row) or ("everything I may decide" if row.delegator_id == user.pk else "everything they may decide")
     if row.ended_at is not None:
-        return Lent(row, "over", row.ended_at, _scope(row))
+        return Lent(row, "over", row.ended_at, scope)
     last = row.ends_at - timedelta(seconds=1)
     state = "over" if row.ends_at <= now else "comes" if row.starts_at > now else "stands"
-    return Lent(row, state, last, _scope(row))
+    return Lent(row, state, last, scope)
 
 
 def _scope(row: Delegation) -> str:
     parts = [f"policy {row.policy}" if row.policy else "", f"capability {row.capability}" if row.capability else ""]
-    return " and ".join(part for part in parts if part) or "everything I may decide"
+    return " and ".join(part for part in parts if part)
 
 
 def _colleagues(user: User) -> Sequence[User]:

@@ -8,42 +8,29 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db.models import Q
 
 from aegis.core import clock
 from aegis.core.canonical import Json
 from aegis.identity.models import User
-from approvals import electors, evidence, gates, holding, policies, policy_words, questions, seen, signing
+from approvals import electors, evidence, gates, holding, judging, policies, policy_words, questions, seen, signing
 from approvals.electors import Eligibility
-from approvals.models import ApprovalRequest, Decision
-from approvals.pages import words
+from approvals.models import ApprovalRequest
+from approvals.pages import origins, said, words
 from approvals.pages.diffs import Diff, diff
 from approvals.pages.facts import Fact, facts
 from approvals.pages.inbox import places_of
+from approvals.pages.origins import Origin
 from approvals.pages.standing import OPEN, Standing, standing
 from approvals.pages.words import Mark
-from approvals.questions import Evidence, Live
-from audit import catalogue, masking
-from audit.catalogue import Part
+from approvals.questions import Live
+from audit import masking
 from audit.models import Event, Payload
 from audit.scopes import reach
 
+MAX_ABLE = 100
 #: Thin: fields of a record that say what it is about, shown above the diff where the change leaves them as they are. By name
 #: only, for every sort of record; a mark in the capability's contract would be the thorough way.
-MAX_ABLE = 100
 KEY_FIELDS = ("subject", "text", "urgency", "intent")
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
-    """One piece of evidence: what happened, in words, with what it says."""
-
-    title: str
-    sentence: tuple[Part, ...]
-    mark: Mark
-    anchor: str  # of its event on the run page
-    facts: tuple[Fact, ...]
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,50 +43,6 @@ class Because:
     confidence: str
     model: str
     sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """From where the value of one parameter is known.
-
-    Attributes:
-        is_named: the requester or a record named it; else nobody inside did.
-    """
-
-    path: str
-    words: str
-    is_named: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    decision: Decision
-    mark: Mark
-    reason: str
-    stage: str
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What an approver wrote otherwise, against what was asked before.
-
-    Attributes:
-        diff: None where what it replaced, or what was written, is erased.
-    """
-
-    author: str
-    at: datetime
-    reason: str
-    diff: Diff | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """What somebody said about it; `text` is "" once erased."""
-
-    author: str
-    at: datetime
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +77,20 @@ class Detail:
     parameters: str
     origins: Sequence[Origin]
     because: Because
-    evidence: Sequence[EvidenceView]
+    evidence: Sequence[said.EvidenceView]
     policy: Sequence[str]
     stands: Standing
-    votes: Sequence[Vote]
+    votes: Sequence[said.Vote]
     eligibility: Eligibility
     may_approve: bool
     may_reject: bool
     may_request_changes: bool
     may_edit: bool
     may_withdraw: bool
-    edits: Sequence[Edit]
+    next_groups: Sequence[str]  # to whom the reader may escalate it now
+    edits: Sequence[said.Edit]
     able: Sequence[User]  # others who could decide it, to whom it may be given
-    comments: Sequence[Comment]
+    comments: Sequence[said.Comment]
     must_type: str
     needs_reason_to_approve: bool
     shown_digest: str
@@ -175,7 +119,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
     is_stale = is_open and (live.digest != request.digest or not live.is_current or _policy_moved(request))
     left = _people_left(request, whole, stands) if is_open else set()
     proposal = shown.get("proposal")
-    events = _events(live.evidence)
+    events = said.events_of(live.evidence)
     return Detail(
         request=request,
         title=live.title,
@@ -193,21 +137,22 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         sentences=_sentences(shown),
         proposal=proposal,
         parameters=words.pretty(proposal) if proposal is not None else "",
-        origins=_origins(shown),
-        because=_because(request, _about(user, request, events), proposal),
-        evidence=[_evidence_view(item, events.get(item.pointer)) for item in live.evidence],
+        origins=origins.rows(shown.get("provenance"), shown.get("outside")),
+        because=_because(request, _about(user, request, events), proposal, shown.get("reason")),
+        evidence=[said.evidence_view(item, events.get(item.pointer)) for item in live.evidence],
         policy=policy_words.describe(stands.policy),
         stands=stands,
-        votes=_votes(texts, stands),
+        votes=said.votes(texts, stands),
         eligibility=may,
         may_approve=may.may and not is_stale,
         may_reject=may.may,
         may_request_changes=may.may and not is_stale and questions.get(request.question).takes_changes(request),
         may_edit=may.may and may.delegation is None and not is_stale,
-        edits=_edits(request, texts),
+        edits=said.edits(request, texts),
         able=_able(left, user) if may.may else (),
+        next_groups=_next_groups(user, request, stands, whole, may) if is_open and not is_stale else (),
         may_withdraw=is_open and request.requester_id == user.pk,
-        comments=_comments(request, texts),
+        comments=said.comments(request, texts),
         must_type=typed_subject(request, live),
         needs_reason_to_approve=stands.policy.reason == "always",
         shown_digest=live.digest if is_open else request.digest,  # once settled: what was decided on
@@ -253,6 +198,16 @@ def _people_left(request: ApprovalRequest, live: Live, stands: Standing) -> set[
     asked = stands.policy.stages[stands.stage].asked(stands.level)
     people = electors.active_people(asked, without=holding.barred_by(request, live, clock.now()) | spoken)
     return {person for members in people.values() for person in members}
+
+
+def _next_groups(user: User, request: ApprovalRequest, stands: Standing, whole: Live, may: Eligibility) -> Sequence[str]:
+    """Whom the next escalation of the stage would ask, for a reader who may put it in force; nobody under a floor lock."""
+    waiting = stands.policy.stages[stands.stage].escalations[stands.level :] if stands.stage < len(stands.policy.stages) else ()
+    question = questions.get(request.question)
+    if not waiting or question.is_locked(request):
+        return ()
+    may = may if may.may else judging.may_escalate(request, question, stands.policy, user, whole, clock.db_now())
+    return waiting[0].groups if may.may else ()
 
 
 def _able(left: set[str], reader: User) -> Sequence[User]:
@@ -305,25 +260,16 @@ def _key_facts(request: ApprovalRequest, live: Live) -> tuple[Fact, ...]:
 
 def _sentences(shown: Mapping[str, Json]) -> list[str]:
     """A change of configuration told in sentences, as it was when it was asked."""
-    said = shown.get("diff")
-    return [str(line) for line in said] if isinstance(said, list) else []
+    told = shown.get("diff")
+    return [str(line) for line in told] if isinstance(told, list) else []
 
 
-def _origins(shown: Mapping[str, Json]) -> list[Origin]:
-    """From where the values are known, as it was when it was asked; what an agent alone brought up comes first."""
-    told = shown.get("provenance")
-    if not isinstance(told, Mapping):
-        return []
-    found = [
-        Origin(str(path), words.origin(places), is_named="requester" in places or "record" in places)
-        for path, places in sorted(told.items())
-        if isinstance(places, list)
-    ]
-    return sorted(found, key=lambda origin: origin.is_named)
-
-
-def _because(request: ApprovalRequest, about: Mapping[str, Any], proposal: Json) -> Because:
-    justification = proposal.get("justification", "") if isinstance(proposal, Mapping) else ""
+def _because(request: ApprovalRequest, about: Mapping[str, Any], proposal: Json, reason: Json) -> Because:
+    """
+    Args:
+        reason: what the person said who proposed a change of configuration; an agent says it in its proposal.
+    """
+    justification = proposal.get("justification", "") if isinstance(proposal, Mapping) else reason
     confidence = about.get("confidence")
     sources = about.get("sources")
     return Because(
@@ -346,105 +292,3 @@ def _about(user: User, request: ApprovalRequest, events: Mapping[str, Event]) ->
     bodies = [row.body for row in masking.shown(user, rows.values_list("stream", "seq", "name", "body"))]
     value = orjson.loads(bodies[0]) if bodies else None
     return value if isinstance(value, dict) else {}
-
-
-def _events(evidence: Sequence[Evidence]) -> dict[str, Event]:
-    """Pointer -> the event a piece of evidence came from. One query."""
-    places = _places(evidence)
-    rows = list(Event.objects.filter(_at(places))) if places else []
-    return {f"{event.stream}/{event.seq}": event for event in rows}
-
-
-def _evidence_view(item: Evidence, event: Event | None) -> EvidenceView:
-    told = facts(item.body) if item.body is not None else ()
-    if event is None:
-        return EvidenceView(item.title, (), Mark("grey", "info", ""), "", told, item.digest)
-    line = orjson.loads(event.line)
-    try:
-        kind = catalogue.get(event.type)
-    except catalogue.UnknownEventType:
-        return EvidenceView(item.title, (), Mark("grey", "info", ""), f"e{event.seq}", told, item.digest)
-    names = {
-        "step": event.step,
-        "agent": event.agent,
-        "capability": event.capability,
-        "outcome": event.outcome,
-        "actor": event.agent or "AEGIS",
-        "subject": "it",
-    }
-    icon = {"routing": "route", "agents": "bot", "contracts": "contract", "effects": "effect"}.get(kind.lane, "info")
-    sentence = tuple(catalogue.parts(kind, names, line.get("data", {})))
-    return EvidenceView(item.title, sentence, Mark(kind.tone, icon, kind.lane), f"e{event.seq}", told, item.digest)
-
-
-def _votes(texts: Mapping[tuple[int, str], Json], stands: Standing) -> list[Vote]:
-    if not stands.decisions:
-        return []
-    reasons = {seq: value for (seq, name), value in texts.items() if name == "reason"}
-    stages = stands.policy.stages
-    return [
-        Vote(
-            decision,
-            words.VERDICTS[decision.verdict],
-            _text(reasons.get(decision.seq)),
-            stages[decision.stage].label if decision.stage < len(stages) else "",
-        )
-        for decision in stands.decisions
-    ]
-
-
-def _comments(request: ApprovalRequest, texts: Mapping[tuple[int, str], Json]) -> list[Comment]:
-    """In the order they were made. Two queries if there are any."""
-    said = {seq: value for (seq, name), value in texts.items() if name == "comment"}
-    if not said:
-        return []
-    events = list(Event.objects.filter(stream=request.stream, type="request.commented").order_by("seq"))
-    people = {str(person.pk): person.display_name for person in User.objects.filter(pk__in={one.actor_ref for one in events})}
-    return [Comment(people.get(one.actor_ref, "Somebody"), one.at, _text(said.get(one.seq))) for one in events]
-
-
-def _edits(request: ApprovalRequest, texts: Mapping[tuple[int, str], Json]) -> list[Edit]:
-    """In the order they were made. Two queries if there are any."""
-    if not request.revision:
-        return []
-    events = list(Event.objects.filter(stream=request.stream, type="request.edited").order_by("seq"))
-    people = {str(person.pk): person.display_name for person in User.objects.filter(pk__in={one.actor_ref for one in events})}
-    found, before = [], _parameters(texts.get((1, "proposal")))
-    for one in events:
-        after = _parameters(texts.get((one.seq, "proposal")))
-        changed = diff(before, after) if before is not None and after is not None else None
-        reason = _text(texts.get((one.seq, "reason")))
-        found.append(Edit(people.get(one.actor_ref, "Somebody"), one.at, reason, changed))
-        before = after
-    return found
-
-
-def _parameters(proposal: Json) -> Mapping[str, Json] | None:
-    found = proposal.get("parameters") if isinstance(proposal, dict) else None
-    return found if isinstance(found, dict) else None
-
-
-def _text(value: Json) -> str:
-    if isinstance(value, dict):
-        value = value.get("reason", "")
-    return str(value or "")
-
-
-def _places(evidence: Sequence[Evidence]) -> list[tuple[str, int]]:
-    places = []
-    for item in evidence:
-        stream, _, seq = item.pointer.rpartition("/")
-        if stream and seq.isdigit():
-            places.append((stream, int(seq)))
-    return places
-
-
-def _at(places: Sequence[tuple[str, int]]) -> Q:
-    """The condition for a few places of one or two streams."""
-    by_stream: dict[str, list[int]] = {}
-    for stream, seq in places:
-        by_stream.setdefault(stream, []).append(seq)
-    condition = Q(pk__in=[])
-    for stream, seqs in by_stream.items():
-        condition |= Q(stream=stream, seq__in=seqs)
-    return condition

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -11,6 +12,8 @@ from django.views.decorators.http import require_http_methods
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from approvals.models import ApprovalRequest
+from approvals.notices import givenup
+from approvals.notices.audience import watches_access
 from approvals.notices.models import Delivery, NoticePreference
 
 SHOWN = 20
@@ -29,7 +32,10 @@ def notices_page(request: HttpRequest) -> HttpResponse:
             messages.success(request, "Kept.")
             return redirect("approvals:notices")
         fault = "Pick one, and an hour from 0 to 23"
-    mine = Delivery.objects.filter(person=user, notice__request__in=ApprovalRequest.objects.visible_to(user))
+    seen = Q(notice__request__in=ApprovalRequest.objects.visible_to(user)) | Q(notice__delegation__isnull=False)
+    # Of emergencies the page says no more than that there was one; who lost sight of access is not reminded of those of others.
+    seen |= Q(notice__taken_right__isnull=False) if watches_access(user) else Q(notice__taken_right__person=user)
+    mine = Delivery.objects.filter(seen, person=user)
     context = {
         "chosen": NoticePreference.objects.filter(person=user).first() or NoticePreference(person=user),
         "modes": NoticePreference.Mode.choices,
@@ -37,6 +43,7 @@ def notices_page(request: HttpRequest) -> HttpResponse:
         "fault": fault,
         "by_mail": settings.TELLS_BY_MAIL,
         "deliveries": mine.select_related("notice__request").order_by("-due_at")[:SHOWN],
+        "sees_given_up": givenup.may_look(user),
         "title": "Notifications",
     }
     return render(request, "approvals/notices.html", context, status=422 if fault else 200)

@@ -132,7 +132,7 @@ def edit(request: HttpRequest, request_id: UUID) -> HttpResponse:
 
 @require_POST
 def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
-    """Claim, release, reassign, comment, withdraw. Refused, the page comes back with what was typed."""
+    """Claim, release, reassign, escalate, comment, withdraw. Refused, the page comes back with what was typed."""
     user = _person(request)
     row = _visible(user, request_id)
     actor, text = user_actor(user.pk, auth="session"), request.POST.get("reason", "")
@@ -146,6 +146,8 @@ def handle(request: HttpRequest, request_id: UUID, verb: str) -> HttpResponse:
                 handling.comment(row.pk, actor=actor, text=text)
             case "reassign":
                 handling.reassign(row.pk, to=_picked(request.POST.get("to", "")), actor=actor, reason=text)
+            case "escalate":
+                handling.escalate(row.pk, actor=actor, reason=text)
             case "withdraw":
                 handling.withdraw(row.pk, actor=actor, reason=text)
             case _:

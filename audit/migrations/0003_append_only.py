@@ -8,4 +8,4 @@ from audit import guards, triggers
 class Migration(migrations.Migration):
     dependencies = [("audit", "0002_verifications_and_denials")]
 
-    operations = [triggers.install(*guards.ALL)]
+    operations = [triggers.install(guards.EVENTS, guards.PAYLOADS)]

@@ -13,7 +13,7 @@ from aegis.identity.models import User
 from approvals.governed import DocumentKind
 from orchestration.agents import connectors
 from orchestration.agents.models import Agent
-from orchestration.authority import exclusions, limits
+from orchestration.authority import exclusions, limits, shedding
 
 MAX_SETTINGS_BYTES: Final = 32 * 1024
 
@@ -75,21 +75,24 @@ class AgentKind(DocumentKind):
         return limits.worded(super().diff(change), old, new, change.key.name)
 
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
-        """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do, and a
-        connector is who answers in its name.
+        """The owner is bound by separation of duties, so a new one would unbind the old; a role is more that it may do, also
+        one handed to a new agent and one that kept it from something; and a connector is who answers in its name.
         """
         if change.new is None:
             return []
         new, old = change.new["spec"], change.old["spec"] if change.old else None
         said = connectors.guards(change.key.name, old["connector"] if old else None, new["connector"])
         if old is None:
+            if new["roles"]:
+                named = ", ".join(sorted(new["roles"]))
+                said.append(f"{change.key.name} is new and gets {named}; an agent gains no role by one person alone.")
             return said
         if old["owner"] != new["owner"]:
             said.append(f"The owner of {change.key.name} may not decide what it proposes; another owner needs two people.")
         if gained := sorted(set(new["roles"]) - set(old["roles"])):
             said.append(f"{change.key.name} gains {', '.join(gained)}; an agent gains no role by one person alone.")
-        said += limits.widened(old, new, change.key.name)
-        return said
+        lost = [f"{change.key.name} would shed {what}." for what in shedding.shed(old["roles"], new["roles"], overlay)]
+        return [*said, *lost, *limits.widened(old, new, change.key.name)]
 
     def fields(self, document: Json) -> Mapping[str, Any]:
         spec = document["spec"]

@@ -11,9 +11,10 @@ from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from approvals.governed import DocumentKind
 from approvals.policies import RISKS
-from orchestration.authority import handlers, limits, owners
+from orchestration.authority import handlers, limits, owners, tiers
 from orchestration.authority.lookups import locks_on
 from orchestration.authority.models import Capability
+from orchestration.authority.standing_before import last_document
 from orchestration.contracts.checker import schema_faults
 from orchestration.contracts.kind import mark_faults, root_faults
 
@@ -109,9 +110,17 @@ class CapabilityKind(DocumentKind):
         if change.old == change.new:
             return []
         said = [f"Floor lock {lock} holds {change.key.name}." for lock in locks_on(overlay, change.key.name)]
-        if change.old is not None and change.new is not None:
-            said += limits.widened(change.old["spec"], change.new["spec"], change.key.name)
-            said += _loosened(change.key.name, change.old["spec"], change.new["spec"])
+        if change.new is None:
+            return said
+        name, new = change.key.name, change.new["spec"]
+        if (before := change.old or last_document("Capability", name)) is not None:  # removed and added again sheds nothing
+            said += limits.widened(before["spec"], new, name)
+            said += _loosened(name, before["spec"], new)
+        same = tiers.twins(name, change.old["spec"] if change.old else None, new, overlay)
+        said += [
+            f"{name} would do what {other} does, which counts as high risk; under {new['risk']} risk that needs two people."
+            for other in same
+        ]
         return said
 
 

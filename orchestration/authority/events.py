@@ -20,4 +20,21 @@ TYPES = (
         payloads={"reason": "personal"},
         tone="blue",
     ),
+    EventType(
+        "role.reviewed",
+        "{actor} reviewed the role {data.role}: {data.confirmed} grants confirmed, {data.dropped} proposed to be dropped",
+        "governance",
+        # complete: nothing of the role is left to be confirmed; request: of the proposal to drop.
+        fields=("role", "digest", "confirmed", "dropped", "complete", "due?", "request?"),
+        payloads={"reason": "personal", "cells": "business"},  # cells: {"confirmed": [...], "dropped": [...]}
+        tone="blue",
+    ),
+    EventType(
+        "role.review_lapsed",
+        "The review of the role {data.role} was not done in time: {data.unused} grants were not used in {data.days} days",
+        "governance",
+        fields=("role", "digest", "days", "unused", "due", "code", "request?"),
+        payloads={"cells": "business"},
+        tone="amber",
+    ),
 )

@@ -137,6 +137,25 @@ def what_can(matrix: Matrix, who: str, principal: Principal, held: Held, clock: 
     return replace(found, silent=found.silent + len(matrix.capabilities) - len(names))
 
 
+def table(matrix: Matrix, principals: Iterable[tuple[str, Principal]], clock: Mapping[str, Json]) -> dict[str, dict[str, Line]]:
+    """Who -> capability -> its line, of those that a role of his has a cell for. Who has the same roles is judged once.
+
+    What stops effects now (halts, breakers) is left out: it is told by the line itself, not by a table that is printed.
+    """
+    found: dict[str, dict[str, Line]] = {}
+    judged: dict[tuple[str, bool, tuple[str, ...]], dict[str, Line]] = {}
+    views = _views(matrix, sorted(matrix.capabilities))
+    for who, principal in principals:
+        roles = tuple(_roles(matrix, principal))
+        entry = matrix.agents.get(principal.ref) if principal.kind == "agent" else None
+        alike = (principal.kind, entry is None or entry.is_enabled, roles)
+        if alike not in judged:
+            names = {name for role in roles for name in matrix.roles[role].grants if name in matrix.capabilities}
+            judged[alike] = {name: _line(matrix, views, who, principal, name, Held(), clock) for name in names}
+        found[who] = judged[alike]
+    return found
+
+
 def as_role(matrix: Matrix, role: str) -> tuple[Matrix, Principal]:
     """The matrix, and somebody in it who has this role and no other."""
     if matrix.roles[role].is_for_people:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from aegis.identity.models import User
 from approvals.models import Governed
 
 
@@ -38,6 +39,27 @@ class MatrixVersion(models.Model):
     digest = models.CharField(max_length=64)
     document = models.TextField()  # canonical JSON, read by orchestration.authority.verdicts
     created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+
+class RoleReview(models.Model):
+    """How the review of one role stands. The events `role.reviewed` and `role.review_lapsed` tell the same, and more.
+
+    By name, not by row: a role that is removed and added again has its review still. No row: nobody has reviewed it yet.
+    """
+
+    role = models.CharField(max_length=80, unique=True)
+    reviewed_at = models.DateTimeField(null=True)  # when all its grants were last confirmed, or proposed to be dropped
+    reviewed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    confirmed = models.TextField(default="{}")  # canonical JSON: capability -> digest of the grant, confirmed since then
+    request = models.UUIDField(null=True)  # the newest proposal to drop grants (its change set has the same id)
+    asked_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")  # null: the sweep
+    lapsed_due = models.DateTimeField(null=True)  # the due date whose passing is on record
+    lapse_code = models.CharField(
+        max_length=40, blank=True
+    )  # what came of it: "asked", "all_used", or why nobody could be asked
 
     class Meta:
         default_permissions = ()

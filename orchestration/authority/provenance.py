@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, Literal
 
 from aegis.core.canonical import Json
-from orchestration.contracts.marks import FORMAT, SOURCE, applied_below
+from orchestration.contracts.marks import FORMAT, SENSITIVE, SOURCE, applied_below
 
 VERSION: Final = 1
 Place = Literal["requester", "record", "outside", "agent"]
@@ -26,6 +26,7 @@ PLACES: Final[tuple[Place, ...]] = ("requester", "record", "outside", "agent")
 MAX_LEAVES: Final = 2_000  # of one source, and of the parameters; beyond, nothing is known: that never reads as the requester
 MAX_TEXT: Final = 20_000  # characters of a free text that are looked through
 MAX_WORDS: Final = 12  # of a value that is looked for in free text
+MAX_FIELDS: Final = 5  # from outside, that are named for one leaf
 _EDGES: Final = ".,;:!?\"'()[]{}<>«»„“”‚‘’"
 _MONEY: Final = re.compile(r"[-+]?[0-9][0-9.,' ]*")
 _DAY: Final = re.compile(r"([0-9]{1,2})[./]([0-9]{1,2})[./]([0-9]{4})")
@@ -45,7 +46,16 @@ class Source:
     schema: Mapping[str, Json]
 
 
-def trace(parameters: Json, schema: Mapping[str, Json], sources: Sequence[Source]) -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Where a value of a source stands. `source`: its number; `field`: named for what is from outside only."""
+
+    place: Place
+    source: int
+    field: str = ""
+
+
+def trace(parameters: Json, schema: Mapping[str, Json], sources: Sequence[Source] | Known) -> dict[str, list[str]]:
     """Path of each leaf ("payee.iban", "lines[0].amount") -> where its value is known from, in the order of `PLACES`.
 
     Truth values, null, and what the contract lists (enum, const) have no provenance and are left out. A value known from
@@ -54,13 +64,35 @@ def trace(parameters: Json, schema: Mapping[str, Json], sources: Sequence[Source
     Args:
         parameters: of the proposal; schema: the contract of the capability's parameters.
     """
-    known = _Known(sources)
-    found: dict[str, set[Place]] = {}
+    found: dict[str, list[str]] = {}
+    for path, marks in _marked(parameters, schema, sources):
+        places = {mark.place for mark in marks} or {"agent"}
+        found[path] = [place for place in PLACES if place in places]
+    return found
+
+
+def quotes(parameters: Json, schema: Mapping[str, Json], sources: Sequence[Source] | Known) -> dict[str, list[list[int | str]]]:
+    """Path of each leaf that stands in a field from outside -> [number of the source, the field as its contract names it].
+
+    For people who judge it: the first `MAX_FIELDS`, in the order of the sources. A field is named as far as the contract
+    names it and hides nothing: keys of open objects are data, and what is below a masked field is not told. "" is the whole.
+    """
+    found: dict[str, list[list[int | str]]] = {}
+    for path, marks in _marked(parameters, schema, sources):
+        fields = sorted({(mark.source, mark.field) for mark in marks if mark.place == "outside"})
+        if fields:
+            found[path] = [[source, field] for source, field in fields[:MAX_FIELDS]]
+    return found
+
+
+def _marked(
+    parameters: Json, schema: Mapping[str, Json], sources: Sequence[Source] | Known
+) -> Iterator[tuple[str, set[_Mark]]]:
+    known = sources if isinstance(sources, Known) else Known(sources)
     for path, value, nodes in _leaves(parameters, [schema], schema, (), [MAX_LEAVES]):
         if value is None or isinstance(value, bool) or any("enum" in node or "const" in node for node in nodes):
             continue
-        found[written(path)] = known.places(value, _format(nodes)) or {"agent"}
-    return {path: [place for place in PLACES if place in places] for path, places in found.items()}
+        yield written(path), known.marks(value, _format(nodes))
 
 
 def written(path: Sequence[str | int]) -> str:
@@ -99,57 +131,59 @@ def normal(value: Json, form: str) -> str:
             return text.casefold()
 
 
-class _Known:
+class Known:
     """The leaves of all sources, looked up by form."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        self._leaves: list[tuple[Json, Place]] = []
-        self._words: list[tuple[list[str], Place]] = []
-        self._index: dict[str, dict[str, set[Place]]] = {}
-        self._said: dict[tuple[str, int], dict[str, set[Place]]] = {}
-        for source in sources:
-            self._take(source)
+        self._leaves: list[tuple[Json, _Mark]] = []
+        self._words: list[tuple[list[str], _Mark]] = []
+        self._index: dict[str, dict[str, set[_Mark]]] = {}
+        self._said: dict[tuple[str, int], dict[str, set[_Mark]]] = {}
+        for number, source in enumerate(sources):
+            self._take(source, number)
 
-    def places(self, value: Json, form: str) -> set[Place]:
+    def marks(self, value: Json, form: str) -> set[_Mark]:
+        """Where the same value stands."""
         form = form or ("number" if isinstance(value, int | float) else "")
         wanted = normal(value, form)
         if not wanted:
             return set()
         return set(self._by_form(form).get(wanted, ())) | self._in_texts(value, wanted, form)
 
-    def _take(self, source: Source) -> None:
-        for _, value, nodes in _leaves(source.value, [source.schema], source.schema, (), [MAX_LEAVES], inherit=True):
+    def _take(self, source: Source, number: int) -> None:
+        for path, value, nodes in _leaves(source.value, [source.schema], source.schema, (), [MAX_LEAVES], inherit=True):
             place: Place = "outside" if any(node.get(SOURCE) == "outside" for node in nodes) else source.base
-            self._leaves.append((value, place))
+            mark = _Mark(place, number, _field(source.schema, path) if place == "outside" else "")
+            self._leaves.append((value, mark))
             if isinstance(value, str) and place in ("requester", "outside"):
-                self._words.append((_words(value), place))
+                self._words.append((_words(value), mark))
 
-    def _by_form(self, form: str) -> dict[str, set[Place]]:
+    def _by_form(self, form: str) -> dict[str, set[_Mark]]:
         if form not in self._index:
-            index: dict[str, set[Place]] = {}
-            for value, place in self._leaves:
+            index: dict[str, set[_Mark]] = {}
+            for value, mark in self._leaves:
                 if key := normal(value, form):
-                    index.setdefault(key, set()).add(place)
+                    index.setdefault(key, set()).add(mark)
             self._index[form] = index
         return self._index[form]
 
-    def _in_texts(self, value: Json, wanted: str, form: str) -> set[Place]:
+    def _in_texts(self, value: Json, wanted: str, form: str) -> set[_Mark]:
         """Free texts that hold it as whole words. An IBAN is written in any number of them."""
         words = _words(str(value))
         if not 0 < len(words) <= MAX_WORDS:
             return set()
         lengths = range(1, MAX_WORDS + 1) if form == "iban" else (len(words),)
         target = wanted if form else " ".join(words).casefold()
-        return {place for length in lengths for place in self._stretches(form, length).get(target, ())}
+        return {mark for length in lengths for mark in self._stretches(form, length).get(target, ())}
 
-    def _stretches(self, form: str, length: int) -> dict[str, set[Place]]:
+    def _stretches(self, form: str, length: int) -> dict[str, set[_Mark]]:
         """Every stretch of so many words in the free texts. Made once: a proposal may have many leaves."""
         if (form, length) not in self._said:
-            found: dict[str, set[Place]] = {}
-            for words, place in self._words:
+            found: dict[str, set[_Mark]] = {}
+            for words, mark in self._words:
                 for start in range(len(words) - length + 1):
                     joined = " ".join(words[start : start + length])
-                    found.setdefault(normal(joined, form) if form else joined.casefold(), set()).add(place)
+                    found.setdefault(normal(joined, form) if form else joined.casefold(), set()).add(mark)
             self._said[form, length] = found
         return self._said[form, length]
 
@@ -186,6 +220,20 @@ def _leaves(
     elif left[0] > 0:
         left[0] -= 1
         yield path, value, parts
+
+
+def _field(schema: Mapping[str, Json], path: Sequence[str | int]) -> str:
+    """A path as far as the schema names it and hides nothing."""
+    nodes: list[Json] = [schema]
+    told: list[str | int] = []
+    for part in path:
+        applied, below = applied_below(schema, nodes)
+        is_named = isinstance(part, int) or any(part in node.get("properties", ()) for node in applied)
+        if not is_named or any(SENSITIVE in node for node in applied):
+            break
+        told.append(part)
+        nodes = below(part)
+    return written(told)
 
 
 def _format(nodes: Iterable[Mapping[str, Json]]) -> str:

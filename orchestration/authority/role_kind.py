@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aegis.core.actors import Actor
@@ -12,7 +12,7 @@ from aegis.core.expressions import ExpressionInvalid, compile_condition
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity import people
 from approvals.governed import DocumentKind
-from orchestration.authority import exclusions, grant_documents, orphans, scope_tests
+from orchestration.authority import exclusions, grant_documents, orphans, review_terms, scope_tests, shedding, tiers
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
@@ -61,6 +61,7 @@ class RoleKind(DocumentKind):
                         },
                     },
                 },
+                "review": review_terms.SCHEMA,
                 "tests": scope_tests.SCHEMA,
             },
         },
@@ -79,6 +80,8 @@ class RoleKind(DocumentKind):
                 faults.append(Fault(f"{where}/capability", f"{grant['capability']} has a cell already; one per capability"))
             seen.add(grant["capability"])
             faults += _grant_faults(grant, where, overlay)
+        old = change.old["spec"] if change.old else None
+        faults += review_terms.faults(change.key.name, change.new["spec"], old, overlay)
         faults = faults or exclusions.of_role(change.key.name, change.new["spec"], overlay)
         if not faults and not _is_for_people(change.new):
             faults = orphans.faults(change.key.name, _said(_cells(change.old)), _said(_cells(change.new)), overlay)
@@ -99,6 +102,7 @@ class RoleKind(DocumentKind):
             whose = f"people in the group {name}" if _is_for_people(change.new) else "agents"
             sentences.insert(0, f"{name} is a role of {whose}.")
         sentences += _reasons_changed(name, _cells(change.old), _cells(change.new))
+        sentences += _review_changed(change)[0]
         sentences += _tests_changed(change)[0]
         if change.new is None:
             return [f"Removes the role {name}.", *sentences]
@@ -116,6 +120,7 @@ class RoleKind(DocumentKind):
             f"{change.key.name} is a role of people, and its cell {capability} would let more through ({why})."
             for capability, why in widened(_cells_of_people(change.old), _cells_of_people(change.new), overlay)
         ]
+        risky = _risky(change, overlay)
         back = last_granted(
             change.key.name, [name for name in touched if _grants(new.get(name)) and not _grants(old.get(name))]
         )
@@ -124,7 +129,7 @@ class RoleKind(DocumentKind):
             for capability in touched
             if (why := _limits_widened(back.get(capability, old.get(capability)), new.get(capability)))
         ]
-        return [*held, *gained, *raised, *_tests_changed(change)[1]]
+        return [*held, *gained, *risky, *raised, *_review_changed(change)[1], *_tests_changed(change)[1]]
 
     def apply(self, change: Change, *, actor: Actor, change_id: Any) -> None:
         super().apply(change, actor=actor, change_id=change_id)
@@ -150,6 +155,17 @@ def _grant_faults(grant: Json, where: str, overlay: Overlay) -> list[Fault]:
             faults += [Fault(f"{where}/when {fault.where}".rstrip(), fault.what) for fault in found]
     capability = overlay.get("Capability", grant["capability"])
     return [*faults, *grant_documents.faults(grant, where, capability, lambda name: policy_exists(overlay, name))]
+
+
+def _risky(change: Change, overlay: Overlay) -> Iterator[str]:
+    """Of a role of agents. A cell that is emptied narrows, unless another role of an agent lets the same through."""
+    name, old, new = change.key.name, _cells_of_agents(change.old), _cells_of_agents(change.new)
+    for capability, why in widened(old, new, overlay):
+        if capability in new and tiers.is_high(capability, overlay):
+            yield f"{capability} counts as high risk, and {name}'s cell for it would let more through ({why})."
+    for capability, what in shedding.cleared(name, old, new, overlay):
+        if what == "limit" or tiers.is_high(capability, overlay):
+            yield f"An agent with {name} and another role would shed the {what} of {name} on {capability}."
 
 
 def _limits_widened(old: Json | None, new: Json | None) -> str:
@@ -186,6 +202,12 @@ def _tests_changed(change: Change) -> tuple[list[str], list[str]]:
     return scope_tests.changed(change.key.name, old, new)
 
 
+def _review_changed(change: Change) -> tuple[list[str], list[str]]:
+    """As `review_terms.changed`."""
+    old, new = (document["spec"] if document else None for document in (change.old, change.new))
+    return review_terms.changed(change.key.name, old, new)
+
+
 def _reasons_changed(role: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> list[str]:
     kept = [name for name in old if name in new and old[name].get("reason") != new[name].get("reason")]
     return [f"The reason of {role} for {name} is now: {new[name].get('reason', 'none')}." for name in kept]
@@ -198,6 +220,10 @@ def _is_for_people(document: Json | None) -> bool:
 def _cells_of_people(document: Json | None) -> Mapping[str, Json]:
     """What the role gives people: a role of agents gives them nothing."""
     return _cells(document) if _is_for_people(document) else {}
+
+
+def _cells_of_agents(document: Json | None) -> Mapping[str, Json]:
+    return {} if _is_for_people(document) else _cells(document)
 
 
 def _may(capability: str, cell: Json) -> str:

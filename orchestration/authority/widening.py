@@ -1,4 +1,5 @@
-"""What a change of a role of people gives its people that they had not. Asked by its guards: nobody widens his own rights.
+"""What a change of a role gives its people, or agents, that they had not. Asked by its guards: nobody widens his own rights,
+nor alone those of agents on a capability of high risk.
 
 Judged cell by cell, by the rules of `verdicts`: no cell is a deny, and over all roles of a person deny wins over gate, gate
 over allow. So a deny or gate that goes, or holds more rarely, widens too. Conditions are only found equal or absent.
@@ -17,7 +18,7 @@ def widened(old: Mapping[str, Json], new: Mapping[str, Json], overlay: Overlay) 
     """(capability, what happens to its cell) for each cell that may let more through.
 
     Args:
-        old: capability -> grant as it stands for people; empty for a new role, or one that was of agents.
+        old: capability -> grant as it stands; empty for a new role, or one that was not of those who are asked about.
         new: as it would be.
         overlay: the policies that would stand.
     """
@@ -40,11 +41,12 @@ def _why(old: Json | None, new: Json | None, overlay: Overlay) -> str:
         if had and has != had:
             return "under another condition"
     if before == after == "gate" and old is not None and new is not None and old["policy"] != new["policy"]:
-        return _weaker_policy(old["policy"], new["policy"], overlay)
+        return weaker_policy(old["policy"], new["policy"], overlay)
     return ""
 
 
-def _weaker_policy(old: str, new: str, overlay: Overlay) -> str:
+def weaker_policy(old: str, new: str, overlay: Overlay) -> str:
+    """What `new` asks less than `old`, in words; "" if it asks as much."""
     # The old one as it stands now: a set that changes it as well is judged by the guards of the policy too.
     stands, would = Overlay().get("ApprovalPolicy", old), overlay.get("ApprovalPolicy", new)
     if stands is None or would is None:

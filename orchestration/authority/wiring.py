@@ -12,7 +12,7 @@ def register() -> None:
     """Kinds, event types, append-only tables and the names of local handlers. Called from `AppConfig.ready()`."""
     from approvals import changes
     from audit import verify
-    from orchestration.authority import exclusions, live
+    from orchestration.authority import exclusions, live, reviewers, role_reviews
     from orchestration.authority.capability_kind import CapabilityKind
     from orchestration.authority.lock_kind import FloorLockKind
     from orchestration.authority.role_kind import RoleKind
@@ -22,7 +22,9 @@ def register() -> None:
     joining.register(exclusions.of_groups)
     joining.register_shed(exclusions.shed_by_leaving)
     changes.register_applied_hook(live.on_applied)
+    changes.register_bound(reviewers.bound)
     verify.register_state_check("matrix equals configuration", live.problems)
+    verify.register_state_check("reviews are on record", role_reviews.problems)
     triggers.protect(*guards.ALL)
     handlers.accept(HANDLERS.__contains__)
     handlers.accept(revealing.HANDLER.__eq__)

@@ -6,6 +6,7 @@ from audit.catalogue import EventType
 
 _VISIT = ("step", "visit")
 _TRY = ("step", "visit", "attempt")
+_SPENT = ("tokens?", "cost?")  # what the agent says it used up
 _EFFECT = ("step", "visit", "attempt", "key")
 
 TYPES = (
@@ -45,7 +46,7 @@ TYPES = (
         "step.completed",
         "{agent} finished {step}",
         "agents",
-        fields=(*_TRY, "next", "contract"),
+        fields=(*_TRY, "next", "contract", *_SPENT),
         payloads={"output": "personal", "about": "personal"},
         tone="green",
     ),
@@ -53,7 +54,7 @@ TYPES = (
         "step.unsure",
         "{agent} was not sure enough about {step}",
         "agents",
-        fields=_TRY,
+        fields=(*_TRY, *_SPENT),
         payloads={"output": "personal", "about": "personal"},
         tone="amber",
     ),
@@ -106,7 +107,7 @@ TYPES = (
         "contract.violated",
         "A message in {step} breaks {data.contract}: {data.faults} faults",
         "contracts",
-        fields=(*_TRY, "contract", "faults"),
+        fields=(*_TRY, "contract", "faults", *_SPENT),
         payloads={"message": "personal", "faults": "personal"},
         tone="red",
     ),
@@ -270,7 +271,7 @@ TYPES = (
         "{actor} asked for changes: {data.next} does it again",
         "gates",
         fields=(*_VISIT, "next", "request"),
-        payloads={"output": "business"},
+        payloads={"output": "personal"},
         tone="amber",
     ),
     EventType(
@@ -284,7 +285,7 @@ TYPES = (
         "review.opened",
         "{subject} waits for a person in {data.queue}: {data.code}",
         "handoffs",
-        fields=(*_VISIT, "item", "queue", "code"),
+        fields=(*_VISIT, "item", "queue", "code", "skill?"),
         tone="amber",
     ),
     EventType(

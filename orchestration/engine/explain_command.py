@@ -36,7 +36,10 @@ def handle(options: dict[str, Any], terminal: Terminal) -> int:
             return _may(matrix, options, reader, terminal)
         case "who":
             told = explaining.who(matrix, options["capability"], reader)
-            terminal.note(f"{told.unseen} more people whom you may not see, or who are too many") if told.unseen else None
+            if reader is not None:  # whether or not there are others: that there are any would tell of them
+                terminal.note(explaining.ONLY_SEEN)
+            if told.is_cut:
+                terminal.note(f"The first {explaining.MAX_PEOPLE} people by name; there are more with a cell")
             return _told(told.found, "who", terminal)
         case _:
             return _told(explaining.what(matrix, options["who"], reader).found, "what", terminal)

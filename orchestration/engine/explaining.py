@@ -1,23 +1,25 @@
 """The explainer over what stands: "may X do Y on Z now, and why", "who can do Y", "what can X do". Pages, API and command line.
 
-What a question reaches is what its reader may see: agents and cells with the area "access", people with the area "people" (else
-oneself alone), halts and breakers as on their own page. `reader` None is the command line, which sees all. A fixed number of
-queries, whatever the number of roles, capabilities, agents and people.
+What a question reaches is what its reader may see: roles and cells with the area "access", agents by the rule of agents, people
+with the area "people" (else oneself alone), halts and breakers as on their own page. Of the others nothing is told, nor that
+there are any. `reader` None is the command line, which sees all. A fixed number of queries, whatever the number of roles,
+capabilities, agents and people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from aegis.core import canonical, clock
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Forbidden, Invalid, NotFound
-from aegis.core.visibility import Viewer, groups_with
+from aegis.core.visibility import Viewer, groups_with, remembered
 from aegis.identity.models import Area, User
+from orchestration.agents.models import Agent
 from orchestration.authority.explain import ask
 from orchestration.authority.explainer import Held, Lines, as_role, what_can, who_can
 from orchestration.authority.grant_limits import clock_fact
@@ -30,6 +32,8 @@ from orchestration.engine.guards.standing import standing
 
 MAX_FACTS_BYTES: Final = 16 * 1024
 MAX_PEOPLE: Final = 500  # answered for one question
+#: Said beside every list and number of agents and people, always: said only where something is left out, it would tell of it.
+ONLY_SEEN: Final = "Only agents and people that you may see are listed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,10 @@ class May:
 
 @dataclass(frozen=True, slots=True)
 class WhoCan:
-    """`unseen` counts active people in groups that have a cell, whom the reader may not see or who are too many."""
+    """`is_cut`: more people have a cell than are told, all of whom the reader may see."""
 
     found: Lines
-    unseen: int
+    is_cut: bool
     held: Held
 
 
@@ -93,12 +97,38 @@ def require_reader(reader: Viewer) -> None:
     )
 
 
+def as_seen(matrix: Matrix, reader: Viewer | None) -> Matrix:
+    """The matrix with those agents alone that the reader may see. For what people read, never for an effect.
+
+    A verdict on one of them is what it was: no agent's answer rests on another agent. One query, once per `one_look`.
+    """
+    if reader is None:
+        return matrix
+    known = remembered(("agents seen", reader.pk), lambda: _agent_ids(reader))
+    return replace(matrix, agents={ref: entry for ref, entry in matrix.agents.items() if ref in known})
+
+
+def _agent_ids(reader: Viewer) -> frozenset[str]:
+    return frozenset(str(pk) for pk in Agent.objects.visible_to(reader).values_list("pk", flat=True))
+
+
 def people_seen(reader: Viewer | None) -> QuerySet[User]:
     """Active people the reader may ask about."""
     rows = User.objects.filter(is_active=True)
     if reader is None or Area.objects.visible_to(reader).filter(name="people").exists():
         return rows
     return rows.filter(pk=cast(User, reader).pk)
+
+
+def people_in(groups: Collection[str], reader: Viewer | None) -> QuerySet[User]:
+    """Those of `people_seen` that are in one of the groups."""
+    return people_seen(reader).filter(pk__in=User.objects.filter(groups__name__in=groups).values("pk"))
+
+
+def people_counted(groups: Collection[str], reader: Viewer | None) -> dict[str, int]:
+    """Group -> how many of its active members the reader may see; a group without one is left out."""
+    members = people_seen(reader).filter(groups__name__in=groups)
+    return dict(members.values_list("groups__name").annotate(found=Count("pk")).order_by())
 
 
 def may(matrix: Matrix, asked: Asked, reader: Viewer | None) -> May:
@@ -110,6 +140,7 @@ def may(matrix: Matrix, asked: Asked, reader: Viewer | None) -> May:
     Raises:
         Invalid: with a fault per part of the question that makes no sense, or that the reader may not ask about.
     """
+    matrix = as_seen(matrix, reader)
     principal = _principal(matrix, asked.who, reader)
     facts: dict[str, Json] = {
         "parameters": _facts("parameters", asked.parameters),
@@ -137,14 +168,14 @@ def who(matrix: Matrix, capability: str, reader: Viewer | None) -> WhoCan:
     """
     if capability not in matrix.capabilities:
         raise NotFound(f"There is no capability “{capability}”")
+    matrix = as_seen(matrix, reader)
     groups = [role.name for role in matrix.roles.values() if role.is_for_people and capability in role.grants]
-    members = User.objects.filter(is_active=True, groups__name__in=groups).distinct()
-    seen = people_seen(reader).filter(pk__in=members).order_by("username").prefetch_related("groups")[:MAX_PEOPLE]
+    seen = people_in(groups, reader).order_by("username").prefetch_related("groups")[: MAX_PEOPLE + 1]
     people = [(f"person:{one.username}", _person(one)) for one in seen]
     agents = [(f"agent:{entry.name}", Principal("agent", ref)) for ref, entry in matrix.agents.items()]
     held = held_now(reader)
-    found = who_can(matrix, capability, [*agents, *people], held, clock_fact(clock.now(), matrix.zones))
-    return WhoCan(found, members.count() - len(people), held)
+    found = who_can(matrix, capability, [*agents, *people[:MAX_PEOPLE]], held, clock_fact(clock.now(), matrix.zones))
+    return WhoCan(found, len(people) > MAX_PEOPLE, held)
 
 
 def what(matrix: Matrix, name: str, reader: Viewer | None) -> WhatCan:
@@ -155,6 +186,7 @@ def what(matrix: Matrix, name: str, reader: Viewer | None) -> WhatCan:
     Raises:
         Invalid: there is none that the reader may ask about.
     """
+    matrix = as_seen(matrix, reader)
     kind, _, rest = name.partition(":")
     if kind == "role" and rest in matrix.roles:
         matrix, principal = as_role(matrix, rest)

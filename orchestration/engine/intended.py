@@ -12,6 +12,7 @@ from aegis.core.canonical import Json
 from orchestration.agents.protocol import AgentRequest
 from orchestration.engine.world_port import RecordSnapshot
 from orchestration.workflows.definition import AgentVersion
+from orchestration.workflows.makers import Makers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Opening:
     digest: str
     risk: str
     capability: str
-    agent: str
+    agent: str  # the first behind it, as lists name it
+    makers: Makers  # all whose work is judged
     evidence: Mapping[str, bytes]
     places: tuple[str, ...]  # of the outputs shown as evidence
     asked_by: str = ""  # user who asked for it, if that was a person: nobody decides his own wish
@@ -77,6 +79,7 @@ class ItemOpening:
     code: str
     contract: str
     choices: tuple[str, ...]
+    skill: str = ""  # what its step asks of the person
 
 
 @dataclass(frozen=True, slots=True)

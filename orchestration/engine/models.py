@@ -31,6 +31,18 @@ class ReviewQueue(Governed):
         ]
 
 
+class QueueSkill(models.Model):
+    """A group whose people know what some items of a queue ask for. Derived from the queue's document."""
+
+    queue = models.ForeignKey(ReviewQueue, on_delete=models.CASCADE, related_name="skills")
+    name = models.CharField(max_length=80)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["queue", "name", "group"], name="queue_skill_once")]
+
+
 class Run(models.Model):
     """One execution. After submission only the lease holder appends to its stream `run:<id>` (head: `seq`, `head`).
 
@@ -182,6 +194,7 @@ class ReviewItem(models.Model):
     code = models.CharField(max_length=40)  # why: review, abstained, low_confidence, contract, retries_exhausted, ...
     contract = models.CharField(max_length=80, blank=True)  # what completing it must satisfy; the form is made from it
     choices = models.JSONField(default=list)  # cases to choose from, when a route sent it here
+    skill = models.CharField(max_length=80, blank=True, default="", db_default="")  # of who may work on it; "" = anybody there
     status = models.CharField(max_length=12, choices=Status, default=Status.OPEN)
     claimed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from django.db.models import Model
+from django.contrib.auth.models import Group
+from django.db.models import Exists, Model, OuterRef, Q
 
 from aegis.core.visibility import Viewer, VisibleQuerySet
 
@@ -25,12 +26,18 @@ class RunQuerySet(VisibleQuerySet["Run"]):
 
 
 class ReviewItemQuerySet(VisibleQuerySet["ReviewItem"]):
-    """By the queue."""
+    """By the queue; who works on an item that asks for a skill is also in a group that has it there."""
 
     def visible_to(self, user: Viewer, action: str = "view") -> Self:
-        from orchestration.engine.models import ReviewQueue
+        from orchestration.engine.models import QueueSkill, ReviewQueue
 
-        return self.filter(queue__in=ReviewQueue.objects.visible_to(user, action))
+        rows = self.filter(queue__in=ReviewQueue.objects.visible_to(user, action))
+        if action == "view":
+            return rows
+        skilled = QueueSkill.objects.filter(
+            queue=OuterRef("queue"), name=OuterRef("skill"), group__in=Group.objects.filter(user=user.pk)
+        )
+        return rows.filter(Q(skill="") | Exists(skilled))
 
     def granting(self, row: Any) -> Model:
         return cast(Model, row.queue)

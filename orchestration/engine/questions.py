@@ -6,7 +6,7 @@ read again here, inside the deciding transaction, and must have the same digest 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
@@ -17,11 +17,11 @@ from aegis.core import canonical
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
+from aegis.identity.models import User
 from approvals import evidence, policies
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.questions import Evidence, Halted, Live, Outcome, Question
-from audit.models import Event, Payload
-from orchestration.agents.models import Agent
+from audit.models import Payload
 from orchestration.authority import live as authority
 from orchestration.authority.matrix import Capability as Asked
 from orchestration.authority.models import Capability
@@ -29,14 +29,18 @@ from orchestration.engine import inbox
 from orchestration.engine import state as states
 from orchestration.engine.guards import freezing
 from orchestration.engine.models import InboxItem, Run
+from orchestration.engine.separation import bound_people
 from orchestration.engine.steps.proposals import Proposal, bound_digest, request_digest
 from orchestration.records import handlers, store
-from orchestration.workflows import releases
-from orchestration.workflows.definition import AgentStep
+from orchestration.workflows import makers, releases
+from orchestration.workflows.definition import AgentStep, GateStep
+from orchestration.workflows.makers import Makers
 
 
 class _RunQuestion(Question):
     """What both have in common: they hang on a run, and settling them writes its inbox."""
+
+    _did: ClassVar[str] = "step.completed"  # by which events an agent below counts as a maker
 
     def lock(self, subject: str) -> None:
         inbox.lock_run(run_id_of(subject))
@@ -55,6 +59,9 @@ class _RunQuestion(Question):
             outcome=outcome,
             reason=reason,
         )
+
+    def is_operated_by(self, person: User, request: ApprovalRequest) -> bool:
+        return Run.objects.visible_to(person, "operate").filter(pk=run_id_of(request.subject)).exists()
 
     def takes_changes(self, request: ApprovalRequest) -> bool:
         """Where an agent made what is judged, and the workflow lets both steps be visited once more."""
@@ -87,8 +94,13 @@ class _RunQuestion(Question):
         shown = shown_of(request)
         waits = states.load(run.state)
         is_waiting = waits.phase == "deciding" and waits.request == str(request.pk)
-        bound = bound_people(run.requester_id, request.agent, [item["place"] for item in shown["evidence"]], run.pk)
+        places = [item["place"] for item in shown["evidence"]]
+        bound = bound_people(run.requester_id, self._makers(run, request, shown), places, run.pk, did=self._did)
         return self._live(run, request, shown, bound, is_waiting)
+
+    def _makers(self, run: Run, request: ApprovalRequest, shown: Mapping[str, Json]) -> Makers:
+        """Whose work is judged."""
+        return Makers((request.agent,))
 
     def _live(
         self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
@@ -152,6 +164,11 @@ class StepQuestion(_RunQuestion):
 
     kind: ClassVar[str] = "step"
 
+    def _makers(self, run: Run, request: ApprovalRequest, shown: Mapping[str, Json]) -> Makers:
+        definition = releases.load(run.release_id, states.load(run.state).path).definition
+        step = definition.step(request.subject.split("/")[1])
+        return makers.of_gate(definition, step) if isinstance(step, GateStep) else Makers()
+
     def _live(
         self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
     ) -> Live:
@@ -179,6 +196,11 @@ class RollbackQuestion(StepQuestion):
     """Shall what a finished run did be undone? Whoever asked for it does not decide it."""
 
     kind: ClassVar[str] = "rollback"
+    _did: ClassVar[str] = "effect.done"
+
+    def _makers(self, run: Run, request: ApprovalRequest, shown: Mapping[str, Json]) -> Makers:
+        definition = releases.load(run.release_id, states.load(run.state).path).definition
+        return makers.of_effects(definition, [effect["step"] for effect in shown["proposal"]["effects"]])
 
     def _live(
         self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
@@ -263,68 +285,3 @@ def _outputs(places: Sequence[str]) -> dict[str, Json]:
 def _policy_digest(request: ApprovalRequest) -> str:
     row = ApprovalPolicy.objects.get(pk=request.policy_id)
     return policies.load_text(row.document).digest
-
-
-def bound_people(
-    requester_id: UUID | None, agent: str, places: Iterable[str] = (), run_id: UUID | None = None
-) -> dict[str, str]:
-    """Who cannot decide, and why (to follow "You ..."): whoever started the run, owns the proposing agent (live), or wrote any
-    of the outputs that led to the question, in its agent's stead.
-
-    Args:
-        places: "<stream>/<seq>" of those outputs.
-        run_id: the run that asks; who answered in it is known by the places themselves.
-    """
-    places = list(places)
-    bound: dict[str, str] = {}
-    for author in (*authors_of(places), *_earlier_editors(places), *_authors_below(places, run_id)):
-        bound[author] = "wrote part of what it rests on"
-    if agent:
-        owner = Agent.objects.filter(name=agent).values_list("owner_id", flat=True).first()
-        if owner:
-            bound[str(owner)] = "own the agent that proposed it"
-    if requester_id:
-        bound[str(requester_id)] = "started the run"
-    return bound
-
-
-def _earlier_editors(places: Iterable[str]) -> list[str]:
-    """Users who edited what was edited again since: the later words rest on theirs (docs/adr/0034). One query, if any was."""
-    wanted = Q()
-    for place in places:
-        stream, _, seq = place.rpartition("/")
-        if stream.startswith("request:"):
-            wanted |= Q(stream=stream, seq__lt=int(seq))
-    if not wanted:
-        return []
-    edited = Event.objects.filter(wanted, type="request.edited", actor_kind="user")
-    return list(edited.values_list("actor_ref", flat=True).distinct())
-
-
-def _authors_below(places: Iterable[str], run_id: UUID | None) -> list[str]:
-    """Users who answered or edited inside the blocks and sub-workflows behind these outputs. A block's output stands in the
-    parent's stream, what it was made of in those of its child runs; a sub-workflow's stands in its own run's, where people may
-    have answered and edited, too. A query per level of runs, and one more where there are any."""
-    streams = {place.rpartition("/")[0] for place in places}
-    level = {UUID(stream.removeprefix("run:")) for stream in streams if stream.startswith("run:")}
-    below = level - {run_id}
-    while level:
-        level = set(Run.objects.filter(parent__in=level).values_list("pk", flat=True)) - below
-        below |= level
-    if not below:
-        return []
-    written = Q(type="review.answered", outcome="completed") | Q(type="request.edited")
-    authors = Event.objects.filter(written, run_id__in=below, actor_kind="user")
-    return list(authors.values_list("actor_ref", flat=True).distinct())
-
-
-def authors_of(places: Iterable[str]) -> list[str]:
-    """Users who wrote these outputs: answers of review items, messages, edits. Those of steps are their agents'. One query."""
-    wanted = Q()
-    for place in places:
-        stream, _, seq = place.rpartition("/")
-        if stream.startswith(("review:", "message:", "request:")):
-            wanted |= Q(stream=stream, seq=int(seq))
-    if not wanted:
-        return []
-    return list(Event.objects.filter(wanted, actor_kind="user").values_list("actor_ref", flat=True).distinct())

@@ -6,7 +6,7 @@ Computed when asked, from what stands. An item whose clock a halt stopped is not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +17,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from aegis.core import canonical, clock
 from aegis.core.visibility import Viewer
-from orchestration.engine.models import ReviewItem, ReviewQueue
+from orchestration.engine.models import QueueSkill, ReviewItem, ReviewQueue
 
 _OPEN: Final = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
 
@@ -27,7 +27,7 @@ class QueueAlarm:
     """One thing that is wrong with one queue.
 
     Attributes:
-        code: overdue, nobody_works, nobody_answers.
+        code: overdue, nobody_works, nobody_skilled, nobody_answers.
         since: overdue: when the oldest of them should have been settled.
     """
 
@@ -43,7 +43,7 @@ class QueueAlarm:
 
 
 def of_all(user: Viewer) -> list[QueueAlarm]:
-    """Alarms of every queue that a person may see, the worst first. Three queries, whatever waits there."""
+    """Alarms of every queue that a person may see, the worst first. Four queries, whatever waits there."""
     return _alarms(ReviewQueue.objects.visible_to(user))
 
 
@@ -66,13 +66,33 @@ def _alarms(queues: Any) -> list[QueueAlarm]:
         .annotate(count=Count("items"), oldest=Min("items__due_at"))
         .order_by()
     }
-    found = [alarm for row in rows for alarm in _of(row, owners[row.pk], owners[row.pk] in manned, overdue.get(row.pk))]
+    unskilled = _unskilled([row.pk for row in rows])
+    found = [
+        alarm
+        for row in rows
+        for alarm in _of(row, owners[row.pk], owners[row.pk] in manned, overdue.get(row.pk), unskilled.get(row.pk, []))
+    ]
     return sorted(
         found, key=lambda alarm: (alarm.tone != "red", alarm.since.timestamp() if alarm.since else math.inf, alarm.queue)
     )
 
 
-def _of(row: Any, owner: str, is_manned: bool, overdue: tuple[int, datetime] | None) -> Iterable[QueueAlarm]:
+def _unskilled(queues: Collection[UUID]) -> dict[UUID, list[tuple[str, int]]]:
+    """Queue -> (skill, how many open items ask for it), where nobody who is active works there and has it. One query."""
+    workers = ReviewQueue.groups.through.objects.filter(
+        reviewqueue=OuterRef(OuterRef("queue")), group__user=OuterRef("group__user"), group__user__is_active=True
+    )
+    skilled = QueueSkill.objects.filter(Exists(workers), queue=OuterRef("queue"), name=OuterRef("skill"))
+    rows = ReviewItem.objects.filter(status__in=_OPEN, queue__in=queues).exclude(skill="").exclude(Exists(skilled))
+    found: dict[UUID, list[tuple[str, int]]] = {}
+    for queue, skill, count in rows.values_list("queue", "skill").annotate(count=Count("pk")).order_by("skill"):
+        found.setdefault(queue, []).append((skill, count))
+    return found
+
+
+def _of(
+    row: Any, owner: str, is_manned: bool, overdue: tuple[int, datetime] | None, unskilled: Iterable[tuple[str, int]]
+) -> Iterable[QueueAlarm]:
     about = (row.pk, row.name, str(row), owner)
     if overdue is not None:
         count, since = overdue
@@ -80,6 +100,10 @@ def _of(row: Any, owner: str, is_manned: bool, overdue: tuple[int, datetime] | N
         yield QueueAlarm(*about, "overdue", "red", words, count, since)
     if not row.has_people:
         yield QueueAlarm(*about, "nobody_works", "red", "Nobody who is active is in the groups that work on it.")
+    for skill, count in unskilled:
+        what = "item asks" if count == 1 else "items ask"
+        words = f"{count} {what} for “{skill}”, and nobody who is active and works here has it."
+        yield QueueAlarm(*about, "nobody_skilled", "red", words, count)
     if not is_manned:
         yield QueueAlarm(
             *about, "nobody_answers", "amber", f"Nobody who is active is in {owner or 'its owner'}, which answers for it."

@@ -170,6 +170,9 @@ def _trace_differences(facts: Json, proposal: Json, matrix: Matrix, versions: _V
     sources.append(Source(facts["traced"].get("record", "record"), facts["record"], {}))
     schema = matrix.capabilities[proposal["capability"]].parameters.schema
     yield from _compared("provenance", facts["provenance"], provenance.trace(proposal["parameters"], schema, sources))
+    if "outside" in facts["traced"]:  # earlier releases did not say which field
+        fields = provenance.quotes(proposal["parameters"], schema, sources)
+        yield from _compared("outside", facts["traced"]["outside"], fields)
 
 
 def _line_differences(decision: Decision, verdict: Verdict) -> Iterator[str]:

@@ -17,7 +17,7 @@ from audit.drafts import Context, Draft
 from orchestration.contracts.checker import compile_schema
 from orchestration.engine import inbox, standing
 from orchestration.engine import state as states
-from orchestration.engine.models import InboxItem, ReviewItem
+from orchestration.engine.models import InboxItem, ReviewItem, ReviewQueue
 
 
 class ItemSettled(Conflict):
@@ -147,6 +147,11 @@ def require_operate(person: User, item_id: UUID) -> ReviewItem:
     item = ReviewItem.objects.get_visible(person, pk=item_id)
     if ReviewItem.objects.visible_to(person, "operate").filter(pk=item.pk).exists():
         return item
+    if item.skill and ReviewQueue.objects.visible_to(person, "operate").filter(pk=item.queue_id).exists():
+        skilled = item.queue.skills.filter(name=item.skill).order_by("group__name")
+        groups = ", ".join(skilled.values_list("group__name", flat=True)) or "nobody any more"
+        what = f"You may work on this queue; the skill “{item.skill}” that this item asks for have: {groups}"
+        raise Forbidden(what, right="operate", granted_by=groups)
     groups = ", ".join(item.queue.groups.values_list("name", flat=True)) or "nobody yet"
     raise Forbidden(f"You can see this queue; working on its items is granted to: {groups}", right="operate", granted_by=groups)
 

@@ -24,7 +24,7 @@ from orchestration.engine.models import Run
 from orchestration.engine.questions import EffectQuestion, StepQuestion, shown_of
 from orchestration.engine.scene import RunFacts, Scene
 from orchestration.engine.state import State
-from orchestration.engine.steps import act
+from orchestration.engine.steps import act, traced
 from orchestration.engine.steps.proposals import Proposal, proposal_faults
 from orchestration.engine.world import LiveWorld, Wave
 from orchestration.workflows import releases
@@ -112,7 +112,7 @@ def _revise(question: EffectQuestion | StepQuestion, request: ApprovalRequest, p
     ]
     payloads: dict[str, Json] = {"proposal": proposal, "output": output, "evidence": evidence}
     if "provenance" in facts:
-        payloads["provenance"] = facts["provenance"]
+        payloads |= {"provenance": facts["provenance"], "outside": traced.outside_of(facts)}
     return Revision(
         digest=question.digest_of(request, payloads),
         payloads={name: canonical.dump(value) for name, value in payloads.items()},

@@ -263,13 +263,13 @@ class Scene:
             return
         # Ids differ between tries of one visit: a retry sent back by a person may fail again and needs a new item.
         item = self.derived_id("review", self.seq + len(self.drafts))
-        self.emit(
-            "review.opened",
-            {"step": self.state.step, "visit": self.state.visit, "item": str(item), "queue": queue, "code": code},
-            cause=cause,
-            outcome="queued",
-        )
-        self.items.append(ItemOpening(item, queue, self.state.step, self.state.visit, code, contract, tuple(choices)))
+        # A run that has not begun stands at no step yet; its first may have to go before people all the same.
+        skill = self.step.common.skill if self.state.step else ""
+        data = {"step": self.state.step, "visit": self.state.visit, "item": str(item), "queue": queue, "code": code}
+        if skill:
+            data["skill"] = skill
+        self.emit("review.opened", data, cause=cause, outcome="queued")
+        self.items.append(ItemOpening(item, queue, self.state.step, self.state.visit, code, contract, tuple(choices), skill))
 
 
 def written(actor: Actor) -> str:

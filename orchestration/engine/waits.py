@@ -11,7 +11,7 @@ from approvals import gates
 from approvals.models import ApprovalPolicy
 from orchestration.engine.intended import ItemOpening, Opening
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
-from orchestration.engine.questions import bound_people
+from orchestration.engine.separation import bound_people
 
 
 def open_request(opening: Opening, *, run_id: UUID, workflow_id: UUID, requester_id: UUID | None, at: datetime) -> None:
@@ -36,8 +36,14 @@ def open_request(opening: Opening, *, run_id: UUID, workflow_id: UUID, requester
         evidence=opening.evidence,
         at=at,
         actor=SYSTEM,
-        bound=frozenset(bound_people(requester_id, opening.agent, opening.places, run_id)) | ({opening.asked_by} - {""}),
+        bound=frozenset(_bound(opening, run_id, requester_id)),
     )
+
+
+def _bound(opening: Opening, run_id: UUID, requester_id: UUID | None) -> set[str]:
+    """Who cannot decide it. Whoever asked for it does not decide his own wish."""
+    did = "effect.done" if opening.question == "rollback" else "step.completed"
+    return {*bound_people(requester_id, opening.makers, opening.places, run_id, did=did), opening.asked_by} - {""}
 
 
 def open_items(run_id: UUID, items: Sequence[ItemOpening], *, at: datetime) -> None:
@@ -53,6 +59,7 @@ def open_items(run_id: UUID, items: Sequence[ItemOpening], *, at: datetime) -> N
             code=item.code,
             contract=item.contract,
             choices=list(item.choices),
+            skill=item.skill,  # also where the queue knows it no more: then it is nobody's and an alarm, never everybody's
             opened_at=at,
             due_at=at + queues[item.queue].service_time,
         )

@@ -16,17 +16,22 @@ def register() -> None:
     """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
     from approvals.notices import outbox
     from audit import masking, names, verify
+    from audit.metrics.measures import register as count
     from orchestration.engine import (
         deadletter_command,
         decision_command,
         explain_command,
         integrity,
         lookup,
+        measures,
         rehearsal_command,
         rehearsals,
         webhook,
         worker,
     )
+    from orchestration.engine.erasing import command as erasing_command
+    from orchestration.engine.erasing import integrity as erasing_integrity
+    from orchestration.engine.erasing.question import ErasureQuestion
     from orchestration.engine.masking import ContractMasker
     from orchestration.engine.messages import command as message_command
     from orchestration.engine.questions import RollbackQuestion
@@ -35,9 +40,11 @@ def register() -> None:
     from orchestration.workflows.kind import Rehearsals, register_rehearsals
 
     catalogue.register(*events.TYPES, *children_events.TYPES)
+    count(*measures.MEASURES)
     register_kind(RetiredVersionKind())
     guards.register()
     deadletter_command.register()
+    erasing_command.register()
     message_command.register()
     decision_command.register()
     explain_command.register()
@@ -46,11 +53,13 @@ def register() -> None:
     questions.register(RevisableEffect())
     questions.register(RevisableStep())
     questions.register(RollbackQuestion())
+    questions.register(ErasureQuestion())
     masking.register(ContractMasker())
     names.register_runs(lookup.business_keys, lookup.runs_called)
     verify.register_head_source("run:", integrity.run_heads, integrity.run_head)
     verify.register_head_source("review:", integrity.review_heads, integrity.review_head)
     verify.register_head_source("message:", integrity.message_heads, integrity.message_head)
+    verify.register_state_check("erasures decided", erasing_integrity.problems)
     verify.register_state_check("state equals fold", integrity.state_problems)
     handlers.accept(lambda name: effects.registered(name) is not None)
     register_rehearsals(Rehearsals(rehearsals.sample_faults, rehearsals.touches_samples))

@@ -19,8 +19,10 @@ from aegis.core.faults import crash_point
 from aegis.identity import emergency
 from approvals import gates, shortage, sweep
 from approvals.notices import outbox
-from audit import access
+from audit import access, keeping
+from orchestration.authority import lapsing
 from orchestration.engine.driver import Driver
+from orchestration.engine.erasing import retention
 from orchestration.engine.guards import freezing, waking
 from orchestration.engine.messages import delivery
 from orchestration.engine.resources import rows as resources
@@ -102,11 +104,14 @@ def housekeep() -> None:
         gates.expire_due,
         sweep.keep_due,
         shortage.watch,
+        lapsing.watch,
         access.flush_denials,
         emergency.end_due,
+        emergency.tell_late_reviews,
         waking.wake_due,
         freezing.keep,
         waking.tidy,
+        retention.keep,
         *_MEETINGS,
     ):
         try:
@@ -125,6 +130,8 @@ def start() -> None:
     _resident = threading.Thread(target=_attend, name="aegis-driver", daemon=False)
     _resident.start()
     threading.Thread(target=_keep_house, name="aegis-housekeeping", daemon=True).start()
+    # A thread of its own: a follower that has much to catch up with keeps no deadline waiting.
+    threading.Thread(target=_keep_record, name="aegis-record", daemon=True).start()
     # A thread of its own: a mail server or a webhook that does not answer keeps no deadline waiting.
     threading.Thread(target=_keep_telling, name="aegis-notices", daemon=True).start()
 
@@ -152,6 +159,11 @@ def _attend() -> None:
 def _keep_house() -> None:
     while not _stop.wait(settings.SWEEP_SECONDS):
         _guarded(housekeep)
+
+
+def _keep_record() -> None:
+    while not _stop.wait(settings.SWEEP_SECONDS):
+        _guarded(keeping.keep)
 
 
 def _keep_telling() -> None:

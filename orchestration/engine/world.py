@@ -17,7 +17,7 @@ from orchestration.authority import live
 from orchestration.authority.grant_limits import Reading
 from orchestration.authority.matrix import EMPTY
 from orchestration.authority.verdicts import Matrix, Principal
-from orchestration.engine import effects, lease, questions
+from orchestration.engine import effects, lease, separation
 from orchestration.engine.children import rows as children
 from orchestration.engine.guards import freezing, spending
 from orchestration.engine.guards.asking import Asking, Counted, Hold, Take
@@ -78,7 +78,7 @@ class LiveWorld:
         return known[ref]
 
     def author(self, place: str) -> Principal | None:
-        found = questions.authors_of([place])
+        found = separation.authors_of([place])
         return live.person_principal(found[0]) if found else None
 
     def policy(self, name: str) -> Policy | None:

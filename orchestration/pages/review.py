@@ -21,7 +21,7 @@ from aegis.identity.models import User
 from approvals.pages.contractform import ContractForm
 from orchestration.engine import reviews, settlements
 from orchestration.engine.models import ReviewItem, Run
-from orchestration.pages import reviewpage
+from orchestration.pages import reviewboard, reviewpage
 from orchestration.pages.runs import person_of
 
 Simple = Callable[[UUID, User], ReviewItem]
@@ -31,8 +31,8 @@ Simple = Callable[[UUID, User], ReviewItem]
 @one_look()
 def list_page(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
-    filters = reviewpage.Filters.of(request.GET)
-    found = reviewpage.board(user, filters)
+    filters = reviewboard.Filters.of(request.GET)
+    found = reviewboard.board(user, filters)
     query = filters.query()
     context = {
         "board": found,
@@ -72,7 +72,7 @@ def complete(request: HttpRequest, item_id: UUID) -> HttpResponse:
     reviews.require_operate(user, item_id)  # the right comes before what was typed
     item = reviewpage.visible_item(user, item_id)
     reason, case = request.POST.get("reason", ""), request.POST.get("case", "")
-    empty = reviewpage.empty_form(item) if item.status in reviewpage.OPEN else None
+    empty = reviewpage.empty_form(item) if item.status in reviewboard.OPEN else None
     form = empty.posted(request.POST) if empty else None
     try:
         output = _output(form)
@@ -182,7 +182,7 @@ def _done(request: HttpRequest, item: ReviewItem, said: str) -> HttpResponse:
         key = f" ({run.business_key})" if run.business_key else ""
         shown = format_html('{} <a href="{}">{}{}</a>.', shown, reverse("runs:run", args=[run.pk]), run.label, key)
     messages.success(request, shown)
-    return redirect(f"{reverse('review:list')}{reviewpage.Filters(queue=item.queue.name).query()}")
+    return redirect(f"{reverse('review:list')}{reviewboard.Filters(queue=item.queue.name).query()}")
 
 
 def _page(
@@ -200,7 +200,7 @@ def _page(
     context = {
         "page": shown,
         "item": item,
-        "title": f"{item.run.business_key}, {item.label}",
+        "title": f"{item.run.business_key or '(erased)'}, {item.label}",
         "error": error,
         "act": act,
         "typed": typed or {},

@@ -1,4 +1,4 @@
-"""Review items for their pages: the list by queue, and one item with what a person needs to answer it."""
+"""One review item for its page: why it is there, and what a person needs to answer it. The list is `reviewboard`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
-from django.db.models import Count, Q
+from django.db.models import Q
 
-from aegis.core import canonical, clock
+from aegis.core import clock
 from aegis.core.canonical import Json
 from aegis.identity.models import User
 from approvals.pages import contractform, words
@@ -20,24 +19,19 @@ from approvals.pages.words import Mark
 from audit import masking
 from audit.models import Event, Payload
 from orchestration.contracts.marks import is_mask
-from orchestration.engine import queue_alarms, reviews
+from orchestration.engine import reviews
 from orchestration.engine import standing as ways
 from orchestration.engine import state as states
-from orchestration.engine.models import ReviewItem, ReviewQueue, Run
-from orchestration.engine.queue_alarms import QueueAlarm
+from orchestration.engine.models import ReviewItem, Run
 from orchestration.engine.standing import Standing
 from orchestration.pages import effectview, faulttree, marks, timeline
 from orchestration.pages.effectview import EffectView
 from orchestration.pages.faulttree import Tree
+from orchestration.pages.reviewboard import OPEN
 from orchestration.pages.runpage import definition_of
 from orchestration.pages.told import Before, parsed, told
 from orchestration.workflows import releases
 from orchestration.workflows.handoffs import handoffs_of
-
-OPEN = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
-TABS = {"open": "Open", "mine": "Claimed by me", "done": "Done"}
-ORDERS = {"": "Service time first", "priority": "Priority first"}
-MAX_ROWS = 100
 
 _TITLES = {"about": "What the agent said about it", "faults": "What is wrong", "message": "What it sent", "why": "Why"}
 
@@ -47,64 +41,6 @@ WHY = (
     "effect.unknown", "effect.diverged", "effect.conflicted", "run.quarantined",
     "run.faulted", "route.chosen", "gate.settled", "step.lost",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    tab: str = "open"
-    queue: str = ""
-    order: str = ""  # "priority": what is most urgent first; else by service time
-
-    @classmethod
-    def of(cls, query: Mapping[str, str]) -> Filters:
-        tab = query.get("tab", "")
-        order = "priority" if query.get("order") == "priority" else ""
-        return cls(tab if tab in TABS else "open", query.get("queue", "")[:80], order)
-
-    def query(self, **changes: str) -> str:
-        values = {"tab": self.tab, "queue": self.queue, "order": self.order, **changes}
-        kept = {key: value for key, value in values.items() if value and (key, value) != ("tab", "open")}
-        return f"?{urlencode(kept)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    item: ReviewItem
-    priority: Mark
-    mark: Mark
-    left: Mark
-    why: str
-    claimed_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueueView:
-    """One queue with its items."""
-
-    queue: ReviewQueue
-    rows: Sequence[Row]
-    open: int
-    may_work: bool
-    owner: str  # the group that answers for it
-    service_time: str
-    alarms: Sequence[QueueAlarm] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """The list page."""
-
-    filters: Filters
-    queues: Sequence[QueueView]
-    names: Sequence[tuple[str, str, str, bool]]  # name, title, query, is chosen
-    tabs: Sequence[tuple[str, str, bool]]  # label, query, is on
-    orders: Sequence[tuple[str, str, bool]]  # the same, of orders
-    is_cut: bool
-
-    @property
-    def etag_parts(self) -> list[object]:
-        rows = [(row.item.pk, row.item.seq, row.item.status, row.left.word) for view in self.queues for row in view.rows]
-        return [self.filters, rows, [alarm.words for view in self.queues for alarm in view.alarms]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,56 +93,6 @@ class ItemPage:
         return self.stands is not None and (self.stands.may_retry or not self.stands.is_undo)
 
 
-def board(user: User, filters: Filters) -> Board:
-    """Items by queue: by service time, oldest first, or by the priority of their runs before that. The number of queries does
-    not grow with items or queues."""
-    now = clock.now()
-    queues = {queue.pk: queue for queue in ReviewQueue.objects.visible_to(user).order_by("title", "name")}
-    workable = set(ReviewQueue.objects.visible_to(user, "operate").values_list("pk", flat=True))
-    items = ReviewItem.objects.filter(queue__in=list(queues)).select_related("run", "run__workflow", "claimed_by")
-    counts = dict(
-        ReviewItem.objects.filter(queue__in=list(queues), status__in=OPEN).values_list("queue").annotate(Count("pk")).order_by()
-    )
-    match filters.tab:
-        case "mine":
-            items = items.filter(status=ReviewItem.Status.CLAIMED, claimed_by=user).order_by("due_at", "opened_at", "pk")
-        case "done":
-            items = items.exclude(status__in=OPEN).order_by("-settled_at", "pk")
-        case _:
-            first = ("run__priority",) if filters.order else ()
-            items = items.filter(status__in=OPEN).order_by(*first, "due_at", "opened_at", "pk")
-    if filters.queue:
-        items = items.filter(queue__name=filters.queue)
-    found = list(items.defer("run__state")[: MAX_ROWS + 1])
-    by_queue: dict[Any, list[Row]] = {}
-    for item in found[:MAX_ROWS]:
-        by_queue.setdefault(item.queue_id, []).append(_row(item, now))
-    wrong: dict[Any, list[QueueAlarm]] = {}
-    for alarm in queue_alarms.of_all(user):
-        wrong.setdefault(alarm.queue_id, []).append(alarm)
-    views = [
-        QueueView(queue, by_queue.get(pk, []), counts.get(pk, 0), pk in workable, *_promise(queue), wrong.get(pk, ()))
-        for pk, queue in queues.items()
-        if filters.queue in ("", queue.name)
-    ]
-    return Board(
-        filters=filters,
-        queues=views,
-        names=[
-            (queue.name, str(queue), filters.query(queue=queue.name), queue.name == filters.queue) for queue in queues.values()
-        ],
-        tabs=[(label, filters.query(tab=key), key == filters.tab) for key, label in TABS.items()],
-        orders=[(label, filters.query(order=key), key == filters.order) for key, label in ORDERS.items()],
-        is_cut=len(found) > MAX_ROWS,
-    )
-
-
-def _promise(queue: ReviewQueue) -> tuple[str, str]:
-    """Who answers for a queue, and within what time its work is to be done."""
-    spec = canonical.parse(queue.document)["spec"]
-    return str(spec.get("owner", "")), str(spec["service_time"])
-
-
 def visible_item(user: User, item_id: Any) -> ReviewItem:
     """The item with what its page names.
 
@@ -251,7 +137,7 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
         before=_before(run, state, payloads),
         sees_run=Run.objects.visible_to(user).filter(pk=run.pk).exists(),
         may_work=ReviewItem.objects.visible_to(user, "operate").filter(pk=item.pk).exists(),
-        workers=", ".join(item.queue.groups.order_by("name").values_list("name", flat=True)),
+        workers=_workers(item),
         is_open=is_open,
         claimed_by=item.claimed_by.display_name if item.claimed_by else "",
         is_mine=item.claimed_by_id == user.pk,
@@ -265,21 +151,19 @@ def item_page(user: User, item: ReviewItem, form: ContractForm | None = None) ->
     )
 
 
+def _workers(item: ReviewItem) -> str:
+    """Groups whose people work on it: those of the queue, and where it asks for a skill, in which of them that is."""
+    groups = ", ".join(item.queue.groups.order_by("name").values_list("name", flat=True))
+    if not item.skill:
+        return groups
+    skilled = item.queue.skills.filter(name=item.skill).order_by("group__name").values_list("group__name", flat=True)
+    return f"{groups}, who also are in {', '.join(skilled) or 'a group that has it'} (skill “{item.skill}”)"
+
+
 def empty_form(item: ReviewItem) -> ContractForm | None:
     """The form of the item's contract; None where no output is asked for."""
     schema = None if item.choices else reviews.form_schema(item)
     return contractform.build(schema) if schema is not None else None
-
-
-def _row(item: ReviewItem, now: datetime) -> Row:
-    return Row(
-        item=item,
-        priority=marks.priority(item.run.priority),
-        mark=marks.item_status(item.status),
-        left=words.left(item.due_at, now),
-        why=marks.code_words(item.code),
-        claimed_by=item.claimed_by.display_name if item.claimed_by else "",
-    )
 
 
 def _why(item: ReviewItem) -> Event | None:

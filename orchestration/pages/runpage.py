@@ -19,13 +19,13 @@ from approvals.models import ApprovalRequest
 from approvals.pages import standing as requests
 from approvals.pages.words import Mark
 from audit import masking
-from audit.models import Event, Payload
+from audit.models import Event, Hold, Payload
 from orchestration.agents.models import Agent
 from orchestration.engine import planner
 from orchestration.engine import state as states
 from orchestration.engine.models import InboxItem, ReviewItem, Run
 from orchestration.engine.state import State
-from orchestration.pages import family, marks, meetings, standing, timeline
+from orchestration.pages import erasureboard, family, marks, meetings, standing, timeline
 from orchestration.pages.family import Family
 from orchestration.pages.standing import Now, Queued, Situation, Waiting
 from orchestration.pages.timeline import Entry, Names, Raw, Stored
@@ -67,6 +67,8 @@ class RunPage:
     retry_step: str
     at: datetime
     family: Family
+    holds: Sequence[Hold]
+    erased: Sequence[tuple[datetime, int, str]]
 
 
 def etag_parts(run: Run, user: User) -> list[object]:
@@ -141,6 +143,8 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         can_retry=planner.may_retry(state) and not (run.parent_id and state.is_ended),
         family=family.of_run(user, run, definition),
         retry_step=situation.step_name,
+        holds=erasureboard.holds_over(run),
+        erased=erasureboard.erased_lines(events),
         at=now,
     )
 

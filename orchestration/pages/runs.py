@@ -18,7 +18,7 @@ from aegis.core.pages import etag_of, not_modified, partial
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
 from approvals.pages import words
-from audit import masking
+from audit import bundles, masking
 from audit.models import Event, Payload
 from orchestration.engine import verbs
 from orchestration.engine.models import Run
@@ -79,6 +79,24 @@ def event_page(request: HttpRequest, run_id: UUID, seq: int) -> HttpResponse:
     return render(request, "runs/event.html", context)
 
 
+@require_safe
+@one_look()
+def evidence(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """The evidence bundle of the run, as far as this person may see it. That it was taken is on record."""
+    user = person_of(request)
+    run = runpage.visible_run(user, run_id)
+    try:
+        bundle = bundles.of_run(run.pk, run.stream, run.label, viewer=user, actor=actor_of(user))
+    except (Conflict, Invalid) as error:
+        context = _context(request, user, run, ()) | {"error": error}
+        return render(request, "runs/run.html", context, status=error.http_status)
+    return HttpResponse(
+        bundle.content,
+        content_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{bundle.name}"'},
+    )
+
+
 @require_POST
 def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     return _tell(request, run_id, "cancel", verbs.cancel_run, "The run is being cancelled.")
@@ -124,7 +142,7 @@ def _context(request: HttpRequest, user: User, run: Run, lanes: tuple[str, ...])
     return {
         "page": shown,
         "run": run,
-        "title": f"{run.business_key}, {run.label}",
+        "title": f"{run.business_key or '(erased)'}, {run.label}",
         "chips": chips,
         "lanes": lanes,
         "here": here,

@@ -13,15 +13,19 @@ from datetime import datetime
 import orjson
 
 from aegis.core.canonical import Json
-from approvals.pages import words
+from approvals.pages import origins, words
 from approvals.pages.diffs import Diff, diff
+from approvals.pages.origins import Origin
 from approvals.pages.words import Mark
 from audit import catalogue
 from audit.catalogue import Part
 from audit.names import label
+from orchestration.engine.steps import traced
 from orchestration.pages import attempts, marks
 from orchestration.pages.attempts import Attempt
 from orchestration.pages.lines import Names, Raw, Stored, anchor_of, in_order, kind_of, names_in, parse, sentence
+
+Origins = tuple[Origin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,12 @@ class Entry:
     leaf: str
     request: str
     item: str
+    origins: Origins = ()  # of a verdict, and of the effect that rests on it
     satisfied_by: str = ""  # label of the request whose approval this verdict's gate was passed with
 
     @property
     def has_more(self) -> bool:
-        return bool(self.payloads or self.attempts or self.diff)
+        return bool(self.payloads or self.attempts or self.diff or self.origins)
 
     @property
     def short_leaf(self) -> str:
@@ -102,14 +107,14 @@ def build(
         by_place.setdefault((payload.stream, payload.seq), []).append(payload)
     length = max(((ended or now) - started).total_seconds(), 0.001)
     visits = {group[-1].place: group for group in attempts.by_visit(raws).values()}
-    approvals = _approvals(raws)
+    approvals, origins = _approvals(raws), _origins(raws, by_place)
     folded = {raw.place for group in visits.values() for raw in group[:-1]}
     entries = []
     for raw in raws:
         if raw.place in folded:
             continue
         group = visits.get(raw.place, [raw])
-        entry = _entry(raw, by_place, names, run_stream, started, length)
+        entry = replace(_entry(raw, by_place, names, run_stream, started, length), origins=origins.get(raw.place, ()))
         if approval := approvals.get(raw.place):
             entry = replace(entry, request=approval, satisfied_by=label("request", approval))
         if len(group) > 1:
@@ -145,6 +150,33 @@ def _approvals(raws: Sequence[Raw]) -> dict[tuple[str, int], str]:
         elif raw.event.type in ("effect.intended", "effect.done") and raw.data.get("approval") and key in last:
             found[last.pop(key).place] = str(raw.data["approval"])
     return found
+
+
+def _origins(raws: Sequence[Raw], payloads: Mapping[tuple[str, int], Sequence[Stored]]) -> dict[tuple[str, int], Origins]:
+    """Place of a verdict, and of the events of its effect -> from where the values of the proposal are known.
+
+    Only where the verdict asked for it, and its facts are whole on this page.
+    """
+    found: dict[tuple[str, int], Origins] = {}
+    last: dict[tuple[str, Json, Json], Origins] = {}
+    for raw in raws:
+        key = raw.event.step, raw.data.get("visit"), raw.data.get("undoes")
+        if raw.event.type == "verdict.given":
+            facts = _whole(payloads.get(raw.place, ()), "facts").get("facts")
+            told = facts if isinstance(facts, Mapping) else {}
+            last[key] = tuple(origins.rows(told.get("provenance"), traced.outside_of(told)))
+        if raw.event.type == "verdict.given" or raw.event.type.startswith("effect."):
+            found[raw.place] = last.get(key, ())
+    return found
+
+
+def _whole(stored: Sequence[Stored], *names: str) -> dict[str, Json]:
+    """Those payloads of an event of which all is on this page."""
+    return {
+        payload.name: orjson.loads(payload.text)
+        for payload in stored
+        if payload.name in names and payload.text is not None and len(payload.text) >= payload.size
+    }
 
 
 def _entry(
@@ -201,10 +233,7 @@ def _shown(payload: Stored) -> Shown:
 
 def _diff(stored: Sequence[Stored]) -> Diff | None:
     """before/after of an effect, if both are whole on this page."""
-    sides: dict[str, Json] = {}
-    for payload in stored:
-        if payload.name in ("before", "after") and payload.text is not None and len(payload.text) >= payload.size:
-            sides[payload.name] = orjson.loads(payload.text)
+    sides = _whole(stored, "before", "after")
     after = sides.get("after")
     if "before" not in sides or not isinstance(after, Mapping):
         return None

@@ -72,6 +72,7 @@ class Common:
     max_visits: int = 1
     requires: tuple[str, ...] = ()  # steps that must be on record as completed; "event:<type>" = an event of the run
     deadline: timedelta | None = None  # of one visit, from its begin; failure code "deadline"
+    skill: str = ""  # asked of who works on its review items; the queue says who has it
 
     @property
     def required_events(self) -> tuple[str, ...]:

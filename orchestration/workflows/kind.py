@@ -13,9 +13,11 @@ from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay
+from aegis.core.visibility import Viewer, groups_with
 from aegis.identity import grants
 from approvals.governed import DocumentKind
 from orchestration.workflows import parse, wording
+from orchestration.workflows.definition import RunStep
 from orchestration.workflows.lint import lint
 from orchestration.workflows.models import Workflow
 
@@ -89,6 +91,17 @@ class WorkflowKind(DocumentKind):
             return []
         return [f"Workflow {change.key.name} would pass from {before} to {after}, with the right to see and operate its runs."]
 
+    def missing(self, change: Change, author: Viewer) -> str:
+        """A definition must not start for its author what he may not start: of the workflows it newly runs he needs `start`, or
+        `edit`, with which he could make them do anything. One that comes with the same change he writes himself."""
+        for name in sorted(_run_by(change.new) - _run_by(change.old)):
+            rows = Workflow.objects.filter(name=name)
+            row = rows.first()
+            if row is not None and not any(rows.visible_to(author, verb).exists() for verb in ("start", "edit")):
+                holders = ", ".join(groups_with(row, "start")) or "nobody yet"
+                return f"This would run the workflow “{name}”, and “start” on it is granted to: {holders}"
+        return ""
+
     def fields(self, document: Json) -> Mapping[str, Any]:
         return {"owner": Group.objects.get(name=document["metadata"]["owner"])}
 
@@ -109,6 +122,14 @@ class WorkflowKind(DocumentKind):
         if former := Group.objects.filter(name=before).first():
             for verb in OWNER_RIGHTS:
                 grants.revoke(former, workflow, verb, actor=SYSTEM, reason=f"No longer {reason[0].lower()}{reason[1:]}")
+
+
+def _run_by(document: Json | None) -> set[str]:
+    """The workflows that a document runs, at whatever depth."""
+    if document is None:
+        return set()
+    steps = (step for scope in parse.load(document).scopes() for step in scope.steps)
+    return {step.workflow for step in steps if isinstance(step, RunStep)}
 
 
 def _group_would_exist(name: str, overlay: Overlay) -> bool:

@@ -36,6 +36,7 @@ from orchestration.workflows.lint_paths import expression_faults
 from orchestration.workflows.lint_resources import resource_faults
 from orchestration.workflows.lint_rights import act_faults
 from orchestration.workflows.lint_runs import outputs_of_workflows, run_faults
+from orchestration.workflows.lint_skills import skill_faults
 from orchestration.workflows.output_schemas import Schemas, schemas_of, types_of
 from orchestration.workflows.references import references_of
 
@@ -83,6 +84,7 @@ def lint(document: Json, overlay: Overlay, *, with_rights: bool = True) -> list[
         *coded("sensitive", exposed_faults(definition, contracts)),
         *coded("output", output_faults(definition, schemas, contracts)),
         *coded("run", run_faults(definition, schemas, overlay)),
+        *coded("skill", skill_faults(definition, overlay)),
         *coded("resource", resource_faults(definition, overlay)),
         *coded("rights", act_faults(definition, contracts, overlay, with_rights=with_rights)),
     ]

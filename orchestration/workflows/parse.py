@@ -88,6 +88,7 @@ def _common(step: Mapping[str, Json]) -> Common:
         max_visits=step.get("max_visits", 1),
         requires=tuple(step.get("requires", ())),
         deadline=durations.parse(step["deadline"]) if "deadline" in step else None,
+        skill=step.get("skill", ""),
     )
 
 

@@ -118,6 +118,7 @@ _COMMON: Final[Mapping[str, Json]] = {
         "maxItems": 50,
         "description": "Steps, or events such as event:gate.settled, that must be on record before it begins.",
     },
+    "skill": {**NAME, "description": "What a person must know who works on its review items; the queue says who does."},
     "deadline": {**durations.SCHEMA, "description": "How long one visit may take, waiting included. Then it gives up."},
 }
 BRANCH: Final[Json] = {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "description": "Name of a branch."}

@@ -32,6 +32,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "confidence_below": "confidence asked for",
     "on_failure": "failure handling",
     "max_visits": "visits at most",
+    "skill": "skill of who works on its review items",
     "compensate": "undone when the run gives up or is cancelled",
     "abstain_queue": "queue for “I do not know”",
     "business_key": "business key",

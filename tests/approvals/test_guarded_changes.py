@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.test import Client
 
 from aegis.core import canonical
 from aegis.core.actors import SYSTEM, user_actor
@@ -58,6 +59,17 @@ def test_the_policy_of_guarded_changes_needs_two_people_and_guards_itself(ada: U
     weaker = propose(ada, doc("config-change", **{**CONFIG, "stages": [{"groups": ["Leads", "Admins"], "quorum": 2}]}))
 
     assert weaker.status == ChangeSet.Status.PROPOSED
+
+
+def test_its_page_says_why_it_was_proposed(ada: User, admins: tuple[User, User], browser_of: Callable[..., Client]) -> None:
+    propose(ada, doc("config-change", **CONFIG), doc(dual_control=True))
+    change_set = propose(ada, doc(dual_control=True, deadline="2h"), reason="The desk is <b>slow</b> in June")
+
+    page = browser_of(admins[0]).get(f"/approvals/{change_set.pk}/").content.decode()
+
+    why = page.split('id="why-t"')[1].split("</section>")[0]
+    assert "The desk is &lt;b&gt;slow&lt;/b&gt; in June" in why
+    assert "No reason was given" not in page
 
 
 def test_the_author_is_not_one_of_the_two(ada: User, admins: tuple[User, User], guarded: ChangeSet) -> None:

@@ -13,7 +13,8 @@ from django.test import Client
 from aegis.core import clock
 from aegis.identity.models import User
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
-from tests.approvals.conftest import ask, events_of, outcomes, policy_document, reload, store_policy
+from audit.models import Event
+from tests.approvals.conftest import ask, events_of, line_of, outcomes, policy_document, reload, store_policy
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +95,8 @@ def test_high_risk_takes_the_password_with_the_decision(call: Call, lead: User, 
 
     refused = call(lead, "POST", at, **vote)
     assert (refused.status_code, refused.json()["code"]) == (403, "step_up_needed")
+    assert line_of(request)["data"]["code"] == "step_up_needed"
+    assert not Event.objects.filter(type="access.denied").exists(), "the request's own stream tells of it, once is enough"
     assert call(lead, "POST", at, **vote, password="guess").json()["code"] == "password_wrong"
     assert reload(request).status == ApprovalRequest.Status.OPEN
 

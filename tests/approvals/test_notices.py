@@ -17,10 +17,12 @@ from aegis.core.actors import SYSTEM, user_actor
 from aegis.identity import people
 from aegis.identity.models import User
 from approvals import delegations, handling, shortage, sweep
-from approvals.models import ApprovalPolicy, ApprovalRequest
+from approvals.errors import NotEligible
+from approvals.models import ApprovalPolicy, ApprovalRequest, Delegation
 from approvals.notices import outbox
 from approvals.notices.models import Delivery, Notice, NoticePreference
 from audit.models import Event
+from orchestration.engine import webhook
 from tests.approvals.conftest import ask, decide_as, policy_document, store_policy
 
 pytestmark = pytest.mark.django_db
@@ -144,7 +146,7 @@ def test_a_digest_is_one_mail_a_day_with_all_of_it(policy, lea, leo, ines) -> No
     later(86_400)
     outbox.look()
     body = mail.outbox[0].body
-    assert sent() == [("lea", "AEGIS: 3 requests today")]
+    assert sent() == [("lea", "AEGIS: 3 notices today")]
     assert all(request.label in body for request in requests)
 
 
@@ -288,6 +290,8 @@ def test_who_acts_for_somebody_hears_of_it_and_who_acts_for_the_bound_does_not(p
             actor=user_actor(giver.pk, auth="test"),
             reason="away",
         )
+    outbox.look()
+    assert sorted(sent()) == [(to, "AEGIS: You may decide in another’s place: Delegation") for to in ("vera", "vito")]
     ask(policy, requester=ines)
     outbox.look()
     assert [to for to, _ in sent()] == ["lea", "leo", "vera"]
@@ -353,3 +357,67 @@ class Broken:
 
     def send_messages(self, messages: object) -> int:
         raise OSError("550 password=secret refused")
+
+
+# ---- delegations -------------------------------------------------------------------------------------------------------------
+
+
+def lent(giver: User, to: User) -> Delegation:
+    now = clock.now()
+    return delegations.delegate(
+        to=to.pk, starts_at=now, ends_at=now + timedelta(days=2), actor=user_actor(giver.pk, auth="session"), reason="on leave"
+    )
+
+
+def test_who_is_given_a_delegation_hears_of_it_and_the_giver_hears_that_it_was_declined(lea, leo, ines) -> None:
+    row = lent(lea, ines)
+    outbox.look()
+    assert "/approvals/delegations" in mail.outbox[0].body
+    assert sent() == [("ines", "AEGIS: You may decide in another’s place: Delegation")]
+
+    delegations.end(row.pk, actor=user_actor(ines.pk, auth="session"), reason="I know nothing of it")
+    outbox.look()
+    assert "I know nothing of it" not in mail.outbox[0].body, "what somebody typed stays inside"
+    assert sent() == [("lea", "AEGIS: Your delegation was declined: Delegation")]
+    assert Event.objects.filter(type="delegation.declined", actor_ref=str(ines.pk)).exists()
+
+
+def test_who_gave_it_takes_it_back_and_the_other_hears_that(lea, ines) -> None:
+    row = lent(lea, ines)
+    delegations.end(row.pk, actor=user_actor(lea.pk, auth="session"), reason="back")
+    outbox.look()
+    assert sent() == [("ines", "AEGIS: A delegation to you was taken back: Delegation")], "and not of what counts no more"
+    assert not Event.objects.filter(type="delegation.declined").exists()
+
+
+def test_who_declines_is_bound_by_nothing_of_it(policy, lea, leo) -> None:
+    """Whoever started something could else keep a colleague from deciding it, by delegating to him."""
+    request = ask(policy, requester=lea)
+    row = lent(lea, leo)
+    with pytest.raises(NotEligible):
+        decide_as(leo, request)
+
+    delegations.end(row.pk, actor=user_actor(leo.pk, auth="session"), reason="no")
+    assert decide_as(leo, request).status == "approved"
+
+
+def test_a_digest_holds_delegations_too(policy, lea, leo, ines) -> None:
+    NoticePreference.objects.create(person=leo, mode="digest", hour=7)
+    ask(policy, requester=ines)
+    lent(lea, leo)
+    outbox.look()
+    Delivery.objects.filter(person=leo).update(due_at=clock.now())
+    mail.outbox.clear()
+    outbox.look()
+    (one,) = [message for message in mail.outbox if message.to == ["leo@example.org"]]
+    assert one.subject == "AEGIS: 2 notices today"
+    assert "Leo in the place of Lea" in one.body
+
+
+def test_the_webhook_hears_of_a_delegation_without_its_people(lea, leo) -> None:
+    row = lent(lea, leo)
+    notice = Notice.objects.get()
+    body = webhook._body(Delivery(notice=notice, channel=Delivery.Channel.WEBHOOK))
+    assert body["type"] == "delegation.delegated"
+    assert body["data"]["delegation"] == str(row.pk)
+    assert not {"lea", "leo", str(lea.pk), "on leave"} & set(map(str, body["data"].values()))

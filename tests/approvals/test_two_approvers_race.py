@@ -24,7 +24,7 @@ from aegis.core.actors import SYSTEM
 from aegis.core.errors import AegisError
 from aegis.identity import people
 from aegis.identity.models import User
-from approvals import gates
+from approvals import gates, holding, judging
 from approvals.errors import NotEligible, RequestExpired, RequestSettled
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from audit import journal
@@ -91,7 +91,7 @@ def meeting(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Who waits alone goes on after a moment: with the lock, that is the winner, whom the loser cannot meet.
     """
-    judge = gates._judge
+    judge = judging.judge
     doors: defaultdict[UUID, threading.Barrier] = defaultdict(lambda: threading.Barrier(2))
 
     def judged(request: ApprovalRequest, *others: Any) -> Any:
@@ -100,7 +100,7 @@ def meeting(monkeypatch: pytest.MonkeyPatch) -> None:
             doors[request.pk].wait(0.05)
         return found
 
-    monkeypatch.setattr(gates, "_judge", judged)
+    monkeypatch.setattr(judging, "judge", judged)
 
 
 def _unlocked(request_id: UUID) -> ApprovalRequest:
@@ -122,7 +122,7 @@ def test_two_approvers_one_outcome(lead: User, second_lead: User, policy: Approv
 def test_the_race_sees_the_lock_when_it_is_taken_out(
     lead: User, second_lead: User, policy: ApprovalPolicy, meeting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gates, "_lock_request", _unlocked)
+    monkeypatch.setattr(holding, "lock_request", _unlocked)
     good = 0
     for _ in range(ROUNDS):
         request = ask(policy)

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.db.models import F
+from django.test import Client
 
 from aegis.core import clock
-from aegis.core.actors import SYSTEM
+from aegis.core.actors import SYSTEM, Actor, user_actor
+from aegis.core.errors import Conflict, NotFound
 from aegis.identity import people
 from aegis.identity.models import User
-from approvals import gates, policies, sweep
+from approvals import gates, handling, policies, sweep
 from approvals.errors import NotEligible
 from approvals.models import ApprovalRequest
 from approvals.pages.standing import standing
@@ -239,3 +241,44 @@ def test_a_policy_says_all_of_it_in_words() -> None:
     assert "An approval of medium or high risk asks for a sign-in within the last 5 minutes." in said
     assert "Those who may decide are reminded 30 minutes and 10 minutes before the deadline." in said
     assert said[-2] == "Undecided after 1 hour, it expires and goes to the queue late."
+
+
+def test_who_could_decide_escalates_before_its_time_and_decides_nothing_by_it(lead: User, head: User) -> None:
+    request = ask(store_policy(policy_document(stages=[stage(escalate=[HEADS])])))
+    with pytest.raises((NotEligible, NotFound)):
+        handling.escalate(request.pk, actor=by(head), reason="give it to me")
+
+    handling.escalate(request.pk, actor=by(lead), reason="I am away from noon")
+
+    assert (line_of(request)["type"], line_of(request)["data"]["groups"]) == ("request.passed_on", ["Heads"])
+    assert (reload(request).status, outcomes(request)) == ("open", [])
+    with pytest.raises(Conflict, match="nobody further"):
+        handling.escalate(request.pk, actor=by(lead), reason="again")
+    later(request, 21)
+    assert sweep.keep_due() == 0, "its time brings nothing more"
+    decide_as(head, reload(request))
+    assert outcomes(request) == ["approved"]
+
+
+def test_nobody_escalates_by_hand_under_a_floor_lock(lead: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floor says who is asked, and not before when."""
+    request = ask(store_policy(policy_document(stages=[stage(escalate=[HEADS])])))
+    monkeypatch.setattr(RecordQuestion, "is_locked", lambda self, request: True)
+    with pytest.raises(Conflict, match="floor lock"):
+        handling.escalate(request.pk, actor=by(lead), reason="I am away")
+    assert events_of(request) == ["request.opened"]
+
+
+def test_the_page_escalates_with_a_reason(lead: User, browser_of: Callable[..., Client]) -> None:
+    request = ask(store_policy(policy_document(stages=[stage(escalate=[HEADS])])))
+    page = browser_of(lead).get(f"/approvals/{request.pk}/").content.decode()
+    assert "Escalate to Heads" in page
+    at = f"/approvals/{request.pk}/do/escalate/"
+    assert browser_of(lead).post(at, {"reason": " "}).status_code == 422
+    assert browser_of(lead).post(at, {"reason": "I am away"}).status_code == 302
+    assert reload(request).escalated == 1
+    assert "Escalate to" not in browser_of(lead).get(f"/approvals/{request.pk}/").content.decode()
+
+
+def by(person: User) -> Actor:
+    return user_actor(person.pk, auth="session")

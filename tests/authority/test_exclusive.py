@@ -25,6 +25,7 @@ from orchestration.authority.explainer import Held, who_can
 from orchestration.authority.verdicts import Principal, decide, load
 from tests.authority.conftest import BOT, FACTS, TICKET, grant, matrix_document
 from tests.portal.documents import document, everything, keyed
+from tests.support.configuration import configured
 
 PAIR = {"excludes": ["ticket.close"]}
 CLOCK = {"now": "2026-11-23T12:00:00Z", "zones": {}}
@@ -122,7 +123,7 @@ def shop() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def standing(ada: User, sam: User, db: None) -> ChangeSet:
-    return changes.bootstrap(keyed(shop()))
+    return configured(keyed(shop()))
 
 
 def propose(ada: User, *documents: dict[str, Any]) -> ChangeSet:
@@ -158,7 +159,7 @@ def test_an_agent_with_two_such_roles_is_not_published(standing: ChangeSet, ada:
 
 @pytest.mark.django_db
 def test_two_capabilities_that_somebody_holds_are_not_declared_exclusive(ada: User, sam: User):
-    changes.bootstrap(keyed(everything()))
+    configured(keyed(everything()))
     capability = find("Capability", "ticket.refund")
 
     with pytest.raises(ChangeInvalid) as caught:
@@ -215,7 +216,7 @@ def test_nobody_leaves_one_of_two_groups_to_use_the_other(ada: User, sam: User, 
     for one in documents:
         if one["metadata"]["name"] in ("Repliers", "Refunders"):
             one["spec"]["grants"] = [{"capability": one["spec"]["grants"][0]["capability"], "effect": "allow"}]
-    changes.bootstrap(keyed(documents))
+    configured(keyed(documents))
     for name in ("Repliers", "Refunders"):  # past the verb, which refuses the second
         ada.groups.add(Group.objects.get(name=name))
 
@@ -245,7 +246,7 @@ def test_a_resource_type_has_one_owner_neither_missing_nor_doubled(ada: User, sa
     for one in documents:
         if one["kind"] == "Capability":
             one["spec"]["owner"] = "ada"
-    changes.bootstrap(keyed(documents))
+    configured(keyed(documents))
     capability = next(one for one in documents if one["metadata"]["name"] == "ticket.read")
 
     for owner, words in (("sam", "has an owner already, ada"), ("nobody", "there is no active person")):
@@ -263,7 +264,7 @@ def test_an_owner_who_left_is_an_alarm_and_shown_on_the_page(ada: User, sam: Use
     for one in documents:
         if one["kind"] == "Capability":
             one["spec"]["owner"] = "sam"
-    changes.bootstrap(keyed(documents))
+    configured(keyed(documents))
     browser = browser_of(quinn)
     address = "/open/Capability/?name=ticket.read"
     assert "has left" not in browser.get(address, follow=True).content.decode()

@@ -71,7 +71,8 @@ def overflow_of(page: Page) -> list[str]:
 
 def small_targets_of(page: Page) -> list[str]:
     """What can be pressed but is less than 24 by 24 px. Stricter than WCAG 2.5.8, which lets room around a target make up for
-    its size; excused are words inside a sentence, and a box whose label is large enough.
+    its size; excused are words inside a sentence, a box whose label is large enough, and bars of
+    a histogram, beside which fields for the same times stand (its exception “equivalent”).
     """
     found: list[str] = page.evaluate(
         """() => {
@@ -81,7 +82,8 @@ def small_targets_of(page: Page) -> list[str]:
                 return box.width && box.height && (box.width < 23.5 || box.height < 23.5); };
             return [...document.querySelectorAll('a[href],button,input,select,textarea,summary')]
                 .filter(e => e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && isSmall(e))
-                .filter(e => !inText(e) && !e.closest('.ag-skip') && ![...(e.labels || [])].some(label => !isSmall(label)))
+                .filter(e => !inText(e) && !e.closest('.ag-skip, .h-slot')
+                    && ![...(e.labels || [])].some(label => !isSmall(label)))
                 .map(e => { const box = e.getBoundingClientRect();
                     const name = (e.innerText || e.getAttribute('aria-label') || '').slice(0, 40);
                     return `target of ${Math.round(box.width)} by ${Math.round(box.height)} px: ` +

@@ -1,7 +1,8 @@
-"""A working morning at the inbox: thirty requests decided by keyboard alone, on a portal with its real pages and engine.
+"""A working morning by keyboard alone, on a portal with its real pages and engine: thirty requests, and a change of the matrix.
 
 No mouse is used: every step is a key. The morning holds whatever the inbox can do: an approval, a rejection with its reason, a
-claim, several decided together with one taken out, an edit that somebody else decides, and what a key must not do.
+claim, several decided together with one taken out, an edit that somebody else decides, and what a key must not do. The change
+goes the whole way: proposed in the grid, read in words, approved by two others, applied, explained.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
+from aegis.core import canonical
+from aegis.core.canonical import Json
 from aegis.identity.models import User
-from approvals.models import ApprovalRequest, Decision
+from approvals.models import ApprovalRequest, ChangeSet, Decision
+from audit import journal
 from audit.models import Event
 from orchestration.agents.protocol import Done
 from orchestration.engine.models import Run
 from orchestration.records import store
 from tests.browser.axe import LOOKS, faults_of, overflow_of, put_on, small_targets_of
 from tests.browser.house import DESK, LOUD
+from tests.conftest import PASSWORD
 from tests.engine import house
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -56,16 +61,17 @@ def pending(person: Callable[..., User], ada: User, sam: User, monkeypatch: pyte
 
 
 @pytest.fixture
-def sit_down(chromium: Browser, live_server, browser_of: Callable[..., Client]) -> Iterator[Callable[[User], Page]]:
-    """A browser of somebody who has signed in. Whatever it complains about fails the test."""
+def sit_down(chromium: Browser, live_server, browser_of: Callable[..., Client]) -> Iterator[Callable[[User | None], Page]]:
+    """A browser of somebody who has signed in, or of nobody yet. Whatever it complains about fails the test."""
     faults: list[str] = []
     contexts = []
 
-    def sit(who: User) -> Page:
+    def sit(who: User | None) -> Page:
         context = chromium.new_context(base_url=live_server.url, viewport=DESK, reduced_motion="reduce")
         context.add_init_script(LOUD)
-        cookie = next(iter(browser_of(who).cookies.values()))
-        context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
+        if who is not None:
+            cookie = next(iter(browser_of(who).cookies.values()))
+            context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -114,7 +120,7 @@ def status_of(request_id: str) -> str:
 
 
 def test_thirty_requests_are_decided_by_keyboard_alone(
-    pending: list[ApprovalRequest], sam: User, sit_down: Callable[[User], Page]
+    pending: list[ApprovalRequest], sam: User, sit_down: Callable[[User | None], Page]
 ) -> None:
     page = sit_down(sam)
     page.goto("/approvals/")
@@ -196,3 +202,128 @@ def test_thirty_requests_are_decided_by_keyboard_alone(
     proposal = Event.objects.filter(stream=found.stream, type="step.edited")
     assert proposal.count() == 1
     assert "good morning" in [body[1]["text"] for number in range(REQUESTS) if (body := store.read("note", f"N-{number:02}"))]
+
+
+WHY = "The clerk keeps the notes of the morning by itself"
+ASKED = ("agent:clerk", "note.write", "N-1")
+
+
+@pytest.fixture
+def matrix(person: Callable[..., User], ada: User, sam: User) -> None:
+    """A matrix whose clerk has no cell for `note.write`, of high risk; the leads approve what is guarded, two of them."""
+    person("mia", "Support leads")
+    docs = house.documents()
+    for one in docs:
+        match one["kind"], one["metadata"]["name"]:
+            case "Capability", _:
+                one["spec"] |= {"risk": "high", "parameters": PARAMETERS}
+                low = {**one["spec"], "risk": "low", "resource": "memo"}
+            case "Role", "clerk":
+                one["spec"]["grants"] = [{"capability": "memo.write", "effect": "allow"}]
+    stages = [{"groups": ["Admins", "Support leads"], "quorum": 2}]
+    policy = {"stages": stages, "deadline": "3d", "reason": "always", "risk": "high"}
+    house.bootstrap(
+        [*docs, house.document("Capability", "memo.write", low), house.document("ApprovalPolicy", "config-change", policy)]
+    )
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Tab until the focus is there: whoever has no mouse gets there, too."""
+    for _ in range(80):
+        keys(page, "Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"no Tab leads to {selector}")
+
+
+def explained(page: Page) -> str:
+    """What the page answers to "may the clerk write note N-1 now, and why"."""
+    page.goto("/matrix/")
+    tab_to(page, "[name=who]")
+    for word in ASKED:
+        page.keyboard.type(word)
+        keys(page, "Tab")
+    keys(page, "Enter")
+    expect(page.locator("#answer")).to_be_focused()
+    return page.locator("#answer").inner_text()
+
+
+def why_of(event: Event) -> Json:
+    return canonical.parse(journal.payload(event.stream, event.seq, "reason") or b"null")
+
+
+def approve_by_link(page: Page, who: str, request: ApprovalRequest, reason: str) -> None:
+    """Sign in on the way to the request, read the change, and approve it: what is of high risk has its subject typed."""
+    page.goto(f"/approvals/{request.pk}/")
+    expect(page.locator("[name=username]")).to_be_focused()
+    page.keyboard.type(who)
+    tab_to(page, "[name=password]")
+    page.keyboard.type(PASSWORD)
+    keys(page, "Enter")
+    expect(page.locator(f".ib-detail[data-for='{request.pk}']")).to_contain_text("note.write")
+    expect(page.locator(".ib-detail")).to_contain_text(WHY)
+    page.wait_for_load_state()  # a key pressed before the scripts run is lost
+    keys(page, "a")
+    expect(page.locator("#reason-approve")).to_be_focused()
+    page.keyboard.type(reason)
+    tab_to(page, "#typed-approve")
+    page.keyboard.type(page.locator("#typed-approve").get_attribute("data-must") or "")
+    keys(page, "Tab", "Enter")
+    expect(page.locator(".ag-messages")).to_contain_text("Approved:")
+
+
+def test_a_change_of_the_matrix_is_proposed_reviewed_approved_applied_and_explained_by_keyboard(
+    matrix: None, ada: User, sam: User, sit_down: Callable[[User | None], Page]
+) -> None:
+    desk = sit_down(ada)
+    assert "No. No role of clerk grants note.write." in explained(desk)
+
+    # The cell: arrows, Space.
+    desk.goto("/matrix/")
+    tab_to(desk, ".mx-cell")
+    keys(desk, "Control+Home", "ArrowDown")
+    cell = desk.locator("tr[data-capability='note.write'] td[data-role=clerk] .mx-cell")
+    expect(cell).to_be_focused()
+    keys(desk, "Space")
+    expect(desk.locator("#mx-unsaved")).to_have_text("1 change")
+    expect(cell).to_contain_text("allow")
+    tab_to(desk, "a[href='/matrix/review/']")
+    keys(desk, "Enter")
+
+    # The review, in words.
+    expect(desk.get_by_role("heading", name="Review changes")).to_be_visible()
+    expect(desk.locator(".mx-review")).to_contain_text("clerk may note.write without asking.")
+    expect(desk.locator(".mx-review")).to_contain_text("Two others must approve this")
+    look(desk, "matrix-review")
+    tab_to(desk, "#mx-reason")
+    desk.keyboard.type(WHY)
+    tab_to(desk, "button[value=apply]")
+    keys(desk, "Enter")
+    expect(desk.locator(".ag-messages")).to_contain_text("others decide")
+    request = ApprovalRequest.objects.get()
+    change = ChangeSet.objects.get(pk=request.pk)
+    expect(desk.locator("#eligibility")).to_contain_text("you proposed this change")
+
+    # Two others, each in a browser of their own; after the first nothing has changed.
+    votes = {"sam": "the clerk was right all week", "mia": "I have read his notes as well"}
+    approve_by_link(sit_down(None), "sam", request, votes["sam"])
+    change.refresh_from_db()
+    assert change.status == ChangeSet.Status.PROPOSED
+    assert "No. No role of clerk grants note.write." in explained(desk)
+    approve_by_link(sit_down(None), "mia", request, votes["mia"])
+    change.refresh_from_db()
+    assert change.status == ChangeSet.Status.APPLIED
+
+    answer = explained(desk)
+    assert "Yes, without a vote. Role clerk allows note.write." in answer
+    assert "clerk/note.write" in answer  # the grant, by its name
+
+    # The journal: who, why, who approved.
+    decided = Event.objects.filter(stream=f"request:{request.pk}", type="decision.made").order_by("seq")
+    assert [(one.actor_ref, why_of(one)) for one in decided] == [
+        (str(User.objects.get(username=name).pk), reason) for name, reason in votes.items()
+    ]
+    proposed = Event.objects.get(type="config.proposed")
+    applied = Event.objects.filter(stream="config:Role", type="config.applied").latest("seq")
+    assert [(one.actor_ref, why_of(one)) for one in (proposed, applied)] == [(str(ada.pk), WHY)] * 2
+    assert canonical.parse(applied.line)["cause"].startswith(f"request:{request.pk}/")

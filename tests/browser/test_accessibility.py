@@ -122,6 +122,7 @@ def of_an_auditor(page: Page) -> Iterator[Scene]:
     page.goto("/audit/?q=ticket.reply")
     panel = page.locator("#au-list a").first.get_attribute("data-panel") or ""
     yield Scene("audit-event", panel.removesuffix("panel/"), looks=DIAGONAL)
+    yield Scene("metrics", "/metrics/?span=24h")
     yield Scene("audit-verify", "/audit/verify/")
     yield Scene(
         "audit-verified",

@@ -50,3 +50,17 @@ def test_unused_grants(desk: Page) -> None:
     desk.goto("/matrix/unused/")
     expect(desk.locator("main")).to_contain_text("Grants are reviewed every 90 days")
     look(desk, "unused")
+
+
+def test_the_matrix_by_agent_two_compared_and_to_print(desk: Page) -> None:
+    desk.goto("/matrix/?by=agent")
+    look(desk, "matrix-by-agent")
+    desk.goto("/matrix/?compare=invoice-clerk&with=Treasury&differences=on")
+    look(desk, "matrix-compared")
+    desk.goto("/matrix/print/")
+    look(desk, "matrix-to-print")
+    desk.goto("/matrix/?by=agent")
+    desk.locator(".mx-cell").first.focus()
+    desk.keyboard.press("ArrowDown")
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#mx-pop")).to_contain_text("Ask with facts")

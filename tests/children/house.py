@@ -27,6 +27,8 @@ KEPT = {
 }
 ENDINGS = ("run.completed", "run.failed", "run.cancelled", "run.rolled_back")
 BROKEN = RuntimeError("it broke")
+LOOK = {"id": "look", "review": "people", "output": "anything@1"}
+FAIL = {"on_failure": {"agent_error": "fail"}}
 
 
 def keep(key: str) -> Done:
@@ -129,3 +131,21 @@ def sound() -> None:
         for child in children(parent):
             times = sum(type_ in ENDINGS for type_ in house.types_of(child))
             assert ended.count(str(child.pk)) + undone.count(str(child.pk)) == times, child.label
+
+
+def started(starter: Any, docs: Any, payload: Any = None) -> Run:
+    """A run of these documents, driven until it waits or rests."""
+    house.bootstrap(docs)
+    notes("N-1", "N-2", "N-3")
+    run = house.submit(starter, payload)
+    drive(run)
+    return run
+
+
+def branches(**names: Any) -> dict[str, Any]:
+    return {name: {"steps": steps if isinstance(steps, list) else [steps]} for name, steps in names.items()}
+
+
+def note(key: str) -> Any:
+    """What a note says: nothing at first, its own key once it was written."""
+    return store.read("note", key).body["text"]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db import transaction
 
 from aegis.core import clock
+from aegis.core.actors import SYSTEM
+from audit import journal
+from audit.drafts import Context, Draft
 from audit.models import Payload
 from orchestration.agents.protocol import Done
 from orchestration.engine import lease, reviews, verbs
@@ -46,8 +52,17 @@ def again(person, run):
 
 
 def erase(*runs, name="output"):
-    erased = Payload.objects.filter(stream__in=[run.stream for run in runs], name=name)
-    assert erased.update(body="", salt="", erased_at=clock.now())
+    named = Payload.objects.filter(stream__in=[run.stream for run in runs], name=name)
+    places = [f"{stream}/{seq}" for stream, seq in named.values_list("stream", "seq")]
+    assert places
+    for place in places:
+        stream, _, seq = place.rpartition("/")
+        Payload.objects.filter(stream=stream, seq=seq).update(body="", salt="", erased_at=clock.now())
+    # As retention does, and so late that it was time: a decision erases ended runs only.
+    data = {"places": places, "count": len(places), "basis": "retention", "by": "retention", "days": 180}
+    due = clock.now() + timedelta(days=181)
+    with transaction.atomic():
+        journal.append(Context(stream="governance", scope="system"), [Draft("payload.erased", SYSTEM, data=data)], due)
 
 
 def set_aside(run):

@@ -34,7 +34,7 @@ from orchestration.engine.driver import Driver
 from orchestration.engine.effects import EffectRequest, effect_handler
 from orchestration.records.models import Record
 from orchestration.workflows.models import Workflow
-from tests.drills.errands import Errand, draw
+from tests.drills.errands import TWISTS, Errand, draw
 from tests.drills.sink import OutsideSink
 from tests.engine.house import bootstrap
 from tests.oracles.authority_oracle import denied_legitimate, gated_share, judge_log, legitimate
@@ -115,10 +115,10 @@ class Drill:
             for verb in ("view", "start"):
                 grants.grant(Group.objects.get(name="Askers"), workflow, verb, actor=SYSTEM, reason="test")
 
-    def run(self, count: int) -> Found:
-        """Play some errands and judge them."""
+    def run(self, count: int, twists: Sequence[str] = TWISTS) -> Found:
+        """Play some errands, bent in one of these ways or in none, and judge them."""
         ids = {name: str(person.pk) for name, person in self.people.items()}
-        errands = [draw(self.dice, self.number + index, ids) for index in range(count)]
+        errands = [draw(self.dice, self.number + index, ids, twists) for index in range(count)]
         self.number += count
         _asked.update({errand.id: errand.proposal for errand in errands})
         self._put_records(errands)

@@ -72,15 +72,22 @@ def ignores_provenance(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "seen"),
-    [(gates_everything, "over_asked"), (ignores_provenance, "violations")],
+    ("plant", "twists", "seen"),
+    [
+        (gates_everything, TWISTS, "over_asked"),
+        (ignores_provenance, ("whom the mail names", "whom nobody names"), "violations"),
+    ],
 )
 def test_a_build_that_is_of_no_use_or_no_guard_fails(
-    plant: Callable[[pytest.MonkeyPatch], None], seen: str, drill: Drill, monkeypatch: pytest.MonkeyPatch
+    plant: Callable[[pytest.MonkeyPatch], None],
+    twists: tuple[str, ...],
+    seen: str,
+    drill: Drill,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plant(monkeypatch)
 
-    found = drill.run(PLANTED)
+    found = drill.run(PLANTED, twists)
 
     say(f"{plant.__name__}: {getattr(found, seen)}")
     assert getattr(found, seen)

@@ -8,13 +8,13 @@ from aegis.core.actors import Actor, user_actor
 from aegis.core.errors import AegisError
 from aegis.core.kinds import document_key
 from aegis.identity.models import User
-from approvals import changes
 from approvals.models import ApprovalRequest
 from audit.models import Event
 from orchestration.agents.protocol import AgentRequest, Done, Reply, python_agent
 from orchestration.engine import verbs
 from orchestration.engine.driver import Driver
 from orchestration.engine.models import Run
+from tests.support.configuration import configured
 
 answers: dict[str, Reply | Exception] = {}
 
@@ -101,7 +101,7 @@ def documents(*, effect: str = "allow", steps: object = None, fast_path: str = "
 
 def bootstrap(docs: Iterable[dict]) -> None:
     try:
-        changes.bootstrap([(document_key(doc), doc) for doc in docs])
+        configured((document_key(doc), doc) for doc in docs)
     except AegisError as error:
         raise AssertionError("; ".join(map(str, error.faults)) or error.detail) from error
 

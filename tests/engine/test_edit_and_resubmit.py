@@ -156,6 +156,7 @@ def test_an_editor_without_the_capability_is_refused_on_record(starter, sam, oth
         edit(sam, request, {"text": "good morning"})
     assert refusal.value.right == "note.write"
     assert last_code(request) == "forbidden"
+    assert refusal.value.is_on_record, "the edge it ends at adds nothing"
     assert ApprovalRequest.objects.get(pk=request.pk).digest == request.digest
 
 

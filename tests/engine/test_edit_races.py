@@ -14,7 +14,7 @@ import pytest
 from django.db import connection  # noqa: F401
 
 from aegis.identity.models import User
-from approvals import gates, holding, judging
+from approvals import holding, judging
 from approvals.models import ApprovalRequest, Decision
 from audit import journal
 from orchestration.engine.revising import RevisableEffect
@@ -54,7 +54,6 @@ def meeting(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(judging, "judge", judged)
-    monkeypatch.setattr(gates, "_judge", judged)
 
 
 def asked(starter: User, number: int) -> tuple[Any, ApprovalRequest]:
@@ -94,7 +93,6 @@ def test_a_last_vote_and_an_edit_one_comes_first(leads: list[User], meeting: Non
 def test_the_race_sees_the_locks_when_they_are_taken_out(
     leads: list[User], meeting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gates, "_lock_request", _unlocked)
     monkeypatch.setattr(holding, "lock_request", _unlocked)
     monkeypatch.setattr(RevisableEffect, "lock", lambda self, subject: None)
     starter, editor, approver = leads

@@ -11,7 +11,7 @@ from aegis.core.actors import SYSTEM, user_actor
 from aegis.identity import grants, people
 from aegis.identity.models import User
 from aegis.portal.demo.examples import ROOT
-from approvals import changes, gates, questions
+from approvals import gates, questions
 from approvals.models import ApprovalRequest
 from audit import journal
 from audit.models import Event
@@ -20,6 +20,8 @@ from orchestration.engine.driver import Driver
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.records import store
 from orchestration.workflows.models import Workflow
+from tests.support import copies
+from tests.support.configuration import configured
 
 
 def documents(*folders: str) -> list[Any]:
@@ -30,11 +32,15 @@ def documents(*folders: str) -> list[Any]:
 
 def found(folder: str) -> None:
     """The first configuration, with a group "Intake channels" that may start the workflow. Needs ada, who owns the agents."""
-    people.create_group("Operations desk", actor=SYSTEM, reason="test")
-    changes.bootstrap(documents(folder))
-    channels = people.create_group("Intake channels", actor=SYSTEM, reason="test")
-    for verb in ("view", "start"):
-        grants.grant(channels, Workflow.objects.get(name=folder.replace("_", "-")), verb, actor=SYSTEM, reason="test")
+
+    def channels() -> None:
+        group = people.create_group("Intake channels", actor=SYSTEM, reason="test")
+        for verb in ("view", "start"):
+            grants.grant(group, Workflow.objects.get(name=folder.replace("_", "-")), verb, actor=SYSTEM, reason="test")
+
+    copies.made("an operations desk", lambda: people.create_group("Operations desk", actor=SYSTEM, reason="test"))
+    configured(documents(folder))
+    copies.made(("intake channels of", folder), channels)
 
 
 def submit(workflow: str, person: User, payload: dict[str, Any]) -> Run:

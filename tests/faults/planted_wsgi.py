@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from aegis.wsgi import application
-from approvals import gates
+from approvals import holding
 from approvals.models import ApprovalRequest
 from orchestration.engine import inbox
 from orchestration.engine.models import Run
@@ -26,5 +26,5 @@ def _read_run(run_id: UUID) -> Any:
     return Run.objects.get(pk=run_id)
 
 
-gates._lock_request = _read_request
+holding.lock_request = _read_request
 inbox.lock_run = _read_run

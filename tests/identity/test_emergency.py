@@ -15,58 +15,21 @@ from django.core.management import call_command
 from django.db import connection
 
 from aegis.core import clock
-from aegis.core.actors import SYSTEM, Actor, user_actor
-from aegis.core.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotFound
-from aegis.identity import api_keys, emergency, grants, people
+from aegis.core.actors import SYSTEM
+from aegis.core.errors import Conflict, Forbidden, NotAuthenticated, NotFound
+from aegis.identity import emergency, grants, people
 from aegis.identity.models import Area, TakenRight, User
-from approvals import changes, gates
-from approvals.models import ApprovalPolicy, ApprovalRequest, ChangeSet
+from approvals.models import ApprovalPolicy
 from audit import journal
 from audit.models import Event, Payload
 from orchestration.engine.guards import verbs as guards
 from orchestration.engine.guards.models import Halt
 from orchestration.workflows.models import Workflow
+from tests.identity.breaking import HOUR, WHY, later, may, of, take, types
 from tests.support import configuration as config
 from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db
-
-WHY = "the night shift cannot stop the refunds"
-HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def nora(person: Callable[..., User]) -> User:
-    """On call: may see and break into workflows and approvals, and nothing else."""
-    user = person("nora", "On call")
-    group = Group.objects.get(name="On call")
-    for name in ("workflows", "approvals", "access"):
-        grants.grant(group, Area.objects.get(name=name), "break", actor=SYSTEM, reason="test")
-    grants.grant(group, Area.objects.get(name="workflows"), "view", actor=SYSTEM, reason="test")
-    return user
-
-
-def of(person: User) -> Actor:
-    return user_actor(person.pk, auth="session")
-
-
-def take(person: User, area: str = "workflows", verb: str = "operate", for_time: timedelta = HOUR) -> TakenRight:
-    return emergency.take(area, verb, for_time=for_time, actor=of(person), reason=WHY)
-
-
-def may(person: User, verb: str, area: str = "workflows") -> bool:
-    return Area.objects.visible_to(User.objects.get(pk=person.pk), verb).filter(name=area).exists()
-
-
-def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """As if that much time had passed."""
-    moment = clock.db_now() + by
-    monkeypatch.setattr(clock, "db_now", lambda: moment)
-    monkeypatch.setattr(clock, "now", lambda: moment)
-
-
-def types() -> list[str]:
-    return [*Event.objects.filter(type__contains="right_").order_by("id").values_list("type", flat=True)]
 
 
 def test_what_is_taken_counts_from_that_commit_on_for_this_person_and_this_right_alone(nora: User, sam: User):
@@ -226,95 +189,6 @@ def test_with_three_not_reviewed_nobody_takes_a_fourth(nora: User, ada: User):
 def ends() -> list[dict[str, Any]]:
     events = Event.objects.filter(type="access.taken_right_ended").order_by("id")
     return [json.loads(event.line)["data"] for event in events]
-
-
-# --- what cannot be taken ---
-
-
-@pytest.mark.parametrize(
-    ("who", "area", "verb", "refusal"),
-    [
-        ("sam", "workflows", "operate", NotFound),
-        ("root", "workflows", "operate", NotFound),
-        ("quinn", "workflows", "operate", Forbidden),
-        ("nora", "agents", "operate", NotFound),
-        ("nora", "nothing", "operate", NotFound),
-        ("nora", "access", "edit", Forbidden),
-        ("nora", "workflows", "break", Invalid),
-        ("nora", "workflows", "view", Conflict),
-    ],
-)
-def test_only_who_may_and_never_what_would_outlive_it(who, area, verb, refusal, nora, sam, root, quinn, request):
-    with pytest.raises(refusal):
-        take(request.getfixturevalue(who), area, verb)
-    assert not TakenRight.objects.exists()
-
-
-@pytest.mark.parametrize("for_time", [timedelta(0), timedelta(hours=-1), timedelta(hours=4, seconds=1)])
-def test_the_time_is_bounded(nora: User, for_time: timedelta):
-    with pytest.raises(Invalid):
-        take(nora, for_time=for_time)
-
-
-def test_a_reason_is_needed_and_an_api_key_takes_none(nora: User):
-    with pytest.raises(Invalid):
-        emergency.take("workflows", "operate", for_time=HOUR, actor=of(nora), reason=" ")
-    key = api_keys.create(nora.pk, "x", expires_at=clock.now() + HOUR, actor=of(nora), reason=WHY).key
-    with pytest.raises(Forbidden):
-        emergency.take(
-            "workflows", "operate", for_time=HOUR, actor=user_actor(nora.pk, auth=api_keys.auth_label(key)), reason=WHY
-        )
-    assert not TakenRight.objects.exists()
-
-
-# --- locks and votes win ---
-
-
-@pytest.fixture
-def governed(person: Callable[..., User], nora: User, ada: User) -> Callable[..., None]:
-    person("olivia", "Support operators")
-    person("lee", "Support leads")
-    person("mia", "Support leads")
-    return config.bootstrap
-
-
-def test_a_floor_lock_stands_whatever_was_taken(governed: Callable[..., None], nora: User):
-    governed(config.lock("two-people"), config.role("support-bot", config.grant("gate", policy="reply-2")))
-    take(nora, "approvals", "edit")
-    before = ApprovalPolicy.objects.get(name="reply-2").digest
-
-    with pytest.raises(Invalid, match="speaks against"):
-        config.propose(User.objects.get(pk=nora.pk), config.policy("reply-2", ("Support leads", 1)))
-
-    assert ApprovalPolicy.objects.get(name="reply-2").digest == before
-    with pytest.raises(Forbidden):  # the matrix itself is not to be had: "edit" on access cannot be taken
-        config.propose(User.objects.get(pk=nora.pk), config.role("support-bot", config.grant("allow")))
-
-
-def test_nobody_approves_what_he_asked_for_though_he_took_every_right(governed: Callable[..., None], nora: User):
-    """Not by the right he took; nor by sitting in the group that decides."""
-    governed()
-    people.add_to_group(nora.pk, "Support leads", actor=SYSTEM, reason="test")
-    for area, verb in (("approvals", "edit"), ("approvals", "view"), ("workflows", "edit"), ("workflows", "operate")):
-        if not may(nora, verb, area):
-            take(nora, area, verb)
-    change = config.propose(User.objects.get(pk=nora.pk), config.policy("reply-2", ("Support leads", 1)))
-    assert change.status == ChangeSet.Status.PROPOSED, "what it takes two people for still does"
-    request = ApprovalRequest.objects.get(status="open")
-
-    with pytest.raises(Forbidden):
-        gates.decide(request.pk, person=nora, auth="session", verdict="approve", reason="now", seen_digest=request.digest)
-    assert not request.decisions.exists()
-
-
-def test_a_right_on_approvals_is_no_vote(governed: Callable[..., None], nora: User, ada: User):
-    governed()
-    take(nora, "approvals", "edit")
-    changes.propose(config.keyed([config.policy("reply-2", ("Support leads", 1))]), author=ada, actor=of(ada), reason="weaker")
-    request = ApprovalRequest.objects.get(status="open")
-    with pytest.raises(Forbidden):
-        gates.decide(request.pk, person=nora, auth="session", verdict="approve", reason="now", seen_digest=request.digest)
-    assert not request.decisions.exists()
 
 
 # --- review ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth import get_user
 from django.test import Client
 
@@ -77,3 +78,15 @@ def test_a_stranger_with_ever_new_names_makes_two_events_and_no_more(client: Cli
     assert journal.verify().is_good
     sign_in(client, "mallory-0", "x")
     assert len(events()) == 4
+
+
+def test_the_throttle_forgets_the_tries_of_strangers_with_its_ten_minutes(client: Client, area_rows: None) -> None:
+    """Its table holds what strangers typed: it may grow for as long as the lock lasts, and no longer."""
+    for name in ("nobody-1", "nobody-2"):
+        client.post("/login/", {"username": name, "password": "x"})
+    assert AccessAttempt.objects.count() == 2
+    AccessAttempt.objects.update(attempt_time=clock.now() - timedelta(minutes=11))
+
+    client.post("/login/", {"username": "nobody-3", "password": "x"})
+
+    assert [*AccessAttempt.objects.values_list("username", flat=True)] == ["nobody-3"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from approvals import gates
+from audit.metrics.models import Bucket
 from audit.models import Event, Payload
 from orchestration.engine import effects, recompute
 from orchestration.engine.driver import Driver
@@ -14,6 +15,7 @@ from orchestration.engine.guards.models import LimitUse
 from tests.engine import house
 from tests.guards import desk
 from tests.limits.house import UNIT, amounts, documents, outcomes, paying
+from tests.support.counted import counted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -227,3 +229,17 @@ def test_without_a_budget_no_usage_is_kept(zoe):
     run_one(zoe)
 
     assert not LimitUse.objects.filter(counter__startswith="limit:tokens").exists()
+
+
+def test_what_a_reply_used_is_counted_with_or_without_a_budget_and_outlives_its_payload(zoe):
+    house.bootstrap(documents(limits=DAILY))
+    desk.behind["write"] = paying(1, usage={"input_tokens": 60, "output_tokens": 20, "cost": 3})
+    run_one(zoe)
+    Payload.objects.filter(name="about").update(body="", salt="", erased_at=clock.now())
+
+    counted()
+
+    summed = Bucket.objects.filter(series__metric__in=("tokens", "cost")).values_list("series__metric", "count", "total")
+    assert sorted(summed) == [("cost", 1, 3), ("tokens", 1, 80)]
+    runs = Bucket.objects.filter(series__metric="runs").values_list("series__a", "count")
+    assert list(runs) == [("completed", 1)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.authority.provenance import Source, normal, trace, written
+from orchestration.authority.provenance import MAX_FIELDS, Source, normal, quotes, trace, written
 
 IBAN = "AT611904300234573201"
 PARAMETERS = {
@@ -135,3 +135,45 @@ def test_money_is_read_with_either_sign():
     assert {normal(text, "money") for text in ("1.200,50", "1,200.5", "€ 1'200.50", "1200,50 EUR", "1200.50")} == {"=1200.5"}
     assert normal("1.200", "money") == normal("1,200", "money") == "=1200"
     assert normal("12 of 13", "money") != normal("12", "money")
+
+
+QUOTED = {
+    "type": "object",
+    "properties": {
+        "own": {"type": "string"},
+        "mail": {
+            "type": "object",
+            "x-aegis-source": "outside",
+            "properties": {
+                "body": {"type": "string"},
+                "pages": {"type": "array", "items": {"type": "object", "properties": {"text": {"type": "string"}}}},
+                "payer": {"type": "object", "x-aegis-sensitive": True, "properties": {"name": {"type": "string"}}},
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ({"mail": {"body": "for Ann Lee"}}, "mail.body"),
+        ({"mail": {"pages": [{"text": "x"}, {"text": "Ann Lee"}]}}, "mail.pages[1].text"),
+        ({"mail": {"payer": {"name": "Ann Lee"}}}, "mail.payer"),  # what is below a masked field is not told
+        ({"mail": {"Secret key": "Ann Lee"}}, "mail"),  # a key that no contract names is data
+    ],
+)
+def test_a_value_from_outside_names_the_field_as_its_contract_does(value, field):
+    other = Source("agent", {}, {})
+    assert quotes({"name": "Ann Lee"}, PARAMETERS, [other, Source("requester", value, QUOTED)]) == {"name": [[1, field]]}
+
+
+def test_only_what_is_from_outside_names_its_field():
+    sources = [Source("requester", {"own": "Ann Lee"}, QUOTED), Source("record", {"name": "Ann Lee"}, {})]
+    assert trace({"name": "Ann Lee"}, PARAMETERS, sources) == {"name": ["requester", "record"]}
+    assert quotes({"name": "Ann Lee"}, PARAMETERS, sources) == {}
+
+
+def test_of_many_fields_the_first_are_named():
+    mail = {"mail": {"pages": [{"text": "Ann Lee"}] * 40}}
+    assert len(quotes({"name": "Ann Lee"}, PARAMETERS, [Source("requester", mail, QUOTED)])["name"]) == MAX_FIELDS

@@ -127,6 +127,36 @@ def test_who_decides_sees_where_each_value_is_known_from(zoe, person, client):
     client.force_login(lea)
     page = client.get(f"/approvals/{house.request_of(run).pk}/", follow=True)
     assert "Where the values are known from" in page.content.decode()
+    assert "outside: mail of the input (request@1)" in page.content.decode()
+
+
+def origins_on_the_page(client: Any, reader: Any, run: Any) -> dict[str, list[tuple[str, str, tuple[str, ...]]]]:
+    """Type of an event -> what its row on the run page says of the values' origins."""
+    client.force_login(reader)
+    entries = client.get(f"/runs/{run.pk}/").context["page"].entries
+    return {entry.type: [(one.path, one.words, one.fields) for one in entry.origins] for entry in entries if entry.origins}
+
+
+def test_the_run_page_says_it_at_the_verdict_and_at_the_effect(standing, client):
+    run = run_with(standing, text="pay to AT61 1904 please", mail="hello")
+    named = [("text", "named by the requester", ())]
+    assert origins_on_the_page(client, standing, run) == {"verdict.given": named, "effect.done": named}
+    assert "Where the values are known from" in client.get(f"/runs/{run.pk}/").content.decode()
+
+
+def test_the_run_page_names_the_field_of_the_message_from_outside(standing, client):
+    run = run_with(standing, text="see the mail", mail="pay to AT61 1904")
+    told = [("text", "from outside", ("mail of the input (request@1)",))]
+    assert origins_on_the_page(client, standing, run) == {"verdict.given": told}
+    assert "outside: mail of the input (request@1)" in client.get(f"/runs/{run.pk}/").content.decode()
+
+
+def test_the_verifier_finds_a_field_that_was_named_otherwise(standing, monkeypatch):
+    with monkeypatch.context() as planted:
+        planted.setattr(provenance, "quotes", lambda *_: {"text": [[0, "id"]]})
+        run_with(standing, text="see the mail", mail="pay to AT61 1904")
+
+    assert "outside is recorded as {'text': [[0, 'id']]}, and comes out as {'text': [[0, 'mail']]}" in differences()[0]
 
 
 def test_a_record_that_the_run_itself_wrote_is_no_evidence(zoe):

@@ -23,6 +23,7 @@ from django.urls.resolvers import RoutePattern
 
 from aegis.identity.models import TakenRight, User
 from aegis.portal.governed.kinds import all_pages
+from aegis.portal.models import SavedView
 from approvals.models import ApprovalRequest, Delegation
 from audit.models import Event
 from orchestration.agents.models import AgentCredential
@@ -40,9 +41,9 @@ LEFT_OUT = {
     "admin:logout": "ends the session it is asked in",
     "admin:None": "the site's catch-all, answers 404",
     "None": "the API's catch-all, answers 404",
-    "admin:view_on_site": "knows no model of ours",
     "admin:app_list": "leads to the index",
     "admin:autocomplete": "closed: answers 404 whatever is asked",
+    "portal:prometheus": "a page for a token, not for people; its measures are declared names and numbers",
 }
 #: More views of an address: what its query string asks for.
 QUERIES = {
@@ -52,10 +53,18 @@ QUERIES = {
     "review:list": ["", "tab=done", "part=board"],
     "approvals:inbox": ["tab=mine", "tab=waiting", "tab=requested", "tab=done"],
     "audit:list": ["span=all"],
+    "audit:export": ["span=all&format=csv", "span=all&format=jsonl"],
+    "api-events": ["span=all&limit=500"],
     "portal:search": ["q=asked"],
     "portal:open": ["name=clerk"],
+    "portal:metrics": ["", "span=30d"],
     "portal:matrix-why": ["capability=note.write&role=clerk", "principal=agent:clerk&capability=note.write"],
+    "portal:matrix": ["", "by=agent", "by=person"],
+    "portal:matrix-export": ["", "by=agent", "by=person"],
+    "portal:matrix-print": ["", "by=agent", "by=person"],
     "portal:matrix-unused": ["", "days=30"],
+    "portal:matrix-reviews": ["", "show=due"],
+    "portal:matrix-role-review": ["role=clerk"],
     "portal:matrix-who": ["capability=note.write"],
     "portal:matrix-what": ["who=agent:clerk", "who=role:clerk"],
     "api-access-may": ["who=agent:clerk&capability=note.write"],
@@ -73,6 +82,7 @@ BODIES: dict[str, Any] = {
     "api-emergency": {"area": "workflows", "right": "operate", "minutes": 5, "reason": "stop"},
     "api-emergency-review": {"verdict": "justified", "reason": "seen"},
     "api-decisions": {"verdict": "approve", "reason": "fine", "digest": "0" * 64},
+    "api-request-escalate": {"reason": "looks right"},
     "api-request-comments": {"text": "looks right"},
     "api-request-revisions": {"parameters": {"text": "edited"}, "reason": "better", "digest": "0" * 64},
     "api-dead-letters-redrive": {"ids": [], "reason": "mended"},
@@ -86,7 +96,7 @@ FORM = {
     "reason": "because", "version": "1", "verdict": "approve", "what": "workflow", "name": "notes", "pace": "5", "last": "100",
     "seen_digest": "0" * 64, "to": "sam", "from": "2026-11-23", "until": "2026-11-24",
     "digest": "0" * 64, "input": '{"id": "asked"}', "answers": "{}", "document": "{}",
-    "f-summary": "x", "outcome": "happened",
+    "f-summary": "x", "outcome": "happened", "page": "runs", "query": "status=failed",
 }  # fmt: skip
 
 
@@ -166,7 +176,7 @@ def _told(route: str, method: str, address: str, answer: Any) -> Asked:
         answer = answer.client.get(answer.headers["Location"]) if hasattr(answer, "client") else answer
     body = b"".join(answer.streaming_content) if getattr(answer, "streaming", False) else answer.content
     text = body.decode()
-    if "json" in answer.headers.get("Content-Type", ""):
+    if "json" in answer.headers.get("Content-Type", "") and "ndjson" not in answer.headers["Content-Type"]:
         text = json.dumps(json.loads(text), ensure_ascii=False) if text else ""
     return Asked(route, method, address, answer.status_code, html.unescape(f"{dict(answer.headers)} {text}"))
 
@@ -228,6 +238,10 @@ def _values(name: str, parameter: str) -> list[Any]:
             return [*_rows(name, model).order_by("name").values_list("pk", flat=True)]
         case "taken_id":
             return [*TakenRight.objects.order_by("taken_at").values_list("pk", flat=True)]
+        case "page":
+            return ["runs"]
+        case "view_id":
+            return [*SavedView.objects.order_by("name").values_list("pk", flat=True)]
         case "prefix":
             return [*AgentCredential.objects.order_by("created_at").values_list("prefix", flat=True)]
         case "number" | "version":

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 
 from aegis.core import clock
 from aegis.core.actors import SYSTEM
 from aegis.core.errors import AegisError
 from aegis.core.kinds import document_key
 from aegis.identity.models import Area, TakenRight
+from aegis.portal.models import SavedView
 from approvals import changes, delegations
 from orchestration.agents.models import Agent, AgentCredential
 from orchestration.agents.protocol import Abstain, Done
@@ -41,6 +43,7 @@ from tests.masking.canaries import (
     document_of,
 )  # fmt: skip
 from tests.pages.conftest import at_desk, clerk, furnish, zoe
+from tests.support.following import caught_up
 
 __all__ = ["at_desk", "clerk", "furnish", "zoe"]  # fixtures of the pages' house
 
@@ -119,6 +122,9 @@ def everything(runs, sam, ada, zoe, nia) -> dict[str, Run]:
     TakenRight.objects.create(
         person=ada, area=Area.objects.get(name="workflows"), verb="operate", taken_at=at, ends_at=at + day
     )
+    leads = Group.objects.get(name="Support leads")
+    SavedView.objects.create(owner=ada, page="runs", name="mine", query="status=failed", group=leads)
+    caught_up()
     return runs
 
 

@@ -16,8 +16,8 @@ from guardian.models import UserObjectPermission
 from aegis.core import checks, kinds, wake
 from aegis.core.wake import checks as wake_checks
 from aegis.core.wake import local
+from aegis.identity import announcing, people, recorder
 from aegis.identity import checks as identity_checks
-from aegis.identity import people, recorder
 from aegis.identity.models import Area, User
 from aegis.portal import checks as portal_checks
 from aegis.portal import demo_people
@@ -179,6 +179,14 @@ def test_e013_changes_of_rights_that_nobody_records(monkeypatch: pytest.MonkeyPa
     assert ids(identity_checks.changes_of_rights_are_recorded()) == ["aegis.E013"]
     with pytest.raises(RuntimeError, match="journal"):
         recorder.recorder()
+
+
+def test_e013_emergencies_that_nobody_announces(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert identity_checks.emergencies_are_announced() == []
+
+    monkeypatch.setattr(announcing, "_announcer", None)
+
+    assert ids(identity_checks.emergencies_are_announced()) == ["aegis.E013"]
 
 
 @pytest.mark.parametrize("backend", ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"])

@@ -20,6 +20,7 @@ FILE = Path(__file__).with_name("permissions.yaml")
 class Principal:
     """What the harness gives the group of a principal on the objects of team A, and on areas (every object of an area).
 
+    shares: in the group that the views of team A are shared with; what everybody may see everywhere gives nobody a view.
     eligible: in a group that decides about team A's requests. bound: promise 8 keeps him from deciding about this one, because
     he asked for it; so he may take it back (guide/approvals.md), and nobody else may.
     """
@@ -27,6 +28,7 @@ class Principal:
     verbs: frozenset[str] = frozenset()
     areas: Mapping[str, frozenset[str]] | None = None
     everywhere: frozenset[str] = frozenset()
+    shares: bool = False
     eligible: bool = False
     bound: bool = False
     signed_in: bool = True
@@ -38,7 +40,7 @@ PRINCIPALS: dict[str, Principal] = {
     "anonymous": Principal(signed_in=False, has_session=False),
     "not_staff": Principal(),
     "staff": Principal(),
-    "viewer": Principal(VIEW),
+    "viewer": Principal(VIEW, shares=True),
     "operator": Principal(VIEW | {"start", "operate"}),
     "approver": Principal(eligible=True),
     "requester_and_approver": Principal(VIEW | {"start"}, eligible=True, bound=True),
@@ -146,6 +148,8 @@ def _rights(who: Principal, kind: str, objects: Mapping[str, Any], relation: str
     if kind == "none" or relation == "deleted":
         return frozenset()
     rule = objects[kind]
+    if rule.get("shared"):  # no right of any object opens it: its owner has it, and the one group he shares it with sees it
+        return VIEW if who.shares and relation in ("own", "both") else frozenset()
     if "area" in rule:
         return who.everywhere | (who.areas or {}).get(rule["area"], frozenset())
     rights = who.everywhere | (who.verbs if relation in ("own", "both") else frozenset())
@@ -176,9 +180,9 @@ def _verbs(verb: str | list[str]) -> frozenset[str]:
 
 def _check_object(objects: Mapping[str, Any], kind: str) -> None:
     rule = objects[kind]
-    ways = set(rule) & {"verbs", "follows", "area"}
-    if len(ways) != 1 or set(rule) - {"verbs", "follows", "area", "eligible"}:
-        raise ValueError(f"{kind}: exactly one of verbs, follows, area")
+    ways = set(rule) & {"verbs", "follows", "area", "shared"}
+    if len(ways) != 1 or set(rule) - {"verbs", "follows", "area", "shared", "eligible"}:
+        raise ValueError(f"{kind}: exactly one of verbs, follows, area, shared")
     if "follows" in rule and "verbs" not in objects.get(rule["follows"], {}):
         raise ValueError(f"{kind}: follows a kind that has verbs of its own")
 
@@ -205,5 +209,7 @@ def _known_verbs(kind: str, objects: Mapping[str, Any]) -> frozenset[str]:
     if kind == "none":
         return frozenset()
     rule = objects[kind]
-    own = {"view", "edit"} if "area" in rule else set(rule.get("verbs") or objects[rule["follows"]]["verbs"])
+    own = (
+        {"view", "edit"} if "area" in rule or "shared" in rule else set(rule.get("verbs") or objects[rule["follows"]]["verbs"])
+    )
     return frozenset(own | ({"decide", "withdraw"} if rule.get("eligible") else set()))

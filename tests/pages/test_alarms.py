@@ -126,7 +126,7 @@ def test_history_tells_each_version_in_words_with_person_and_reason(desk: User, 
     assert "Ada" in shown
 
 
-def test_items_stand_by_service_time_or_by_the_priority_of_their_runs(desk: User, browser_of: Any):
+def test_items_stand_by_the_priority_of_their_runs_or_by_service_time(desk: User, browser_of: Any):
     house.answers["write"] = Abstain("I do not know")
     urgent = house.submit(desk, {"id": "n-urgent"})
     house.drive(urgent)
@@ -136,6 +136,6 @@ def test_items_stand_by_service_time_or_by_the_priority_of_their_runs(desk: User
     def shown(query: str) -> list[Any]:
         return [row.item.run_id for row in browser_of(desk).get(f"/review/{query}").context["board"].queues[0].rows]
 
-    assert shown("")[-1] == urgent.pk
-    assert shown("?order=priority")[0] == urgent.pk
+    assert shown("")[0] == urgent.pk
+    assert shown("?order=due")[-1] == urgent.pk
     assert shown("?order=nonsense") == shown("")

@@ -15,6 +15,7 @@ from aegis.identity.models import User
 from approvals import delegations
 from approvals.models import ApprovalPolicy, ApprovalRequest, Delegation
 from approvals.pages import delegating
+from orchestration.authority.models import Capability
 from tests.approvals.conftest import ask, events_of, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +64,21 @@ def test_a_capability_there_is_not_is_named(name: str, lea: User, leo: User, pol
     assert not Delegation.objects.exists()
 
 
+def test_a_capability_is_chosen_among_those_one_may_see(lea: User, leo: User, policy: ApprovalPolicy, browser_of) -> None:
+    """Nobody learns from the form whether a name exists that he has nothing to do with."""
+    Capability.objects.create(name="secret.open", document="{}", digest="0" * 64, updated_at=clock.now())
+    client = browser_of(lea)
+    assert "secret.open" not in client.get(URL).content.decode()
+    hidden, unknown = (given(client, capability=name) for name in ("secret.open", "no.such"))
+    assert (hidden.status_code, unknown.status_code) == (422, 422)
+    assert "There is no such capability" in hidden.content.decode()
+
+    ApprovalRequest.objects.filter(pk=ask(policy).pk).update(capability="secret.open")  # now he is asked about it
+    assert '<option value="secret.open">' in client.get(URL).content.decode()
+    assert given(client, capability="secret.open").status_code == 302
+    assert Delegation.objects.get().capability == "secret.open"
+
+
 def test_no_name_with_nul_is_asked_of_the_database(lea: User, django_assert_num_queries) -> None:
     with django_assert_num_queries(0):
         with pytest.raises(Invalid):
@@ -102,11 +118,11 @@ def test_one_is_given_seen_by_both_and_ended(lea: User, leo: User, policy: Appro
     ],
 )
 def test_a_refused_form_comes_back_with_its_faults(fields, said, lea: User, leo: User, policy, browser_of) -> None:
-    refused = given(browser_of(lea), **{"capability": "<i>kept</i>", **fields})
+    refused = given(browser_of(lea), **{"reason": "<i>kept</i>", **fields})
 
     assert refused.status_code == 422
     assert said in refused.content.decode()
-    assert "&lt;i&gt;kept&lt;/i&gt;" in refused.content.decode()
+    assert "reason" in fields or "&lt;i&gt;kept&lt;/i&gt;" in refused.content.decode()
     assert not Delegation.objects.exists()
 
 

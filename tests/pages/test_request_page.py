@@ -271,9 +271,9 @@ def test_a_request_costs_the_same_however_many_wait(gated, zoe, sam, at_desk, ro
     client, request = at_desk(sam), house.request_of(runs[0])
     client.get(url_of(request))
 
-    with django_assert_max_num_queries(39):  # two of them are PostgreSQL's clock, three ask who acts for whom
+    with django_assert_max_num_queries(40):  # two of them are PostgreSQL's clock, three ask who acts for whom
         client.get(url_of(request), {"part": "pane"})
-    with django_assert_max_num_queries(46):  # with the sidebar's counts and badge
+    with django_assert_max_num_queries(49):  # with the sidebar's counts and badge
         client.get(url_of(request))
 
 

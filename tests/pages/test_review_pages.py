@@ -219,7 +219,7 @@ def test_the_list_costs_the_same_however_many_items(sorted_house, zoe, sam, at_d
     client = at_desk(sam)
     client.get("/review/")
 
-    with django_assert_max_num_queries(17):  # three of them for alarms
+    with django_assert_max_num_queries(20):  # four of them for alarms, one for saved views
         assert len(client.get("/review/").context["board"].queues[0].rows) == rows
     with django_assert_max_num_queries(25):
         client.get(url_of(items[0]))

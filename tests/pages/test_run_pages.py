@@ -236,7 +236,7 @@ def test_the_list_pages_by_key_without_counting(gated, zoe, sam, at_desk, monkey
     client, seen, url = at_desk(sam), [], "/runs/"
     client.get("/runs/")
     while url:
-        with django_assert_max_num_queries(13) as asked:
+        with django_assert_max_num_queries(14) as asked:
             page = client.get(url).context["page"]
         assert not any("COUNT" in query["sql"] and "orchestration_run" in query["sql"] for query in asked.captured_queries)
         seen += [row.run.pk for row in page.rows]
@@ -267,7 +267,7 @@ def test_the_run_page_costs_the_same_however_long_the_story(furnish, zoe, sam, a
     client.get(url_of(long))
 
     assert long.seq > 40
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(27):
         client.get(url_of(long))
 
 
@@ -276,7 +276,7 @@ def test_a_short_run_costs_no_less(gated, zoe, sam, at_desk, django_assert_max_n
     client = at_desk(sam)
     client.get(url_of(run))
 
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(27):
         client.get(url_of(run))
 
 

@@ -21,12 +21,17 @@ UNKNOWN = UUID("00000000-0000-4000-8000-000000000000")
 WHERE = "tests/permissions/asking.py (values, queries and bodies) and tests/oracles/permissions.yaml (what it asks)"
 #: The catch-alls of site and API: they have no path of their own and answer 404 to everybody.
 CATCH_ALL = {"None", "admin:None", "admin:app_list"}
-#: What the query string names, with {mark} for the set; of a list also what makes all of it show.
+#: What the query string names, with {mark} for the set and {run}, {ask}, {item} for short ids of it; of a list also what makes
+#: all of it show.
 QUERIES: Mapping[str, list[str]] = {
     "portal:open": ["name=clerk-{mark}"],
-    "portal:search": ["q=zq", "q=cnry"],
+    "portal:search": ["q=zq", "q=cnry", "q=gate-zq", "q=RUN-{run}", "q=APR-{ask}", "q=REV-{item}"],
     "portal:matrix-why": ["capability=noteown.write&role=clerk-zqown"],
     "portal:matrix-cell": ["capability=noteown.write&role=clerk-zqown"],
+    "portal:matrix-role-review": ["role=clerk-zqown"],
+    "portal:matrix": ["", "by=agent", "by=person"],
+    "portal:matrix-export": ["", "by=agent", "by=person"],
+    "portal:matrix-print": ["", "by=agent", "by=person"],
     "portal:matrix-who": ["capability=noteown.write"],
     "portal:matrix-what": ["who=agent:clerk-zqown"],
     "api-access-may": ["who=agent:clerk-zqown&capability=noteown.write"],
@@ -34,6 +39,9 @@ QUERIES: Mapping[str, list[str]] = {
     "api-access-what": ["who=agent:clerk-zqown"],
     "approvals:inbox": ["tab=waiting", "tab=mine", "tab=requested", "tab=done"],
     "audit:list": ["span=all"],
+    "portal:metrics": ["", "span=30d"],
+    "audit:export": ["span=all&format=csv", "span=all&format=jsonl"],
+    "api-events": ["span=all&limit=500"],
     "runs:list": ["", "status=review", "part=list"],
     "review:list": ["", "part=board"],
     "deadletters:list": ["", "part=list"],
@@ -67,8 +75,13 @@ def addresses(world: World, name: str, pattern: str, relation: str) -> list[str]
     of_set = world.sets.get(relation)
     path = with_values(pattern, {one: _value(world, name, one, relation, of_set) for one in parameters})
     old, new = of_set.releases if of_set else (UNKNOWN, UNKNOWN)
-    filled = {"mark": mark(relation) if of_set else GONE, "old": old, "new": new}
+    filled = {"mark": mark(relation) if of_set else GONE, "old": old, "new": new, **_short_ids(of_set)}
     return [f"{path}?{query.format(**filled)}" if query else path for query in QUERIES.get(name, [""])]
+
+
+def _short_ids(of_set: Set | None) -> dict[str, str]:
+    found = (of_set.runs["gate"].pk, of_set.request, of_set.items["review"]) if of_set else (UNKNOWN,) * 3
+    return {name: str(one)[:6] for name, one in zip(("run", "ask", "item"), found, strict=True)}
 
 
 def is_about(world: World, name: str, pattern: str) -> bool:
@@ -80,7 +93,7 @@ def is_about(world: World, name: str, pattern: str) -> bool:
 
 
 def _value(world: World, name: str, parameter: str, relation: str, of_set: Set | None) -> Any:
-    fixed = {"verb": "claim", "number": 1, "version": 1, "content_type_id": 1, "object_id": 1}
+    fixed = {"verb": "claim", "number": 1, "page": "runs", "version": 1, "content_type_id": 1, "object_id": 1}
     if parameter in fixed:
         return fixed[parameter]
     if parameter == "kind":
@@ -92,7 +105,7 @@ def _value(world: World, name: str, parameter: str, relation: str, of_set: Set |
     if parameter == "taken_id":  # nobody here has taken a right: all ids are unknown
         return UNKNOWN
     gone: dict[str, Any] = {"stream": f"run:{UNKNOWN}", "seq": 1, "letter_id": str(UNKNOWN), "prefix": GONE}
-    gone |= dict.fromkeys(("run_id", "item_id", "request_id", "halt_id", "pk"), UNKNOWN)
+    gone |= dict.fromkeys(("run_id", "item_id", "request_id", "halt_id", "view_id", "pk"), UNKNOWN)
     if of_set is None and parameter in gone:
         return gone[parameter]
     if of_set is None:
@@ -108,6 +121,8 @@ def _value(world: World, name: str, parameter: str, relation: str, of_set: Set |
             return of_set.request
         case "halt_id":
             return of_set.halt
+        case "view_id":
+            return of_set.view
         case "prefix":
             return of_set.credential
         case "stream":
@@ -141,6 +156,7 @@ def body(world: World, name: str, relation: str) -> dict[str, Any]:
         "api-runs-batch": {"workflow": workflow, "items": [{"input": payload}], "mode": "each"},
         "api-messages": {"workflow": named("idle", relation), "name": "payment", "key": "k", "payload": {}},
         "api-decisions": {"verdict": "approve", "reason": "fine", "digest": of_set.digest if of_set else "0" * 64},
+        "api-request-escalate": {"reason": "looks right"},
         "api-request-comments": {"text": "looks right"},
         "api-request-reassign": {"to": str(world.stand_in.pk), "reason": "because"},
         "api-dead-letters-redrive": {"ids": [str(of_set.items["dead"] if of_set else UNKNOWN)], "reason": "mended"},
@@ -160,7 +176,8 @@ def form(world: World, name: str, relation: str) -> dict[str, Any]:
     """What forms take; each reads what it knows of it."""
     of_set = world.sets.get(relation)
     if name not in _NAMING:
-        cell = {"role": "clerk-zqown", "capability": "noteown.write"} if name == "portal:matrix-cell" else {}
+        is_of_role = name in ("portal:matrix-cell", "portal:matrix-role-review")
+        cell = {"role": "clerk-zqown", "capability": "noteown.write"} if is_of_role else {}
         return {**FORM, "text": "kind: x", "days": "7", "name": "x", **cell}
     digest = of_set.digest if of_set else "0" * 64
     request = of_set.request if of_set else UNKNOWN

@@ -10,9 +10,11 @@ from django.http import HttpResponse
 
 from aegis.core import visibility
 from aegis.core.admin import RestrictedAdmin
+from aegis.identity.models import User
 from aegis.portal import errors, middleware
+from aegis.portal.admin import PeopleAdmin
 from aegis.portal.governed import pages
-from approvals import electors, gates
+from approvals import electors, judging
 from approvals.querysets import GovernedQuerySet, RequestQuerySet
 from audit import access
 from audit.querysets import EventQuerySet
@@ -80,7 +82,7 @@ def hidden_names_itself(patch: pytest.MonkeyPatch) -> None:
 def anybody_decides(patch: pytest.MonkeyPatch) -> None:
     """Who sees a request may decide it."""
     may = electors.Eligibility(True, "You can decide this", ("Deciders A",))
-    patch.setattr(gates, "_judge", lambda *arguments: may)
+    patch.setattr(judging, "judge", lambda *arguments: may)
 
 
 def anybody_adds(patch: pytest.MonkeyPatch) -> None:
@@ -108,6 +110,16 @@ def lists_show_all(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RestrictedAdmin, "visible", lambda self, request: self.model._default_manager.all())
 
 
+def audit_shows_all(patch: pytest.MonkeyPatch) -> None:
+    """The page of the audit asks nobody what may be seen."""
+    patch.setattr(EventQuerySet, "within", lambda self, seen: self.all())
+
+
+def people_show_all(patch: pytest.MonkeyPatch) -> None:
+    """People are shown to everybody."""
+    patch.setattr(PeopleAdmin, "visible", lambda self, request: User.objects.all())
+
+
 def refuses_as_conflict(patch: pytest.MonkeyPatch) -> None:
     """A missing right is told as a state."""
     from aegis.core.errors import Forbidden
@@ -123,11 +135,12 @@ def _holes() -> list[tuple[str, Plant]]:
                     "/orchestration/agent/{pk}/", "/orchestration/role/{pk}/history/", "/api/v1/agents/{name}/credentials")),
         (verb_not_asked, ("/runs/{run_id}/retry/", "/api/v1/workflows/{name}/dry-run", "/api/v1/workflows/{name}/samples",
                           "/api/v1/runs", "/api/v1/messages", "/agents/{name}/disable/", "/guards/halt/")),
-        (_all(RunQuerySet), ("/runs/",)),
-        (_all(ReviewItemQuerySet), ("/api/v1/dead-letters", "/review/{item_id}/")),
-        (_all(RequestQuerySet), ("/api/v1/requests",)),
+        (_all(RunQuerySet), ("/runs/", "/search/")),
+        (_all(ReviewItemQuerySet), ("/api/v1/dead-letters", "/review/{item_id}/", "/search/")),
+        (_all(RequestQuerySet), ("/api/v1/requests", "/search/")),
         (_all(EventQuerySet), ("/audit/events/{stream}/{seq}/",)),
-        (_all(GovernedQuerySet), ("/orchestration/capability/", "/api/v1/halts", "/orchestration/agent/{pk}/edit/live/")),
+        (_all(GovernedQuerySet), ("/orchestration/capability/", "/api/v1/halts", "/orchestration/agent/{pk}/edit/live/",
+                                  "/search/", "/review/")),
         (operating_is_viewing, ("/review/{item_id}/claim/", "/api/v1/review-items/{item_id}/statement")),
         (nothing_on_record, ("/review/{item_id}/complete/", "/api/v1/runs/batch", "/orchestration/workflow/{pk}/try/")),
         (writes_before_it_refuses, ("/runs/{run_id}/rollback/",)),
@@ -138,6 +151,8 @@ def _holes() -> list[tuple[str, Plant]]:
         (_open_matrix("views"), ("/matrix/", "/matrix/why/")),
         (_open_matrix("export"), ("/matrix/export/",)),
         (lists_show_all, ("/orchestration/floorlock/",)),
+        (audit_shows_all, ("/audit/",)),
+        (people_show_all, ("/identity/user/",)),
         (refuses_as_conflict, ("/workflows/{name}/retire/",)),
     ]  # fmt: skip
     return [(path, plant) for plant, paths in ofs for path in paths]

@@ -19,6 +19,7 @@ from aegis.core import clock
 from aegis.core.actors import SYSTEM
 from aegis.identity import grants, people
 from aegis.identity.models import Area, User
+from aegis.portal.models import SavedView
 from approvals import delegations
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from audit.models import Event
@@ -34,6 +35,7 @@ from orchestration.workflows import releases
 from orchestration.workflows.models import Workflow, WorkflowRelease
 from tests.engine import house
 from tests.oracles.visibility_oracle import PRINCIPALS
+from tests.support.following import caught_up
 
 SETS = ("own", "other", "both", "none")
 GONE = "zqdeleted"  # the name of what is not there
@@ -45,6 +47,8 @@ GOVERNED: dict[str, type[Any]] = {
     "agent": Agent, "workflow": Workflow, "routingtable": RoutingTable, "approvalpolicy": ApprovalPolicy, "contract": Contract,
     "capability": Capability, "role": Role, "floorlock": FloorLock, "reviewqueue": ReviewQueue,
 }  # fmt: skip
+#: Model name -> kind in canaries, where they differ.
+CANARY_OF = {"routingtable": "table", "approvalpolicy": "policy", "floorlock": "lock", "reviewqueue": "queue"}
 
 
 def token(kind: str, relation: str) -> str:
@@ -69,6 +73,7 @@ class Set:
     request: UUID | None = None
     items: dict[str, UUID] = field(default_factory=dict)
     halt: UUID | None = None
+    view: UUID | None = None
     credential: str = ""
     releases: list[str] = field(default_factory=list)
     rows: dict[str, UUID] = field(default_factory=dict)  # model name -> id of the document's row
@@ -87,9 +92,21 @@ class World:
     def person(self, principal: str) -> User | None:
         return self.people.get(principal)
 
+    def ids(self) -> dict[str, tuple[str, str]]:
+        """Id of what stands in the sets -> kind of its canary, and relation."""
+        found: dict[str, tuple[str, str]] = {}
+        for relation, one in self.sets.items():
+            found |= {str(run.pk): ("run", relation) for run in one.runs.values()}
+            found |= {str(item): ("item", relation) for item in one.items.values()}
+            found |= {str(one.request): ("request", relation), str(one.halt): ("halt", relation)}
+            found |= {str(one.view): ("view", relation)}
+            found |= {str(key): (CANARY_OF.get(model, model), relation) for model, key in one.rows.items()}
+        return found
+
 
 def build() -> World:
-    """Everything, inside the caller's transaction. Rows that nobody here ever asks about (ida, dot) make the scenery."""
+    """Everything, inside the caller's transaction. Rows that nobody here ever asks about (ida, dot) make the
+    scenery. Dot acts for ida, who owns the agents, so she is bound where kay may decide."""
     people_ = _people()
     ida, dot = people_["ida"], people_["dot"]
     house.bootstrap([document for relation in SETS for document in _documents(relation)])
@@ -104,13 +121,14 @@ def build() -> World:
         reason=token("delegation", "none"),
     )
     group = Group.objects.get(name="Viewers A").pk
-    return World(sets, {name: people_[name] for name in PRINCIPALS if name in people_}, row.pk, group, dot)
+    caught_up()
+    return World(sets, {name: people_[name] for name in PRINCIPALS if name in people_}, row.pk, group, people_["kay"])
 
 
 def _people() -> dict[str, User]:
     groups = {
         "ida": ["Owners"], "dot": ["Deciders A", "Deciders B", "Deciders none", "Owners"],
-        "bo": ["Deciders B", "Deciders none"],
+        "bo": ["Deciders B", "Deciders none"], "kay": ["Deciders A", "Deciders B", "Deciders none"],
         "not_staff": ["Visitors"], "staff": ["Visitors"], "viewer": ["Viewers A"], "operator": ["Operators A"],
         "approver": ["Deciders A"], "requester_and_approver": ["Starters A", "Deciders A"], "auditor": ["Auditors"],
         "security_admin": ["Admins"], "superuser": ["Visitors"], "walter": ["Elsewhere"],
@@ -231,6 +249,7 @@ def _furnished(relation: str, made: dict[str, User]) -> Set:
     found.request, found.digest = request.pk, request.digest
     found.halt = guards.halt("workflow", named("idle", relation), actor=SYSTEM, reason=token("halt", relation)).halt.pk
     guards.open_breaker("agent", named("clerk", relation), actor=SYSTEM, reason=token("breaker", relation))
+    found.view = _view(relation, made["ida"]).pk
     found.releases = _releases(notes)
     agent = Agent.objects.get(name=named("clerk", relation))
     found.credential = _credential(agent, clock.now()).prefix
@@ -241,6 +260,13 @@ def _furnished(relation: str, made: dict[str, User]) -> Set:
     event = Event.objects.filter(stream=found.runs["gate"].stream).exclude(line__contains='"payload":[]').order_by("seq")[0]
     found.event = (event.stream, event.seq)
     return found
+
+
+def _view(relation: str, owner: User) -> SavedView:
+    """Of ida: shared with a group of team A or of team B, or hers alone. The row only: what the record says is the audit’s."""
+    groups = {"own": "Viewers A", "both": "Viewers A", "other": "Deciders B"}
+    group = Group.objects.get(name=groups[relation]) if relation in groups else None
+    return SavedView.objects.create(owner=owner, page="runs", name=token("view", relation), query="status=failed", group=group)
 
 
 def _releases(row: Workflow) -> list[str]:

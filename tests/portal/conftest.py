@@ -11,15 +11,15 @@ from django.contrib.auth.models import Group
 from aegis.core.actors import SYSTEM
 from aegis.identity import grants
 from aegis.identity.models import User
-from approvals import changes
 from approvals.models import ChangeSet
 from tests.portal.documents import everything, keyed
+from tests.support import configuration
 
 
 @pytest.fixture
 def configured(ada: User, sam: User) -> ChangeSet:
     """Every kind has a document; ada edits, sam leads."""
-    return changes.bootstrap(keyed(everything()))
+    return configuration.configured(keyed(everything()))
 
 
 @pytest.fixture

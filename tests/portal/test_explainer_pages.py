@@ -84,13 +84,14 @@ def test_the_api_tells_the_same(configured, quinn, olivia):
         assert client_of(olivia).get(f"/api/v1/access/{address}").status_code == 403
 
 
-def test_people_whom_the_reader_may_not_see_are_a_number(configured, person, sam, browser_of):
+def test_people_whom_the_reader_may_not_see_are_not_told_nor_counted(configured, person, sam, browser_of):
     zoe = person("zoe", "Readers")
     grants.grant(Group.objects.get(name="Readers"), area("access"), "view", actor=SYSTEM, reason="test")
 
     page = text(browser_of(zoe).get("/matrix/who/?capability=ticket.refund").content.decode())
     assert "sam" not in page
-    assert "1 more person is in groups that have a cell" in page
+    assert "Nobody: no role of any agent or person you may see has a cell for it." in page
+    assert "Only agents and people that you may see are listed." in page
     hidden = client_of(zoe).get("/api/v1/access/what", {"who": "person:sam"})
     unknown = client_of(zoe).get("/api/v1/access/what", {"who": "person:tom"})
     assert hidden.status_code == unknown.status_code == 422

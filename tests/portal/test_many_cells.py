@@ -13,6 +13,7 @@ from aegis.core.kinds import Key
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
 from approvals import changes
+from orchestration.agents.models import Agent
 from orchestration.authority import live
 from orchestration.authority.models import Capability, Role
 from tests.portal.documents import document
@@ -74,6 +75,41 @@ def test_the_page_and_its_sheet_ask_as_often_for_100_roles_and_200_capabilities(
 
     assert counts[0] == counts[1]
     assert counts[0]["/matrix/"] <= 25
+
+
+def test_the_views_by_agent_and_person_ask_as_often_however_many_there_are(
+    configured: Any, ada: User, browser_of: Any, person: Any
+) -> None:
+    browser = browser_of(ada)
+    paths = [f"{path}?by={by}" for path in ("/matrix/", "/matrix/export/", "/matrix/print/") for by in ("agent", "person")]
+    counts = []
+    for roles, capabilities, more in ((10, 20, 2), (40, 60, 30)):
+        for number in range(more):
+            person(f"holder{roles}-{number}", "Support leads")
+        agents(more)
+        grow(roles, capabilities)
+        page = browser.get("/matrix/?by=agent").content.decode()
+        assert page.count('class="mx-cell"') == (more + 1) * (capabilities + 3)
+        counts.append({path: asked(lambda path=path: browser.get(path)) for path in paths})
+
+    assert counts[0] == counts[1]
+    assert counts[0]["/matrix/?by=agent"] <= 25
+
+
+def agents(count: int) -> None:
+    """As many beside the one there is, each with two roles."""
+    from aegis.core import canonical, clock
+
+    owner = User.objects.get(username="ada")
+    spec = {"owner": "ada", "roles": ["support-desk", "role-1"], "connector": {"python": "portal-test-agent"}}
+    made = [document("Agent", f"agent-{number}", spec) for number in range(count)]
+    known = set(Agent.objects.values_list("name", flat=True))
+    for one in made:
+        if one["metadata"]["name"] not in known:
+            text = dump(one).decode()
+            digest = canonical.digest(text.encode())
+            name = one["metadata"]["name"]
+            Agent.objects.create(name=name, document=text, digest=digest, version=1, updated_at=clock.now(), owner=owner)
 
 
 def test_a_preview_asks_as_often_however_many_grants_stand(configured: Any, ada: User) -> None:

@@ -202,3 +202,18 @@ def test_no_number_typed_breaks_the_form(browser: Client, value: str) -> None:
     assert answer.status_code == 422
     assert "limits rate count" in words(answer)
     assert "<script>" not in answer.content.decode()
+
+
+def test_who_could_approve_is_told_before_anything_is_sent(browser: Client, person: Callable[..., User]) -> None:
+    change(browser, capability="ticket.refund", effect="gate", policy="lead")
+    alone = words(browser.get("/matrix/review/"))
+    assert "Asked: two of Admins or Support leads, other than you." in alone
+    assert (
+        "Nobody can approve it as things are: two of Admins or Support leads must approve, and only one there could." in alone
+    )
+
+    person("tara", "Support leads")
+    assert "Nobody can approve it" not in words(browser.get("/matrix/review/"))
+    change(browser, "revert", capability="ticket.refund")
+    change(browser, effect="deny")
+    assert "Asked:" not in words(browser.get("/matrix/review/"))

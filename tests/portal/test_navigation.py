@@ -35,7 +35,7 @@ def test_people_see_the_sections_they_may_read(
         seen = links(browser_of(person))
         assert {"/", "/approvals/", "/runs/", "/review/", "/audit/", "/matrix/", "/orchestration/agent/"} <= set(seen)
     for person in (olivia, root):
-        assert links(browser_of(person)) == ["/", "/approvals/", "/guards/", "/audit/"]
+        assert links(browser_of(person)) == ["/", "/approvals/", "/guards/", "/audit/", "/metrics/"]
 
 
 def test_the_page_one_stands_on_is_marked_once(configured: object, ada: User, browser_of: Callable[..., Client]) -> None:

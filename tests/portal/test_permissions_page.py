@@ -74,6 +74,19 @@ def test_a_right_is_revoked_with_a_reason(leads, ada, browser_of):
     assert newest("access.revoked").actor_ref == str(ada.pk)
 
 
+def test_a_right_that_is_revoked_leaves_the_others_on_the_same_object(leads, ada, browser_of):
+    browser = browser_of(ada)
+    for verb in ("view", "edit"):
+        post(browser, f"groups/{leads.pk}/grant/", object="area:routing", verb=verb)
+    before, routing = rights(), str(area("routing").pk)
+
+    post(browser, f"groups/{leads.pk}/revoke/", object="area:routing", verb="edit")
+
+    assert before - rights() == {("Support leads", "edit_area", routing)}
+    assert Area.objects.visible_to(User.objects.get(username="sam")).filter(name="routing").exists()
+    assert Event.objects.filter(type="access.revoked").count() == 1
+
+
 def test_joining_and_leaving_a_group_is_told_on_both_pages(leads, ada, olivia, browser_of):
     browser = browser_of(ada)
 

@@ -21,6 +21,7 @@ from approvals.errors import ChangeInvalid
 from approvals.models import ApprovalRequest
 from orchestration.authority import scope_tests
 from tests.portal.documents import everything, keyed
+from tests.support.configuration import configured
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def role_with(*tests: dict[str, Any], name: str = "support-desk") -> dict[str, A
 
 def house_with(*tests: dict[str, Any]) -> None:
     documents = [one for one in everything() if one["metadata"]["name"] != "support-desk"]
-    changes.bootstrap(keyed([*documents, role_with(*tests)]))
+    configured(keyed([*documents, role_with(*tests)]))
 
 
 def told(*tests: dict[str, Any], name: str = "support-desk") -> list[str]:

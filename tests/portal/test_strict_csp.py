@@ -82,9 +82,10 @@ def test_no_page_holds_inline_script_style_or_handler(configured: object, ada: U
 
 
 def test_no_template_of_ours_holds_inline_script_style_or_handler() -> None:
-    """Also branches that no test page renders."""
+    """Also branches that no test page renders. The page in a bundle of evidence, read from a folder, brings its style along."""
     for path in Path(settings.BASE_DIR, "templates").rglob("*.html"):
-        assert inline_parts(path.read_text()) == [], path
+        brought = ["<style>"] if path.match("audit/evidence.html") else []
+        assert inline_parts(path.read_text()) == brought, path
 
 
 def test_our_scripts_build_no_code_from_text() -> None:

@@ -1,4 +1,4 @@
-"""Grants that nobody used: told from the verdicts on record, dropped through the draft, reviewed on record, and due on home."""
+"""Grants that nobody used: told from the verdicts on record, and dropped through the draft."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 
 from aegis.core import canonical, clock
 from aegis.core.actors import user_actor
-from aegis.core.errors import Forbidden
 from aegis.core.kinds import document_key
 from aegis.identity.models import User
 from approvals import changes
@@ -131,38 +130,6 @@ def test_who_may_not_edit_the_role_is_offered_nothing_and_drops_nothing(notes: U
     assert "Propose to drop" not in text(browser.get("/matrix/unused/"))
     assert "No cell was chosen" in text(browser.post("/matrix/unused/drop/", {"cell": "note.shred clerk"}, follow=True))
     assert browser.get("/matrix/review/").status_code == 200
-
-
-def test_a_review_is_recorded_with_who_and_when_and_is_due_again(
-    notes: User, ada: User, browser_of: Any, monkeypatch: Any
-) -> None:
-    browser = browser_of(ada)
-    assert "The review of all grants is due" not in text(browser.get("/"))
-    later = clock.now() + timedelta(days=91)
-    monkeypatch.setattr(reviewing, "EVERY", timedelta(0))
-    assert "The review of all grants is due; nobody has done one yet." in text(browser.get("/"))
-    assert "A review of all grants is due" in text(browser.get("/matrix/unused/"))
-
-    browser.post("/matrix/unused/reviewed/", {"days": "90", "reason": "looked at all; shred stays for the audit"})
-    monkeypatch.undo()
-
-    (event,) = Event.objects.filter(type="grants.reviewed")
-    assert event.actor_ref == str(ada.pk)
-    assert "shred stays" not in event.line
-    last = reviewing.reviewed()
-    assert last.by == "Ada"
-    assert not last.is_due(clock.now())
-    assert last.is_due(later)
-
-
-def test_a_review_needs_a_reason_and_the_right(notes: User, ada: User, quinn: User, browser_of: Any) -> None:
-    assert "Say why" in text(browser_of(ada).post("/matrix/unused/reviewed/", {"reason": ""}, follow=True))
-    assert browser_of(quinn).post("/matrix/unused/reviewed/", {"reason": "me"}).status_code == 403
-    with pytest.raises(Forbidden):
-        reviewing.record(user_actor(quinn.pk, auth="session"), days=90, reason="me")
-
-    assert not Event.objects.filter(type="grants.reviewed").exists()
-    assert Event.objects.filter(type="access.denied", actor_ref=str(quinn.pk), line__contains="grants.review").exists()
 
 
 def test_the_report_asks_two_questions_however_many_verdicts(notes: User) -> None:

@@ -17,6 +17,8 @@ WORKER_POINTS: Final = (
 )  # fmt: skip
 #: A transaction of somebody else is rolled back or its answer lost; the caller does it again.
 CALLER_POINTS: Final = ("submit_written", "submitted", "decision_written", "expiry_written")
+#: The simulated house has no sealer: what is sealed or not changes nothing for a run.
+OUTSIDE_POINTS: Final = ("leaves_written",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from aegis.identity.models import User
 from approvals import changes
 from approvals.models import ChangeSet
 from orchestration.agents.protocol import AgentRequest, Done, python_agent
+from tests.support import copies
 
 Document = dict[str, Any]
 
@@ -96,7 +97,15 @@ def keyed(documents: Iterable[Document]) -> list[tuple[Key, Document | None]]:
 
 
 def bootstrap(*extra: Document) -> ChangeSet:
-    return changes.bootstrap(keyed(whole(*extra)))
+    return configured(keyed(whole(*extra)))
+
+
+def configured(documents: Iterable[tuple[Key, Document | None]]) -> ChangeSet:
+    """The documents as the first configuration (`changes.bootstrap`), copied where an equal test began equally."""
+    given = list(documents)
+    told = tuple(f"{hook.__module__}.{hook.__qualname__}" for hook in changes._hooks)
+    copies.made(("bootstrap", told, repr(given)), lambda: changes.bootstrap(given))
+    return ChangeSet.objects.get(status=ChangeSet.Status.APPLIED)
 
 
 def propose(author: User, *documents: Document) -> ChangeSet:

@@ -19,7 +19,13 @@ _AREAS = ("access", "agents", "workflows", "routing", "contracts", "approvals", 
 
 
 def found(folder: Path = MANIFESTS) -> None:
-    """Groups, people, rights, and the documents of `folder` as the first configuration."""
+    """Groups, people, rights, and the documents of `folder` as the first configuration. Copied where tests begin equally."""
+    from tests.support import copies
+
+    copies.made(("found", str(folder)), lambda: _found(folder))
+
+
+def _found(folder: Path) -> None:
     from aegis.core import manifests
     from aegis.core.actors import SYSTEM
     from aegis.identity import grants, people

@@ -31,7 +31,7 @@ def fence_not_checked() -> None:
 
 def gate_without_lock() -> None:
     """Deciding takes no row lock: neither the request's nor its run's, each of which alone would keep two deciders apart."""
-    from approvals import gates
+    from approvals import holding
     from approvals.models import ApprovalRequest
     from orchestration.engine import inbox
     from orchestration.engine.models import Run
@@ -42,7 +42,7 @@ def gate_without_lock() -> None:
     def read_run(run_id: UUID) -> Any:
         return Run.objects.get(pk=run_id)
 
-    _replace(gates, "_lock_request", read_request)
+    _replace(holding, "lock_request", read_request)
     _replace(inbox, "lock_run", read_run)
 
 

@@ -7,9 +7,9 @@ import copy
 import pytest
 
 from aegis.core.kinds import Key
-from approvals import changes
 from orchestration.agents import protocol
 from orchestration.workflows.models import Workflow
+from tests.support.configuration import configured
 from tests.workflows.documents import document, invoice_flow, surroundings
 
 
@@ -35,5 +35,5 @@ def bootstrapped(reader, person, ada):
         (Key("ApprovalPolicy", "config-change"), policy),
         (Key("Workflow", "invoice-flow"), workflow),
     ]
-    changes.bootstrap(copy.deepcopy(everything))
+    configured(copy.deepcopy(everything))
     return Workflow.objects.get(name="invoice-flow")

@@ -8,7 +8,7 @@ import pytest
 
 from aegis.core import clock, manifests
 from aegis.core.actors import user_actor
-from approvals import changes, gates, questions
+from approvals import gates, questions
 from approvals.models import ApprovalRequest
 from audit import journal
 from examples.support_intake import generate
@@ -16,6 +16,7 @@ from orchestration.engine import reviews, verbs
 from orchestration.engine.driver import Driver
 from orchestration.engine.models import ReviewItem, Run
 from orchestration.records import store
+from tests.support.configuration import configured
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +30,7 @@ def olivia(person, ada):
     """Starts runs, in an installation with support-intake and nothing else."""
     olivia = person("olivia", "Support operators", "Support leads")
     person("sam", "Support leads")
-    changes.bootstrap([(one.key, one.document) for one in manifests.read_paths([generate.FOLDER])])
+    configured([(one.key, one.document) for one in manifests.read_paths([generate.FOLDER])])
     return olivia
 
 

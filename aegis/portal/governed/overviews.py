@@ -6,15 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import Group
-
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import AegisError, Fault
 from aegis.core.kinds import Overlay
 from aegis.core.shape import named_in
 from aegis.core.visibility import Viewer
-from aegis.identity.models import User
 from aegis.portal.governed import texts
 from aegis.portal.matrix import cells
 from aegis.portal.templatetags.aegis import document_url
@@ -26,6 +23,7 @@ from orchestration.authority import owners, scope_tests
 from orchestration.authority.models import Capability, FloorLock, Role
 from orchestration.contracts.models import Contract
 from orchestration.engine import parties, queue_alarms, retiring
+from orchestration.engine.explaining import people_counted
 from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.pages import agentfigures, credentials, guardboard
 from orchestration.routing import publishing, tables
@@ -79,7 +77,7 @@ def _connector(connector: Mapping[str, Json]) -> tuple[str, str, list[str]]:
 
 def policy(row: ApprovalPolicy, document: Json, reader: Viewer) -> dict[str, Any]:
     loaded = policies.load(document)
-    people = _people_in(loaded.groups)
+    people = people_counted(loaded.groups, reader)
     return {
         "sentences": policy_words.describe(loaded),
         "stages": [(stage, [(name, people.get(name, 0)) for name in stage.groups]) for stage in loaded.stages],
@@ -164,7 +162,7 @@ def role(row: Role, document: Json, reader: Viewer) -> dict[str, Any]:
         "is_for_people": bool(spec.get("people")),
         "powers": cells.powers(matrix, [row.name]),
         "agents": agents,
-        "people_count": _people_in([row.name]).get(row.name, 0),
+        "people_count": people_counted([row.name], reader).get(row.name, 0),
         "tests": scope_tests.run(document, Overlay()),
     }
 
@@ -204,7 +202,7 @@ def contract(row: Contract, document: Json, reader: Viewer) -> dict[str, Any]:
 def queue(row: ReviewQueue, document: Json, reader: Viewer) -> dict[str, Any]:
     waiting = ReviewItem.objects.visible_to(reader).filter(queue=row, status__in=["open", "claimed"])
     groups = list(row.groups.order_by("name").values_list("name", flat=True))
-    people = _people_in(groups)
+    people = people_counted(groups, reader)
     return {
         "groups": [(name, people.get(name, 0)) for name in groups],
         "waiting": waiting.count(),
@@ -221,15 +219,6 @@ def _drawn(definition: Definition) -> Drawing:
         if node.kind in _DOCUMENT_OF
     }
     return drawing.draw(graph, hrefs=hrefs)
-
-
-def _people_in(groups: Iterable[str]) -> dict[str, int]:
-    """Group -> how many active people are in it: a number, not names."""
-    rows = Group.objects.filter(name__in=list(groups), user__in=User.objects.filter(is_active=True))
-    found: dict[str, int] = {}
-    for name in rows.values_list("name", flat=True):
-        found[name] = found.get(name, 0) + 1
-    return found
 
 
 def _roles_of(one: Agent) -> list[str]:

@@ -13,18 +13,18 @@ from orchestration.authority.affected import Effect, effects
 from orchestration.authority.matrix import Matrix, Role, load
 from orchestration.authority.overlays import role_entry
 from orchestration.authority.verdicts import Principal
-from orchestration.engine.explaining import people_seen
+from orchestration.engine.explaining import as_seen, people_in
 
 MAX_PEOPLE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """By principal. `hidden_people` are those in the groups whom the reader may not see, or who are too many to judge."""
+    """By principal, of those that the reader may see. `is_cut`: more of these people have the roles than were judged."""
 
     agents: tuple[Effect, ...]
     people: tuple[Effect, ...]
-    hidden_people: int
+    is_cut: bool
 
 
 def affected(matrix: Matrix, documents: list[tuple[Key, Json]], cells: Collection[tuple[str, str]], user: User) -> Affected:
@@ -33,20 +33,20 @@ def affected(matrix: Matrix, documents: list[tuple[Key, Json]], cells: Collectio
         documents: the roles as they shall be.
         cells: (role, capability) of those that differ.
     """
+    matrix = as_seen(matrix, user)
     roles = {role for role, _ in cells}
     touched = {capability for _, capability in cells}
     after = replace(matrix, roles={**matrix.roles, **_roles(documents)})
     agents = [(entry.name, Principal("agent", ref)) for ref, entry in matrix.agents.items() if entry.roles & roles]
     groups = [name for name in roles if (known := after.roles.get(name)) and known.is_for_people]
-    members = User.objects.filter(is_active=True, groups__name__in=groups).distinct()
-    seen = people_seen(user).filter(pk__in=members).order_by("username").prefetch_related("groups")[:MAX_PEOPLE]
+    seen = people_in(groups, user).order_by("username").prefetch_related("groups")[: MAX_PEOPLE + 1]
     people = [
         (one.display_name, Principal("user", str(one.pk), tuple(group.name for group in one.groups.all()))) for one in seen
     ]
     return Affected(
         tuple(effects(matrix, after, sorted(agents), touched)),
-        tuple(effects(matrix, after, people, touched)),
-        members.count() - len(people),
+        tuple(effects(matrix, after, people[:MAX_PEOPLE], touched)),
+        len(people) > MAX_PEOPLE,
     )
 
 

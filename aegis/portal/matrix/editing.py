@@ -24,7 +24,7 @@ from aegis.portal.matrix import cell_form, cells
 from aegis.portal.matrix.affected import Affected, affected
 from aegis.portal.matrix.drafts import Draft, label_of, standing_cell
 from aegis.portal.matrix.views import lock_view, require_access
-from approvals import changes, previews
+from approvals import approvers, changes, previews
 from approvals.models import ApprovalPolicy, ChangeSet
 from approvals.previews import Preview
 from orchestration.authority import scope_tests
@@ -120,6 +120,7 @@ def review_page(request: HttpRequest) -> HttpResponse:
         "review": review,
         "cells": draft.cells(),
         "reason": reason,
+        "approvers": approvers.of_change(cast(User, request.user)) if review.preview and review.preview.guards else None,
         "max_reason": MAX_REASON,
         "matrix": cells.current(),
     }

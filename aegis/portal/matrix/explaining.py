@@ -34,7 +34,8 @@ def who_page(request: HttpRequest) -> HttpResponse:
         except NotFound as error:
             context["fault"] = error.detail
         else:
-            context |= {"answer": answer, "rows": _rows(answer.found.lines)}
+            context |= {"answer": answer, "rows": _rows(answer.found.lines), "only_seen": explaining.ONLY_SEEN}
+            context["max_people"] = explaining.MAX_PEOPLE
             context["locks"] = [lock_view(lock.name) for lock in matrix.locks.get(capability, ())]
     return render(request, "portal/explain_who.html", {**context, "capability": capability})
 

@@ -47,9 +47,10 @@ def text(request: HttpRequest, name: str, limit: int = MAX_NAME) -> str:
 
 
 def choices(matrix: Matrix, user: Any) -> list[str]:
-    """Principals to choose from: agents of the matrix, and the people the asker may see (at least himself)."""
+    """Principals to choose from: the agents and people the asker may see (at least himself)."""
+    agents = explaining.as_seen(matrix, user).agents.values()
     people = explaining.people_seen(user).order_by("username").values_list("username", flat=True)[:MAX_CHOICES]
-    return [*sorted(f"agent:{agent.name}" for agent in matrix.agents.values()), *(f"person:{name}" for name in people)]
+    return [*sorted(f"agent:{agent.name}" for agent in agents), *(f"person:{name}" for name in people)]
 
 
 def answer(matrix: Matrix, asked: Asked, user: Any) -> Answer:

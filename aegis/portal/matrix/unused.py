@@ -1,8 +1,6 @@
-"""Grants that nobody used: the report, its cells taken into the draft to be dropped, and the record that somebody looked."""
+"""Grants that nobody used: the report, and its cells taken into the draft to be dropped."""
 
 from __future__ import annotations
-
-from typing import cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,17 +8,15 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from aegis.core import clock
-from aegis.core.actors import user_actor
-from aegis.core.errors import Conflict, Invalid
+from aegis.core.errors import Conflict
 from aegis.core.visibility import one_look
-from aegis.identity.models import Area, User
 from aegis.portal.matrix import cells
 from aegis.portal.matrix.drafts import Draft, standing_cell
 from aegis.portal.matrix.views import require_access
 from orchestration.authority import reviewing
 from orchestration.authority.models import Role
 from orchestration.authority.reviewing import DAYS, DEFAULT_DAYS
+from orchestration.engine import explaining
 
 
 @require_safe
@@ -28,18 +24,14 @@ from orchestration.authority.reviewing import DAYS, DEFAULT_DAYS
 def unused_page(request: HttpRequest) -> HttpResponse:
     require_access(request)
     matrix = cells.current()
-    found = reviewing.report(matrix, _days(request.GET.get("days", "")))
-    last = reviewing.reviewed()
+    found = reviewing.report(explaining.as_seen(matrix, request.user), _days(request.GET.get("days", "")))
     editable = set(Role.objects.visible_to(request.user, "edit").values_list("name", flat=True))
     context = {
         "title": "Unused grants",
         "report": found,
         "rows": [(one, cells.MARKS[one.label], one.role in editable) for one in found.unused],
         "days": DAYS,
-        "last": last,
-        "is_due": last.is_due(clock.now()),
         "may_edit": bool(editable),
-        "may_review": Area.objects.visible_to(request.user, "edit").filter(name="access").exists(),
         "unsaved": len(Draft(request.session).cells()),
     }
     return render(request, "portal/matrix_unused.html", context)
@@ -73,19 +65,6 @@ def drop(request: HttpRequest) -> HttpResponse:
         return redirect(reverse("portal:matrix-unused"))
     messages.info(request, f"{dropped} {'cell' if dropped == 1 else 'cells'} to drop. Nothing has changed yet.")
     return redirect(reverse("portal:matrix-review"))
-
-
-@require_POST
-def reviewed(request: HttpRequest) -> HttpResponse:
-    """Record that this person looked at all grants."""
-    require_access(request)
-    actor = user_actor(cast(User, request.user).pk, auth="session")
-    try:
-        reviewing.record(actor, days=_days(request.POST.get("days", "")), reason=request.POST.get("reason", ""))
-        messages.success(request, "Your review is on record.")
-    except Invalid as error:
-        messages.error(request, error.detail)
-    return redirect(reverse("portal:matrix-unused"))
 
 
 def _days(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,12 @@ from django.views.decorators.http import require_safe
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.errors import NotFound
+from aegis.core.visibility import one_look
 from aegis.portal.governed.pages import may, url_of
-from aegis.portal.matrix import cells, grid, origin, question
+from aegis.portal.matrix import cells, grid, origin, question, shaping, subjects
 from aegis.portal.matrix.drafts import Draft, standing_cell
 from approvals.models import DocumentVersion
+from orchestration.authority.matrix import Matrix
 from orchestration.authority.models import FloorLock, MatrixVersion, Role
 from orchestration.engine import explaining
 
@@ -46,32 +49,30 @@ class LockView:
 
 
 @require_safe
+@one_look()
 def matrix_page(request: HttpRequest) -> HttpResponse:
     require_access(request)
     matrix = cells.current()
     draft = Draft(request.session).cells()
     editable = set(Role.objects.visible_to(request.user, "edit").values_list("name", flat=True))
     asked = question.read(request)
-    find = request.GET.get("find", "")[:100].strip()
-    choice = request.GET.get("roles", "all")
-    drawn = grid.build(matrix, choice, find, draft=draft, editable=editable)
-    names = [column.role.name for column in drawn.columns]
+    shown = shaping.shape(request, matrix, draft=draft, editable=editable)
+    names = [column.key for column in shown.grid.columns]
     picked = request.GET.get("role", "")
     context: dict[str, Any] = {
         "title": "Access matrix",
         "matrix": matrix,
-        "grid": drawn,
+        "shown": shown,
+        "grid": shown.grid,
         "version": MatrixVersion.objects.filter(number=matrix.number).first(),
         "picked": picked if picked in names else next(iter(names), ""),
         "asked": asked,
         "answer": question.answer(matrix, asked, request.user) if asked.is_asked else None,
         "principals": question.choices(matrix, request.user),
         "capabilities": sorted(matrix.capabilities),
-        "find": find,
-        "choice": choice,
         "choices": grid.CHOICES.items(),
         "unsaved": len(draft),
-        "may_edit": bool(editable),
+        "may_edit": bool(editable) and shown.by == "role",
         "new_role_url": reverse("admin:orchestration_role_add"),
     }
     return render(request, "portal/matrix.html", context)
@@ -82,6 +83,8 @@ def why_page(request: HttpRequest) -> HttpResponse:
     """Why one cell says what it says: a popover for the grid, and a page of its own without JavaScript."""
     require_access(request)
     matrix = cells.current()
+    if "who" in request.GET:
+        return _why_of(request, matrix)
     role_name, capability = request.GET.get("role", ""), request.GET.get("capability", "")
     if role_name not in matrix.roles or capability not in matrix.capabilities:
         raise NotFound
@@ -98,6 +101,26 @@ def why_page(request: HttpRequest) -> HttpResponse:
         "matrix": matrix,
     }
     template = "portal/_why.html" if request.headers.get("X-Requested-With") == "fetch" else "portal/why.html"
+    return render(request, template, context)
+
+
+def _why_of(request: HttpRequest, matrix: Matrix) -> HttpResponse:
+    """Of an agent or a person: what decides one capability. Whom the reader may not see is as unknown as who is not there."""
+    who, capability = question.text(request, "who"), question.text(request, "capability")
+    kind = who.partition(":")[0]
+    found = subjects.named(matrix, kind, request.user, who) if kind in subjects.KINDS else None
+    if found is None or capability not in matrix.capabilities:
+        raise NotFound
+    context = {
+        "title": f"{found.label} × {capability}",
+        "subject": found,
+        "cell": subjects.cell_of(matrix, found, capability),
+        "line": subjects.line_of(matrix, found, capability),
+        "capability": matrix.capabilities[capability],
+        "locks": [lock_view(lock.name) for lock in matrix.locks.get(capability, ())],
+        "matrix": matrix,
+    }
+    template = "portal/_why_of.html" if request.headers.get("X-Requested-With") == "fetch" else "portal/why_of.html"
     return render(request, template, context)
 
 
@@ -140,9 +163,16 @@ def _origin(request: HttpRequest, role: str, capability: str) -> origin.Origin |
 
 
 def lock_view(name: str) -> LockView:
-    row = FloorLock.objects.filter(name=name).first()
-    spec: Json = canonical.parse(row.document).get("spec", {}) if row else {}
+    return lock_views([name]).get(name) or LockView(name, *["—"] * 5)
 
+
+def lock_views(names: Collection[str]) -> dict[str, LockView]:
+    """One query."""
+    rows = FloorLock.objects.filter(name__in=names).values_list("name", "document")
+    return {name: _lock_view(name, canonical.parse(document).get("spec", {})) for name, document in rows}
+
+
+def _lock_view(name: str, spec: Json) -> LockView:
     def text(key: str) -> str:
         return str(spec.get(key) or "—")
 

@@ -30,7 +30,7 @@ def matrix_cells(grid: Grid, row: Row, picked: str) -> SafeString:
     at = urlencode({"capability": row.capability.name})
     found = []
     for column, cell in zip(grid.columns, row.cells, strict=True):
-        role = str(conditional_escape(cell.role))
+        role, label = str(conditional_escape(cell.role)), str(conditional_escape(column.label))
         face = _face(cell.label, cell.detail, cell.is_locked, cell.raised, cell.was)
         classes = f"mx-c mx-{cell.label}"
         classes += " mx-first-people" if column.is_first_of_people else ""
@@ -39,7 +39,7 @@ def matrix_cells(grid: Grid, row: Row, picked: str) -> SafeString:
         found.append(
             f'<td class="{classes}" role="gridcell" data-role="{role}">'
             f'<a class="mx-cell" href="{why}?{column.query}&amp;{at}" tabindex="-1" aria-haspopup="dialog">'
-            f'<span class="ag-vh">{role}, {capability}: </span>{face}</a></td>'
+            f'<span class="ag-vh">{label}, {capability}: </span>{face}</a></td>'
         )
     return SafeString("".join(found))  # names are escaped above, faces by their template
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import assert_never
 
@@ -145,12 +146,12 @@ def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
     }
     counted.replied(scene, agent, done.usage, attempt=answer.attempt)
     if faults:
-        dead_letter(scene, step.output, done.output, faults, answer=answer, step=step)
+        dead_letter(scene, step.output, done.output, faults, answer=answer, step=step, used=counted.as_data(done.usage))
         return
     if step.confidence_below and (done.confidence is None or done.confidence < step.confidence_below[0]):
         scene.emit(
             "step.unsure",
-            _place(answer),
+            {**_place(answer), **counted.as_data(done.usage)},
             actor=agent_actor(agent.id),
             payloads={"output": done.output, "about": about},
             agent=agent,
@@ -161,7 +162,7 @@ def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
         return
     scene.emit(
         "step.completed",
-        {**_place(answer), "next": scene.next_of(step), "contract": step.output},
+        {**_place(answer), "next": scene.next_of(step), "contract": step.output, **counted.as_data(done.usage)},
         actor=agent_actor(agent.id),
         payloads={"output": done.output, "about": about},
         agent=agent,
@@ -171,11 +172,20 @@ def _done(scene: Scene, step: AgentStep, answer: Replied, done: Done) -> None:
     scene.values[step.common.id] = done.output
 
 
-def dead_letter(scene: Scene, contract: str, message: object, faults: list[Fault], *, answer: Replied, step: AgentStep) -> None:
+def dead_letter(
+    scene: Scene,
+    contract: str,
+    message: object,
+    faults: list[Fault],
+    *,
+    answer: Replied,
+    step: AgentStep,
+    used: Mapping[str, Json],
+) -> None:
     """A message that breaks its contract stops here; nothing downstream sees it (DESIGN promise 11)."""
     scene.emit(
         "contract.violated",
-        {**_place(answer), "contract": contract, "faults": len(faults)},
+        {**_place(answer), "contract": contract, "faults": len(faults), **used},
         actor=agent_actor(_agent(scene, step).id),
         payloads={"message": message, "faults": [{"pointer": fault.where, "fault": fault.what} for fault in faults]},
         agent=_agent(scene, step),

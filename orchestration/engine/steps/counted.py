@@ -70,6 +70,11 @@ def replied(scene: Scene, agent: AgentVersion, usage: Mapping[str, int], *, atte
             _take(scene, Spent(spent_key(what, f"agent:{agent.id}"), call, amount))
 
 
+def as_data(usage: Mapping[str, int]) -> dict[str, Json]:
+    """What a reply used up, for the line of its event: the metrics add it up, and a payload may be erased."""
+    return {what: amount for what in SPENT if (amount := _used(what, usage))}
+
+
 def _used(what: What, usage: Mapping[str, int]) -> int:
     """The total that the agent tells, or the sum of its parts, whichever is more."""
     parts = sum(count for name, count in usage.items() if name in _USAGE[what])

@@ -9,9 +9,10 @@ from approvals.policies import FACTS, passes_fast, raised_risk
 from orchestration.authority.verdicts import Verdict
 from orchestration.engine.intended import Opening
 from orchestration.engine.scene import Scene
-from orchestration.engine.steps import counted
+from orchestration.engine.steps import counted, traced
 from orchestration.engine.steps.proposals import evidence_of, request_digest
 from orchestration.engine.steps.wanted import Wanted, effect_key, marks
+from orchestration.workflows.makers import Makers
 
 
 def record_verdict(scene: Scene, wanted: Wanted) -> None:
@@ -69,7 +70,7 @@ def opens(scene: Scene, wanted: Wanted) -> bool:
         "evidence": shown,
     }
     if "provenance" in wanted.facts:
-        evidence["provenance"] = wanted.facts["provenance"]
+        evidence |= {"provenance": wanted.facts["provenance"], "outside": traced.outside_of(wanted.facts)}
     scene.emit(
         "gate.opened",
         {**place, "request": str(request)},
@@ -88,6 +89,7 @@ def opens(scene: Scene, wanted: Wanted) -> bool:
             risk=risk,
             capability=proposal["capability"],
             agent=agent.name,
+            makers=Makers((agent.name,)),
             evidence={name: canonical.dump(value) for name, value in evidence.items()},
             places=tuple(item["place"] for item in shown),
         )

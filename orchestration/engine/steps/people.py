@@ -12,6 +12,7 @@ from orchestration.engine.scene import Scene
 from orchestration.engine.steps import undo
 from orchestration.engine.steps.agent import expression_failed
 from orchestration.engine.steps.proposals import evidence_of, request_digest
+from orchestration.workflows import makers
 from orchestration.workflows.definition import ActStep, GateStep, ReviewStep, RouteStep, Step
 
 
@@ -66,6 +67,7 @@ def gate(scene: Scene, step: GateStep) -> None:
             risk=step.risk,
             capability="",
             agent=agent.name if agent else "",
+            makers=makers.of_gate(scene.run.release.definition, step),
             evidence={name: canonical.dump(value) for name, value in evidence.items()},
             places=tuple(item["place"] for item in shown),
         )

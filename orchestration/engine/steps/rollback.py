@@ -12,6 +12,7 @@ from orchestration.engine.intended import Opening
 from orchestration.engine.moves import Message
 from orchestration.engine.scene import Scene, written
 from orchestration.engine.steps.proposals import evidence_of, request_digest
+from orchestration.workflows import makers
 from orchestration.workflows.definition import ActStep
 
 SUBJECT = "rollback"  # where the subject of a request names the step it is about
@@ -59,6 +60,7 @@ def ask(scene: Scene, message: Message) -> None:
             risk="high",
             capability="",
             agent=agent,
+            makers=makers.of_effects(scene.run.release.definition, [effect.step for effect in scene.state.effects]),
             evidence={name: canonical.dump(value) for name, value in evidence.items()},
             places=tuple(item["place"] for item in shown),
             asked_by=message.actor.ref,
@@ -93,7 +95,7 @@ def settle_gate(scene: Scene, message: Message) -> None:
 
 
 def _proposer(scene: Scene) -> str:
-    """The agent behind the newest effect: its owner does not decide."""
+    """The agent behind the newest effect, whom lists name."""
     step = scene.run.release.definition.step(scene.state.effects[-1].step)
     agent = scene.agent_of(step.source) if isinstance(step, ActStep) else None
     return agent.name if agent else ""

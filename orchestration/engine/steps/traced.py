@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aegis.core.canonical import Json
 from orchestration.authority import provenance
-from orchestration.authority.provenance import Place, Source
+from orchestration.authority.provenance import Known, Place, Source
 from orchestration.engine.scene import Scene
 from orchestration.engine.steps.proposals import Proposal
 from orchestration.engine.world_port import RecordSnapshot
@@ -22,22 +24,41 @@ def facts_for(scene: Scene, proposal: Proposal, record: RecordSnapshot, *, sourc
     if capability is None or capability.name not in matrix.traced:
         return {}
     release = scene.run.release
-    told = [(_input_base(scene), release.definition.input, _input_place(scene), scene.input)]
+    told = [(_input_base(scene), "", release.definition.input, _input_place(scene), scene.input)]
     for step_id, place in sorted(scene.state.outputs.items()):
         step = release.definition.step(step_id)
         if isinstance(step, AgentStep) and step_id != source and step_id in scene.values:
-            told.append(("agent", step.output, place, scene.values[step_id]))
+            told.append(("agent", step_id, step.output, place, scene.values[step_id]))
     sources, named = [], []
-    for base, contract, place, value in told:
+    for base, step_id, contract, place, value in told:
         is_known = contract in release.contracts
         sources.append(Source(base, value, release.contracts[contract].schema if is_known else {}))
         digest = release.pins[f"Contract/{contract}"] if is_known else ""
-        named.append({"base": base, "place": place, "contract": contract, "digest": digest})
+        named.append({"base": base, "step": step_id, "place": place, "contract": contract, "digest": digest})
     stands = _record_base(scene, record)
     sources.append(Source(stands, dict(record.body) if record.body is not None else {}, {}))
+    known, asked = Known(sources), (proposal["parameters"], capability.parameters.schema)
     return {
-        "provenance": provenance.trace(proposal["parameters"], capability.parameters.schema, sources),
-        "traced": {"v": provenance.VERSION, "record": stands, "from": named},
+        "provenance": provenance.trace(*asked, known),
+        "traced": {"v": provenance.VERSION, "record": stands, "from": named, "outside": provenance.quotes(*asked, known)},
+    }
+
+
+def outside_of(facts: Mapping[str, Json]) -> dict[str, list[list[str]]]:
+    """Path of each leaf that stands in a field from outside -> [step ("" is the input), contract, field], for people.
+
+    Reads what was recorded, perhaps by an earlier release or with values masked: what has another form is left out.
+    """
+    traced = facts.get("traced")
+    if not isinstance(traced, Mapping) or not isinstance(traced.get("outside"), Mapping):
+        return {}
+    named = [one for one in traced["from"] if isinstance(one, Mapping)]
+    return {
+        path: [
+            [str(named[number].get("step", "")), str(named[number].get("contract", "")), str(field)] for number, field in spots
+        ]
+        for path, spots in traced["outside"].items()
+        if isinstance(spots, list)
     }
 
 

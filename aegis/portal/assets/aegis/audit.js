@@ -1,6 +1,7 @@
 /* Audit: only comfort. The server draws list, filters and panel from the address; without this file every link and form works.
      filters   a box that is ticked sends the form at once
      panel     a row opens beside the list without loading the page; the address follows, Back closes it again
+     histogram drag over bars, or arrow keys with Shift, narrows the time; a bar by itself is a link
      keys      j/k or arrows move in the list, Enter opens, / goes to the text box, Esc closes the panel
                (single keys only while the person has them switched on) */
 (function () {
@@ -81,6 +82,72 @@
       });
     }
   });
+
+  const hist = $("#au-hist");
+  if (hist) histogram(hist, $("#au-brush"), $("#au-hint"));
+  function histogram(svg, brush, hint) {
+    const bars = $$(".h-slot", svg);
+    let from = null; // where a drag or a row of Shift+arrows began
+    let to = 0;
+    let dragged = false;
+    bars.forEach((bar, place) => bar.setAttribute("tabindex", place === bars.length - 1 ? "0" : "-1"));
+    const under = (e) => {
+      const box = svg.getBoundingClientRect();
+      const place = Math.floor(((e.clientX - box.left) / box.width) * bars.length);
+      return Math.max(0, Math.min(bars.length - 1, place));
+    };
+    const ends = () => [bars[Math.min(from, to)], bars[Math.max(from, to)]];
+    function draw() {
+      const low = Math.min(from, to), high = Math.max(from, to), slot = 960 / bars.length;
+      brush.removeAttribute("hidden");
+      brush.setAttribute("x", String(low * slot));
+      brush.setAttribute("width", String((high - low + 1) * slot));
+      bars.forEach((bar, place) => bar.classList.toggle("is-chosen", place >= low && place <= high));
+      const [first, last] = ends();
+      hint.textContent = "From " + first.dataset.start.replace("T", " ") + " to " + (last.dataset.end ? last.dataset.end.replace("T", " ") : "now") + " UTC";
+    }
+    function apply() {
+      const [first, last] = ends();
+      const address = new URL(location.href);
+      ["span", "before", "event", "to"].forEach((name) => address.searchParams.delete(name));
+      address.searchParams.set("from", first.dataset.start);
+      if (last.dataset.end) address.searchParams.set("to", last.dataset.end);
+      location.assign(address);
+    }
+    svg.addEventListener("dragstart", (e) => e.preventDefault());
+    svg.addEventListener("pointerdown", (e) => {
+      if (e.button) return;
+      from = to = under(e);
+      dragged = false;
+    });
+    addEventListener("pointermove", (e) => {
+      if (from === null || !e.buttons) return;
+      const place = under(e);
+      if (place === to && !dragged) return;
+      dragged = true;
+      to = place;
+      draw();
+    });
+    addEventListener("pointerup", () => {
+      if (from === null) return;
+      if (dragged) apply();
+      from = null;
+    });
+    svg.addEventListener("click", (e) => { if (dragged) e.preventDefault(); });
+    svg.addEventListener("keydown", (e) => {
+      const at = bars.indexOf(document.activeElement);
+      if (at < 0) return;
+      if (e.key === "Enter" && from !== null && from !== to) { e.preventDefault(); apply(); return; }
+      const step = { ArrowLeft: -1, ArrowRight: 1, Home: -at, End: bars.length - 1 - at }[e.key];
+      if (step === undefined) return;
+      e.preventDefault();
+      const next = Math.max(0, Math.min(bars.length - 1, at + step));
+      bars[at].setAttribute("tabindex", "-1");
+      bars[next].setAttribute("tabindex", "0");
+      bars[next].focus();
+      if (e.shiftKey) { if (from === null) from = at; to = next; draw(); } else { from = null; brush.setAttribute("hidden", ""); bars.forEach((bar) => bar.classList.remove("is-chosen")); }
+    });
+  }
 
   document.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;

@@ -146,8 +146,7 @@
     const u = new URL(location.href);
     if (value) u.searchParams.set(key, value); else u.searchParams.delete(key);
     history.replaceState(null, "", u);
-    const sheet = $("#mx-export");
-    sheet.href = sheet.href.split("?")[0] + u.search; // the sheet holds what the page shows
+    $$("[data-same]").forEach((a) => { a.href = a.href.split("?")[0] + u.search; }); // sheet and print hold what the page shows
   }
   function filter() {
     const q = find.value.trim().toLowerCase(); let n = 0;
@@ -160,8 +159,9 @@
     if (!current || current.closest("tr").hidden) { const first = rows()[0]; hold(first && cellsOf(first)[0], false); }
   }
   find.addEventListener("input", () => { filter(); remember("find", find.value.trim()); });
-  find.form.addEventListener("submit", (e) => { if ($("#mx-roles").value !== "granted") { e.preventDefault(); filter(); } });
-  $("#mx-roles").addEventListener("change", () => find.form.submit());
+  const roles = $("#mx-roles");
+  find.addEventListener("keydown", (e) => { if (e.key === "Enter" && (!roles || roles.value !== "granted")) { e.preventDefault(); filter(); } });
+  if (roles) roles.addEventListener("change", () => find.form.submit());
   phone.addEventListener("change", () => {
     $$("[data-role]", table).forEach((c) => c.classList.toggle("is-picked", c.dataset.role === phone.value));
     remember("role", phone.value);

@@ -1,0 +1,1 @@
+"""The pages of the metrics: what was counted from the journal, drawn, each figure with the list behind it."""

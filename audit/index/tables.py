@@ -1,0 +1,60 @@
+"""What migrations cannot say with models: GIN indexes on PostgreSQL, an FTS5 table kept by triggers on SQLite.
+
+The FTS table holds no text of its own (external content): it reads `audit_indexed`, and the triggers, which see every write
+(a test's emptying too), keep both together. Words are written apart by spaces and hold letters and digits only, or signs
+beyond ASCII; the tokenizer `ascii` takes them as they are, so both databases find by the same words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import migrations
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+_DELETE = "INSERT INTO audit_words (audit_words, rowid, open, whole) VALUES ('delete', old.position, old.open, old.whole);"
+_INSERT = "INSERT INTO audit_words (rowid, open, whole) VALUES (new.position, new.open, new.whole);"
+
+CREATE: Final = {
+    "postgresql": (
+        "CREATE INDEX indexed_open ON audit_indexed USING gin (open)",
+        "CREATE INDEX indexed_whole ON audit_indexed USING gin (whole)",
+        # How frequent a word is decides which way a search goes (store.positions); the default knows a hundred words.
+        "ALTER TABLE audit_indexed ALTER COLUMN open SET STATISTICS 500, ALTER COLUMN whole SET STATISTICS 500",
+    ),
+    "sqlite": (
+        "CREATE VIRTUAL TABLE audit_words USING fts5"
+        " (open, whole, content='audit_indexed', content_rowid='position', tokenize='ascii', detail='column')",
+        f"CREATE TRIGGER audit_indexed_added AFTER INSERT ON audit_indexed BEGIN {_INSERT} END",
+        f"CREATE TRIGGER audit_indexed_removed AFTER DELETE ON audit_indexed BEGIN {_DELETE} END",
+        f"CREATE TRIGGER audit_indexed_emptied AFTER UPDATE OF open, whole ON audit_indexed BEGIN {_DELETE} {_INSERT} END",
+    ),
+}
+DROP: Final = {
+    "postgresql": ("DROP INDEX IF EXISTS indexed_open", "DROP INDEX IF EXISTS indexed_whole"),
+    "sqlite": (
+        "DROP TRIGGER IF EXISTS audit_indexed_added",
+        "DROP TRIGGER IF EXISTS audit_indexed_removed",
+        "DROP TRIGGER IF EXISTS audit_indexed_emptied",
+        "DROP TABLE IF EXISTS audit_words",
+    ),
+}
+
+
+def install() -> migrations.RunPython:
+    """The migration operation; reversible. A later migration that alters `audit_indexed` on SQLite ends with it again."""
+
+    def forwards(_: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        _run(editor, (*DROP[editor.connection.vendor], *CREATE[editor.connection.vendor]))
+
+    def backwards(_: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        _run(editor, DROP[editor.connection.vendor])
+
+    return migrations.RunPython(forwards, backwards)
+
+
+def _run(editor: BaseDatabaseSchemaEditor, statements: tuple[str, ...]) -> None:
+    for statement in statements:
+        editor.execute(statement, params=None)

@@ -1,0 +1,39 @@
+"""What a figure is called in an address ("runs/failed"), and the events behind it.
+
+The name is the measure and its values in their order; one left empty stands for any. The list behind a figure is a search of
+the journal like any other: by the same rule of who may see what, and by nothing that a page remembers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote, unquote
+
+from django.db.models import Q, QuerySet
+
+from audit.metrics.measures import MAX_DIMENSIONS
+from audit.metrics.models import Counted, Series
+
+_COLUMNS: Final = ("a", "b", "c", "d")
+
+
+def written(metric: str, *values: str) -> str:
+    """The name of a figure for an address."""
+    return "/".join((metric, *(quote(value, safe="") for value in values))).rstrip("/")
+
+
+def words(figure: str) -> str:
+    """The same for people."""
+    return ", ".join(unquote(part) for part in figure.split("/") if part)
+
+
+def condition(figure: str) -> Q:
+    """On rows of `Series`: those that the figure stands for."""
+    metric, *values = (unquote(part) for part in figure.split("/")[: MAX_DIMENSIONS + 1])
+    return Q(metric=metric, **{column: value for column, value in zip(_COLUMNS, values, strict=False) if value})
+
+
+def positions(figure: str) -> QuerySet[Counted, int]:
+    """Where the events behind a figure stand in the search index, whoever asks: the caller narrows them to what he may see."""
+    series = Series.objects.filter(condition(figure)).values("pk")
+    return Counted.objects.filter(series__in=series).values_list("position", flat=True)

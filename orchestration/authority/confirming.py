@@ -1,0 +1,160 @@
+"""A reviewer's word on the grants of one role: these are confirmed, those are proposed to be dropped (docs/adr/0041).
+
+Confirming changes no right. Dropping changes none either: it opens one proposal for the role, which two others decide like
+every guarded change of configuration. Both are one transaction and one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from aegis.core import canonical, clock, clock_text
+from aegis.core.actors import Actor
+from aegis.core.canonical import Json
+from aegis.core.errors import Conflict, Fault, Invalid, NotFound, Stale
+from aegis.core.kinds import Key
+from aegis.identity.authority import raise_epoch
+from aegis.identity.models import User
+from aegis.identity.principals import changing_rights, require_live, stated
+from approvals import changes
+from audit import journal
+from audit.drafts import Context, Draft
+from orchestration.authority import reviewers, role_reviews
+from orchestration.authority.live import STREAM
+from orchestration.authority.models import Role, RoleReview
+from orchestration.authority.role_reviews import Standing
+
+GUARD: Final = "A review asks for it: two others decide what a reviewer would drop."
+
+
+class DropWaits(Conflict):
+    """One proposal to drop grants of a role at a time."""
+
+    code, title = "drop_waits", "A proposal to drop grants of this role waits already"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """
+    Attributes:
+        request: id of the proposal to drop; None if nothing is dropped.
+        left: capabilities that are still to be confirmed or dropped.
+    """
+
+    request: UUID | None
+    left: tuple[str, ...]
+
+
+def settle(
+    role: str, *, actor: Actor, reason: str, seen: str, confirm: Collection[str] = (), drop: Collection[str] = ()
+) -> Said:
+    """Record a reviewer's word, whole or in part. Call it outside a transaction.
+
+    Args:
+        seen: digest of the role's document that was shown.
+        confirm, drop: capabilities of its grants.
+
+    Raises:
+        NotFound: unknown, or the person may not know of it. Forbidden, OwnRole: not his to review. Recorded.
+        Stale: the role changed since. DropWaits: somebody's proposal for it is open.
+        Invalid: no reason, nothing chosen, or what the role has no grant for.
+        ChangeInvalid, GuardedChange, NobodyEligible: of the proposal.
+    """
+    why = stated(reason)
+    confirming, dropping = frozenset(confirm), frozenset(drop)
+
+    def work() -> Said:
+        raise_epoch()  # exclusive: a proposal is opened, or taken back, against what stands
+        person = require_live(actor)
+        if not Role.objects.filter(name=role).exists():
+            raise NotFound
+        locked(role)  # two reviewers of one role come here one after the other
+        standing = role_reviews.of_role(role)
+        if standing is None:
+            raise NotFound
+        reviewers.require(person, standing.role, standing.seats, standing.terms)
+        _check(standing, seen, confirming, dropping)
+        left = tuple(name for name in standing.left if name not in confirming | dropping)
+        if dropping or not left or confirming & standing.proposed:
+            _answered(standing, actor)
+        now = clock.db_now()
+        request = _ask(standing, person, actor, why, dropping) if dropping else None
+        _keep(standing, person, confirming, request, now, is_whole=not left)
+        data: dict[str, Json] = {
+            "role": role,
+            "digest": standing.role.digest,
+            "confirmed": len(confirming),
+            "dropped": len(dropping),
+            "complete": not left,
+            **({} if left else {"due": clock_text.render(now + standing.terms.every)}),
+            **({"request": str(request)} if request else {}),
+        }
+        cells = canonical.dump({"confirmed": sorted(confirming), "dropped": sorted(dropping)})
+        draft = Draft("role.reviewed", actor, data=data, payloads={"reason": canonical.dump(why), "cells": cells})
+        journal.append(Context(stream=STREAM, scope="access"), [draft], now)
+        return Said(request, left)
+
+    return changing_rights(work, actor=actor, what="role.review")
+
+
+def locked(role: str) -> RoleReview:
+    """The role's row, made if there is none, locked for the rest of the transaction."""
+    RoleReview.objects.get_or_create(role=role)
+    return RoleReview.objects.select_for_update().get(role=role)
+
+
+def without(role: Role, capabilities: Collection[str]) -> Json:
+    """The role's document without these grants. It takes away and gives nothing."""
+    document: dict[str, Any] = canonical.parse(role.document)
+    kept = [grant for grant in document["spec"]["grants"] if grant["capability"] not in capabilities]
+    return {**document, "spec": {**document["spec"], "grants": kept}}
+
+
+def _check(standing: Standing, seen: str, confirming: frozenset[str], dropping: frozenset[str]) -> None:
+    if seen != standing.role.digest:
+        raise Stale("The role was changed since you opened it; read it again")
+    if not confirming | dropping:
+        raise Invalid("Choose at least one grant", faults=[Fault("/confirm", "nothing is chosen")])
+    if unknown := sorted((confirming | dropping) - standing.grants.keys()):
+        raise Invalid(f"The role has no grant for {unknown[0]}", faults=[Fault("/confirm", f"no grant for {unknown[0]}")])
+    if both := sorted(confirming & dropping):
+        raise Invalid(f"{both[0]} is confirmed and dropped", faults=[Fault("/drop", f"{both[0]} is confirmed, too")])
+    if standing.asked_by is not None and (dropping or confirming & standing.proposed):
+        raise DropWaits(f"{standing.asked_by.display_name} proposed to drop grants of it; that is decided first")
+
+
+def _ask(standing: Standing, person: User, actor: Actor, why: str, dropping: frozenset[str]) -> UUID:
+    key = Key("Role", standing.name)
+    change_set = changes.ask(
+        [(key, without(standing.role, dropping))],
+        asker=person,
+        actor=actor,
+        reason=why,
+        guard=GUARD,
+        bases={key: standing.role.digest},
+    )
+    return change_set.pk
+
+
+def _answered(standing: Standing, actor: Actor) -> None:
+    """What AEGIS proposed because nobody said anything is answered by the reviewer's word."""
+    if standing.request is not None and standing.asked_by is None:
+        changes.withdraw_asked(standing.request, actor=actor, reason="A reviewer has given his word since")
+
+
+def _keep(
+    standing: Standing, person: User, confirming: frozenset[str], request: UUID | None, now: datetime, *, is_whole: bool
+) -> None:
+    row = RoleReview.objects.get(role=standing.name)
+    if request is not None:
+        row.request, row.asked_by = request, person
+    if is_whole:
+        row.reviewed_at, row.reviewed_by, row.confirmed = now, person, "{}"
+    else:
+        told = {name: canonical.digest_of(standing.grants[name]) for name in standing.confirmed | confirming}
+        row.confirmed = canonical.dump(told).decode()
+    row.save(update_fields=["request", "asked_by", "reviewed_at", "reviewed_by", "confirmed"])

@@ -1,0 +1,227 @@
+"""Watches over the whole test suite: no governed row changes without an event in the same transaction (HAZARDS, audit gaps).
+
+Each statement that writes is looked at. Rows of a governed table that product code wrote, in a transaction of the product that
+committed without an event, are a gap, and so are those it wrote in no transaction at all; the test in which that happened
+fails. What tests write themselves to set the scene does not count. A table is governed unless it stands below with the reason
+why not, so a new one is from its first day.
+
+Loaded before Django's apps (`-p`, in pyproject): rooms import `in_transaction` by name.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import pytest
+from django.db import connection, transaction
+from django.db.backends.signals import connection_created
+
+from aegis.core import db
+
+Result = TypeVar("Result")
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PRODUCT: Final = tuple(f"{ROOT / room}/" for room in ("aegis", "audit", "approvals", "orchestration", "examples"))
+TESTS: Final = f"{ROOT / 'tests'}/"
+
+EVENTS: Final = "audit_event"
+#: The beginning of tables -> why a change of its rows needs no event of its own.
+NOT_GOVERNED: Final = {
+    "django_": "Django's own: sessions, tasks of the bell, content types",
+    "axes_": "attempts to sign in, counted; the sign-in itself is an event",
+    "sqlite_": "SQLite's own",
+    "audit_": "the journal itself, and what follows it: counted, indexed, sealed from its events",
+    "identity_authorityepoch": "a counter that a change of rights raises; the change is the event",
+    "identity_historical": "versions of a row whose change is the event",
+    "approvals_historical": "versions of a row whose change is the event",
+    "orchestration_historical": "versions of a row whose change is the event",
+    "approvals_notice": "told, and kept to be told: what it tells of is an event, and so is giving it up",
+    "approvals_delivery": "attempts to bring a notice, as above",
+    "approvals_noticepreference": "a person's own choice of when to be told",
+    "orchestration_workflowrelease": "documents by their digest, kept at first need; the run that is bound to them says so",
+    "portal_savedview": "an address somebody keeps; it grants nothing",
+}
+#: Table -> columns that move without an event.
+NOT_GOVERNED_COLUMNS: Final[dict[str, frozenset[str]]] = {
+    "identity_apikey": frozenset({"last_used_on"}),
+    "identity_user": frozenset({"last_login"}),
+    "orchestration_agentcredential": frozenset({"last_used_on"}),
+    "approvals_approvalrequest": frozenset({"next_at"}),  # when the sweep looks again
+    # when a worker looks at a run again, and who has it in hand
+    "orchestration_run": frozenset({"wake", "due_at", "seen", "lease_until", "lease_by", "fence"}),
+    "orchestration_heldrun": frozenset({"woken_at"}),
+    "orchestration_breaker": frozenset({"released_at"}),
+}
+
+_WRITE = re.compile(r"\s*(?:INSERT(?:\s+OR\s+\w+)?\s+INTO|UPDATE|DELETE\s+FROM)\s+\"?(\w+)\"?(.*)", re.IGNORECASE | re.DOTALL)
+_WITH_WRITE = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\"?(\w+)\"?(.*)", re.IGNORECASE | re.DOTALL)
+_SET = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\bFROM\b|$)", re.IGNORECASE | re.DOTALL)
+_COLUMN = re.compile(r"(?:^|,)\s*\"?(\w+)\"?\s*=")
+
+
+@dataclass(slots=True)
+class Unit:
+    """What the product wrote to governed tables in one transaction, and whether it left an event."""
+
+    depth: int = 0
+    writes: list[str] = field(default_factory=list)
+    has_event: bool = False
+
+    def begin(self) -> None:
+        self.writes, self.has_event = [], False
+
+
+class _Here(threading.local):
+    def __init__(self) -> None:
+        self.unit = Unit()
+
+
+_here = _Here()
+_gaps: list[str] = []  # of the test that runs; appended to by its threads too
+#: Calls from a test that holds the transaction itself: the frame of the call, kept so that none takes its place -> its unit.
+_calls: dict[FrameType, Unit] = {}
+
+
+def install() -> None:
+    real, enter, leave = db.in_transaction, transaction.Atomic.__enter__, transaction.Atomic.__exit__
+
+    def in_transaction(work: Callable[[], Result]) -> Result:
+        unit = _here.unit
+        if unit.depth == 0:
+            unit.begin()
+        unit.depth += 1
+        try:
+            answer = real(work)
+        finally:
+            unit.depth -= 1
+        _end(unit)
+        return answer
+
+    def entered(self: Any) -> Any:
+        if _is_product(sys._getframe(1)):
+            if _here.unit.depth == 0:
+                _here.unit.begin()
+            _here.unit.depth += 1
+        return enter(self)
+
+    def left(self: Any, kind: Any, value: Any, trace: Any) -> Any:
+        answer = leave(self, kind, value, trace)
+        if _is_product(sys._getframe(1)):
+            _here.unit.depth -= 1
+            if kind is None:
+                _end(_here.unit)
+        return answer
+
+    in_transaction.__doc__ = real.__doc__
+    db.in_transaction = in_transaction
+    transaction.Atomic.__enter__, transaction.Atomic.__exit__ = entered, left
+    connection_created.connect(_watch, weak=False)
+
+
+def _watch(connection: Any, **_: Any) -> None:
+    if connection.alias == "default" and _look not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_look)
+
+
+def _look(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+    answer = execute(sql, params, many, context)
+    text = sql if isinstance(sql, str) else str(sql)
+    begin = text.lstrip()[:6].upper()
+    if begin in ("INSERT", "UPDATE", "DELETE") or begin.startswith("WITH"):
+        cursor = context["cursor"]
+        # A change of nothing is none. An INSERT that returns its row counts none on SQLite until it is read.
+        if begin == "INSERT" or getattr(cursor, "rowcount", 1) != 0:
+            _note(text)
+    return answer
+
+
+def _note(sql: str) -> None:
+    found = _WRITE.match(sql) or _WITH_WRITE.search(sql)
+    if found is None:
+        return
+    table, rest = found.group(1), found.group(2)
+    if table != EVENTS and not is_governed(table, rest):
+        return
+    where, call = _written_by()
+    if where is None or call is None:
+        return
+    what = f"{table} by {where}: {sql[:120]}"
+    if _here.unit.depth:
+        unit = _here.unit
+    elif connection.in_atomic_block:
+        unit = _calls.setdefault(call, Unit())
+    else:
+        unit = Unit()
+        if table != EVENTS:
+            _gaps.append(f"in no transaction: {what}")
+    if table == EVENTS:
+        unit.has_event = True
+    else:
+        unit.writes.append(what)
+
+
+def is_governed(table: str, rest: str) -> bool:
+    if table.startswith(tuple(NOT_GOVERNED)):
+        return False
+    free = NOT_GOVERNED_COLUMNS.get(table)
+    if free is None:
+        return True
+    said = _SET.search(rest)
+    return said is None or not free.issuperset(_COLUMN.findall(said.group(1)))
+
+
+def _written_by() -> tuple[str | None, FrameType | None]:
+    """The line of the product that wrote, and the frame of the call into the product that led there; none for tests."""
+    where, call = None, None
+    frame: FrameType | None = sys._getframe(3)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name.startswith(TESTS) and not name.endswith("support/completeness.py"):
+            break
+        if name.startswith(PRODUCT):
+            if "/migrations/" in name:
+                return None, None
+            where = where or f"{name.removeprefix(f'{ROOT}/')}:{frame.f_lineno}"
+            call = frame
+        frame = frame.f_back
+    return where, call
+
+
+def _is_product(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(PRODUCT)
+
+
+def _end(unit: Unit) -> None:
+    if unit.depth:
+        return
+    if unit.writes and not unit.has_event:
+        _gaps.extend(f"no event: {what}" for what in unit.writes)
+    unit.begin()
+
+
+def found() -> list[str]:
+    """The gaps since this was asked last, each once."""
+    silent = [f"no event: {what}" for unit in _calls.values() if not unit.has_event for what in unit.writes]
+    gaps = list(dict.fromkeys(_gaps + silent))
+    _gaps.clear()
+    _calls.clear()
+    return gaps
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    found()
+    answer = yield
+    if gaps := found():
+        raise AssertionError("rows changed and no event says so:\n" + "\n".join(gaps[:20]))
+    return answer
+
+
+install()
