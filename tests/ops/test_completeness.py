@@ -71,3 +71,5 @@ def test_what_is_said_not_to_be_governed_is_there(db: None) -> None:
         assert any(table.startswith(start) for table in tables), start
     for table, columns in completeness.NOT_GOVERNED_COLUMNS.items():
         assert columns <= {field.column for field in models[table]._meta.concrete_fields}, table
+    for inner in completeness.INNER:
+        assert completeness.is_there(inner), inner

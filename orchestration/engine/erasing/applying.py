@@ -62,7 +62,8 @@ def empty_run(run: Run, basis: Basis, at: datetime) -> int:
 
 def empty_keys(runs: Sequence[UUID]) -> None:
     """What stands about runs beside the journal: business keys, what clients named them by, reasons, texts of votes."""
-    Run.objects.filter(pk__in=runs).update(business_key="", idempotency_key=None, input_digest="")
+    named = Run.objects.filter(pk__in=runs).exclude(business_key="", idempotency_key=None, input_digest="")
+    named.update(business_key="", idempotency_key=None, input_digest="")
     InboxItem.objects.filter(run__in=runs).exclude(reason="").update(reason="")
     SentMessage.objects.filter(run__in=runs).update(key="", idempotency_key=None, digest="")
     requests = ApprovalRequest.objects.filter(run_id__in=runs)
