@@ -24,7 +24,7 @@ MARKS = {
     "applied": Mark("green", "check", "applied"),
     "whole": Mark("green", "shield-check", "whole"),
     "routed": Mark("violet", "route", "routed"),
-    "gated": Mark("amber", "gate", "gate opened"),
+    "gated": Mark("amber", "gate", "needs a yes"),
     "gate_opened": Mark("amber", "gate", "gate opened"),
     "fast_path": Mark("blue", "forward", "fast path"),
     "started": Mark("blue", "play", "started"),

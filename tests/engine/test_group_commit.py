@@ -22,6 +22,7 @@ from orchestration.engine.models import ReviewItem, Run
 from orchestration.engine.moves import Replied
 from orchestration.records.models import Record, RecordVersion
 from tests.engine import house
+from tests.support import completeness
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -175,3 +176,4 @@ def test_a_commit_split_in_two_would_be_seen(starter: Any, monkeypatch: pytest.M
 
     assert [type(outcome) for outcome in outcomes] == [Broken, Broken]
     assert not journal.verify().is_good
+    assert any("orchestration_run by orchestration/engine/commit.py" in gap for gap in completeness.found())

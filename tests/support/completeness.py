@@ -89,6 +89,7 @@ class Unit:
 class _Here(threading.local):
     def __init__(self) -> None:
         self.unit = Unit()
+        self.unread: tuple[int, Callable[[], None]] | None = None
 
 
 _here = _Here()
@@ -143,40 +144,62 @@ def _watch(connection: Any, **_: Any) -> None:
 
 
 def _look(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+    _settle()
+    before = _changes()
     answer = execute(sql, params, many, context)
     text = sql if isinstance(sql, str) else str(sql)
     begin = text.lstrip()[:6].upper()
     if begin in ("INSERT", "UPDATE", "DELETE") or begin.startswith("WITH"):
-        cursor = context["cursor"]
-        # A change of nothing is none. An INSERT that returns its row counts none on SQLite until it is read.
-        if begin == "INSERT" or getattr(cursor, "rowcount", 1) != 0:
-            _note(text)
+        if before is not None and "RETURNING" in text.upper():
+            _here.unread = (before, _note(text))
+        elif context["cursor"].rowcount != 0:  # a change of nothing is none
+            _note(text)()
     return answer
 
 
-def _note(sql: str) -> None:
+def _changes() -> int | None:
+    """How many rows this connection has changed so far; None where the database does not say."""
+    return connection.connection.total_changes if connection.vendor == "sqlite" and connection.connection else None
+
+
+def _settle() -> None:
+    """SQLite counts the rows of what returns them once they are read: by the next statement, or the end of the transaction."""
+    if _here.unread is not None:
+        (before, note), _here.unread = _here.unread, None
+        if _changes() != before:
+            note()
+
+
+def _note(sql: str) -> Callable[[], None]:
+    """What is to be done if the statement has changed a row: known only where it runs, and at times only later."""
     found = _WRITE.match(sql) or _WITH_WRITE.search(sql)
     if found is None:
-        return
+        return _nothing
     table, rest = found.group(1), found.group(2)
     if table != EVENTS and not is_governed(table, rest):
-        return
+        return _nothing
     where, call = _written_by()
     if where is None or call is None:
-        return
+        return _nothing
     what = f"{table} by {where}: {sql[:120]}"
-    if _here.unit.depth:
-        unit = _here.unit
-    elif connection.in_atomic_block:
+    unit = _here.unit if _here.unit.depth else None
+    if unit is None and connection.in_atomic_block:
         unit = _calls.setdefault(call, Unit())
-    else:
-        unit = Unit()
-        if table != EVENTS:
+
+    def note() -> None:
+        if table == EVENTS:
+            if unit is not None:
+                unit.has_event = True
+        elif unit is not None:
+            unit.writes.append(what)
+        else:
             _gaps.append(f"in no transaction: {what}")
-    if table == EVENTS:
-        unit.has_event = True
-    else:
-        unit.writes.append(what)
+
+    return note
+
+
+def _nothing() -> None:
+    return None
 
 
 def is_governed(table: str, rest: str) -> bool:
@@ -192,7 +215,7 @@ def is_governed(table: str, rest: str) -> bool:
 def _written_by() -> tuple[str | None, FrameType | None]:
     """The line of the product that wrote, and the frame of the call into the product that led there; none for tests."""
     where, call = None, None
-    frame: FrameType | None = sys._getframe(3)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(TESTS) and not name.endswith("support/completeness.py"):
@@ -219,6 +242,7 @@ def _is_product(frame: FrameType) -> bool:
 
 
 def _end(unit: Unit) -> None:
+    _settle()
     if unit.depth:
         return
     if unit.writes and not unit.has_event:
@@ -228,6 +252,7 @@ def _end(unit: Unit) -> None:
 
 def found() -> list[str]:
     """The gaps since this was asked last, each once."""
+    _settle()
     silent = [f"no event: {what}" for unit in _calls.values() if not unit.has_event for what in unit.writes]
     gaps = list(dict.fromkeys(_gaps + silent))
     _gaps.clear()
