@@ -29,6 +29,7 @@ from audit import access
 
 __all__ = [
     "CONFIG_POLICY",
+    "ERASURE_POLICY",
     "Item",
     "Preview",
     "ask",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 CONFIG_POLICY = "config-change"  # the approval policy that says who decides guarded changes
+ERASURE_POLICY = "erasure"  # the one that says who decides about erasures; without it `CONFIG_POLICY` does
 LEAST_APPROVERS = 2  # named people other than the requester (DESIGN promise 9)
 
 Documents = Iterable[tuple[Key, Json | None]]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import Group
 
+from aegis.core import canonical
 from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
@@ -14,7 +15,7 @@ from aegis.core.expressions import ExpressionInvalid
 from aegis.core.kinds import Change, Key, Overlay
 from aegis.identity import people
 from approvals import electors, policies, policy_schema, policy_words, strictness, tally
-from approvals.changes import CONFIG_POLICY, LEAST_APPROVERS
+from approvals.changes import CONFIG_POLICY, ERASURE_POLICY, LEAST_APPROVERS
 from approvals.governed import DocumentKind
 from approvals.models import ApprovalPolicy
 from approvals.policies import Policy
@@ -48,6 +49,8 @@ class ApprovalPolicyKind(DocumentKind):
             faults.append(Fault("/spec/fallback/queue", f"there is no review queue {policy.fallback_queue!r}"))
         if policy.name == CONFIG_POLICY and tally.people_needed(policy) < LEAST_APPROVERS:
             faults.append(Fault("/spec/stages", "guarded changes need at least two people other than the one who proposes"))
+        if policy.name == ERASURE_POLICY and tally.people_needed(policy) < LEAST_APPROVERS:
+            faults.append(Fault("/spec/stages", "an erasure needs at least two people other than the one who asks"))
         return faults
 
     def diff(self, change: Change) -> list[str]:
@@ -64,9 +67,12 @@ class ApprovalPolicyKind(DocumentKind):
     def guards(self, change: Change, overlay: Overlay) -> list[str]:
         if change.key.name == CONFIG_POLICY and change.old is not None:
             return [f"“{CONFIG_POLICY}” says who approves guarded changes; nobody changes it alone."]
-        if change.old is None or change.new is None:  # nothing that stands can name it yet, or any more: lint sees to that
+        old, new = change.old, change.new
+        if change.key.name == ERASURE_POLICY:  # while there is none, that of guarded changes takes its place
+            old, new = old or _standing(CONFIG_POLICY), new or _standing(CONFIG_POLICY)
+        if old is None or new is None:  # nothing that stands can name it yet, or any more: lint sees to that
             return []
-        why = strictness.weakened(policies.load(change.old), policies.load(change.new))
+        why = strictness.weakened(policies.load(old), policies.load(new))
         return [f"Approval policy “{change.key.name}” {why}; nobody lowers alone what others must say yes to."] if why else []
 
     def apply(self, change: Change, *, actor: Actor, change_id: UUID) -> None:
@@ -105,3 +111,8 @@ def _is_role_of_people(name: str, overlay: Overlay) -> bool:
 
 def _said(document: Json | None) -> list[str]:
     return policy_words.describe(policies.load(document)) if document is not None else []
+
+
+def _standing(name: str) -> Json | None:
+    row = ApprovalPolicy.objects.filter(name=name).first()
+    return canonical.parse(row.document) if row else None

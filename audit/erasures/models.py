@@ -22,7 +22,7 @@ class Erasure(models.Model):
     key = models.CharField(max_length=200, blank=True)  # business key asked about; "" for one run, and once emptied
     runs = models.JSONField(default=list)  # ids, as the asker saw them: these and no others
     status = models.CharField(max_length=12, choices=Status, default=Status.ASKED)
-    code = models.CharField(max_length=40, blank=True)  # what stood against it: hold, open_run
+    code = models.CharField(max_length=40, blank=True)  # what stood against it: hold, open_run, too_few
     asked_by = models.CharField(max_length=36)
     asked_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)

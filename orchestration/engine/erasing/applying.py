@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from aegis.core.actors import SYSTEM
 from aegis.core.canonical import Json
+from approvals.changes import LEAST_APPROVERS
 from approvals.models import ApprovalRequest, Decision
 from audit import journal
 from audit.drafts import Context, Draft
@@ -40,7 +41,7 @@ def settle(erasure: Erasure, outcome: str, label: str, cause: str, at: datetime)
         _close(erasure, Status.REJECTED, cause, at)
         return
     runs = _locked(erasure)
-    if code := subjects.obstacle(runs):
+    if code := _too_few(erasure) or subjects.obstacle(runs):
         erasure.code = code
         _close(erasure, Status.BLOCKED, cause, at)
         return
@@ -68,6 +69,13 @@ def empty_keys(runs: Sequence[UUID]) -> None:
     SentMessage.objects.filter(run__in=runs).update(key="", idempotency_key=None, digest="")
     requests = ApprovalRequest.objects.filter(run_id__in=runs)
     Decision.objects.filter(request__in=requests).exclude(meaning="").update(meaning="")  # names the resource
+
+
+def _too_few(erasure: Erasure) -> str:
+    """The policy may have been changed since it was asked: nobody erases alone, whatever it says by now."""
+    votes = Decision.objects.filter(request=erasure.pk, is_void=False, verdict=Decision.Verdict.APPROVE)
+    others = votes.exclude(person=UUID(erasure.asked_by)).values("person").distinct().count()
+    return "too_few" if others < LEAST_APPROVERS else ""
 
 
 def _locked(erasure: Erasure) -> list[Run]:

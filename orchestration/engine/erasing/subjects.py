@@ -21,6 +21,7 @@ MAX_RUNS: Final = 200  # one decision, one transaction
 #: Code -> why nothing is erased now.
 OBSTACLES: Final[Mapping[str, str]] = {
     "hold": "a legal hold stands over it",
+    "too_few": "fewer than two others approved it; its approval policy was changed meanwhile",
     "open_run": "a run about it has not ended; a worker may still hold what it needs, and write it again",
 }
 

@@ -25,7 +25,6 @@ from orchestration.engine.erasing import subjects
 from orchestration.engine.models import Run
 
 STREAM: Final = "erasures"
-POLICY: Final = "erasure"  # the approval policy that says who decides; without it that of guarded changes
 Scope = Hold.Scope
 
 
@@ -213,13 +212,15 @@ def _many(count: int, noun: str) -> str:
 
 
 def _policy() -> ApprovalPolicy:
-    for name in (POLICY, changes.CONFIG_POLICY):
+    for name in (changes.ERASURE_POLICY, changes.CONFIG_POLICY):
         policy: ApprovalPolicy | None = ApprovalPolicy.objects.filter(name=name).first()
         if policy is not None:
             if tally.people_needed(policies.load_text(policy.document)) < changes.LEAST_APPROVERS:
                 raise ErasureUnguarded(f"Two others must approve an erasure, and “{name}” asks only one")
             return policy
-    raise ErasureUnguarded(f"Two others must approve an erasure, and no approval policy “{POLICY}” says who they are")
+    raise ErasureUnguarded(
+        f"Two others must approve an erasure, and no approval policy “{changes.ERASURE_POLICY}” says who they are"
+    )
 
 
 def _tell(hold: Hold, type_: str, actor: Actor, why: str) -> str:
