@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from aegis.core import env, logs
@@ -274,27 +273,6 @@ AGENT_ENVIRONMENT = env.names("AEGIS_AGENT_ENVIRONMENT")  # variables handed to 
 AGENT_HOSTS = env.names("AEGIS_AGENT_HOSTS")  # origins and networks that HTTP agents may be at beside the public Internet
 
 # One line per entry on stderr; `serve` and any service manager collect it. Request bodies and payloads are never logged.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"()": "aegis.core.logs.Formatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING")},
-    "loggers": {
-        "django": {"handlers": ["stderr"], "level": env.text("AEGIS_LOG_LEVEL", "WARNING"), "propagate": False},
-        "django.request": {"level": "ERROR"},  # a refusal is an answer; only faults of ours are worth a line
-    },
-}
-
-# Tracebacks without the errors' own words, which quote payloads. Where `rich` is installed structlog would take it: it writes
-# every local variable to the log, and needs up to a second for one fault.
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.StackInfoRenderer(),
-        structlog.dev.set_exc_info,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.dev.ConsoleRenderer(exception_formatter=logs.write_exception),
-    ]
-)
+LOG_FORMAT = env.choice("AEGIS_LOG_FORMAT", "text", logs.FORMS)
+LOG_LEVEL = env.choice("AEGIS_LOG_LEVEL", "warning", ("debug", "info", "warning", "error", "critical"))
+LOGGING = logs.configure(LOG_FORMAT, LOG_LEVEL)

@@ -48,6 +48,13 @@ def number(name: str, default: float, *, minimum: float = 0) -> float:
     return result
 
 
+def choice(name: str, default: str, among: tuple[str, ...]) -> str:
+    value = text(name, default).strip().lower()
+    if value not in among:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(among)}")
+    return value
+
+
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]

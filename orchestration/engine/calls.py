@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 from django.db import connections
 
-from aegis.core import canonical, clock, strangers
+from aegis.core import canonical, clock, logs, strangers
 from aegis.core.faults import crash_point
 from orchestration.agents import calls as agents
 from orchestration.agents import replies
@@ -103,8 +103,12 @@ def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], N
     Args:
         keys: signing secrets of the agent that is asked; secret.
     """
+    with logs.of_run(run_id, call.step):
+        answer(Answer(run_id, fence, _made(call, fence, keys)))
+
+
+def _made(call: Call, fence: int, keys: Sequence[bytes]) -> Replied | EffectAnswered:
     started = clock.monotonic()
-    news: Replied | EffectAnswered
     match call:
         case AgentCall():
             crash_point("call_starting")
@@ -113,12 +117,12 @@ def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], N
             except BaseException as failure:  # nobody interrupts this thread from outside: an inline agent raised it
                 reply = replies.failed("agent_error", strangers.described(failure))
             crash_point("call_answered")
-            news = Replied(call.step, call.visit, call.attempt, reply, _milliseconds(started))
+            return Replied(call.step, call.visit, call.attempt, reply, _milliseconds(started))
         case EffectCall():
             crash_point("effect_starting")
             news = _effect(call, fence, started)
             crash_point("effect_answered")
-    answer(Answer(run_id, fence, news))
+            return news
 
 
 def timed_out(call: Call, detail: str) -> Replied | EffectAnswered:
