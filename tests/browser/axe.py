@@ -72,7 +72,8 @@ def overflow_of(page: Page) -> list[str]:
 def small_targets_of(page: Page) -> list[str]:
     """What can be pressed but is less than 24 by 24 px. Stricter than WCAG 2.5.8, which lets room around a target make up for
     its size; excused are words inside a sentence, a box whose label is large enough, and bars of
-    a histogram, beside which fields for the same times stand (its exception “equivalent”).
+    a histogram or points of a graph, beside which stand fields for the same times or a table with the same links (its exception
+    “equivalent”).
     """
     found: list[str] = page.evaluate(
         """() => {
@@ -82,7 +83,7 @@ def small_targets_of(page: Page) -> list[str]:
                 return box.width && box.height && (box.width < 23.5 || box.height < 23.5); };
             return [...document.querySelectorAll('a[href],button,input,select,textarea,summary')]
                 .filter(e => e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && isSmall(e))
-                .filter(e => !inText(e) && !e.closest('.ag-skip, .h-slot')
+                .filter(e => !inText(e) && !e.closest('.ag-skip, .h-slot, .mt-slot, .mt-dot')
                     && ![...(e.labels || [])].some(label => !isSmall(label)))
                 .map(e => { const box = e.getBoundingClientRect();
                     const name = (e.innerText || e.getAttribute('aria-label') || '').slice(0, 40);

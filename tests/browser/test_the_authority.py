@@ -48,7 +48,7 @@ def test_a_person_is_put_into_a_group_with_a_reason(desk: Page) -> None:
 
 def test_unused_grants(desk: Page) -> None:
     desk.goto("/matrix/unused/")
-    expect(desk.locator("main")).to_contain_text("Grants are reviewed every 90 days")
+    expect(desk.locator("main")).to_contain_text("cells that no verdict rested on since")
     look(desk, "unused")
 
 
