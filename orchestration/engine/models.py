@@ -119,6 +119,7 @@ class Run(models.Model):
                 name="run_children",
             ),
             models.Index(F("ended_at").desc(), F("id"), name="run_failed", condition=Q(status="failed")),  # dead letters
+            models.Index(fields=["ended_at", "id"], condition=Q(ended_at__isnull=False), name="run_ended"),  # erasing.retention
         ]
 
     @property

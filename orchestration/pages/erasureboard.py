@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from aegis.core import canonical
+from aegis.core import canonical, clock
 from aegis.identity.models import Area, User
 from approvals.models import ApprovalRequest
 from approvals.pages.words import Mark
@@ -19,6 +19,7 @@ from orchestration.engine.models import Run
 from orchestration.pages import marks
 
 MAX_LISTED: Final = 50
+SOON: Final = timedelta(days=30)  # how long before it empties something the page warns
 
 _STATUSES: Final[Mapping[str, Mark]] = {
     "asked": Mark("violet", "hourglass", "Waits for two others"),
@@ -84,11 +85,26 @@ class HoldLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A class of retention, and when the next of it reaches its time.
+
+    Attributes:
+        next_at: None if nothing waits, or it is kept for ever.
+        is_soon: within `SOON`, or due.
+    """
+
+    title: str
+    days: int
+    next_at: datetime | None
+    is_soon: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     may_ask: bool
     erasures: Sequence[Line]
     holds: Sequence[HoldLine]
-    classes: Sequence[retention.Class]
+    classes: Sequence[Kept]
 
 
 def may_ask(user: User) -> bool:
@@ -129,7 +145,7 @@ def board(user: User) -> Board:
             )
             for hold in standing
         ],
-        classes=retention.classes(),
+        classes=[_kept(one) for one in retention.classes()],
     )
 
 
@@ -181,6 +197,11 @@ def _called(user: User, text: str) -> Run | None:
     first, last = UUID(f"{label:0<32}"), UUID(f"{label:f<32}")
     found = list(visible.filter(pk__gte=first, pk__lte=last)[:2])
     return found[0] if len(found) == 1 else None
+
+
+def _kept(one: retention.Class) -> Kept:
+    at = retention.next_at(one) if one.days else None
+    return Kept(one.title, one.days, at, at is not None and at <= clock.db_now() + SOON)
 
 
 def _runs(user: User, ids: set[UUID]) -> list[Run]:

@@ -4,12 +4,13 @@ Two classes: `runs` (a run with all that was recorded of it, counted from its en
 exports, counted from the event). Configuration is kept: it is what the documents that stand are compared with.
 
 The sweep looks once an hour, and again at once while there is more; each look is bounded in time. It goes by the moment things
-ended, remembers how far it came, and begins again when a hold is lifted: emptying twice empties once.
+ended, remembers how far it came, and begins again when a hold is lifted: emptying twice empties once. What was recorded of a
+run after its end is younger than the run, and comes by its own moment (`late`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ from django.db.models import Q, QuerySet
 
 from aegis.core import clock
 from aegis.core.db import in_transaction
+from aegis.identity.authority import hold_shared
 from audit.drafts import Context
 from audit.erasures import emptying, holds
 from audit.erasures.emptying import Basis, Spot
@@ -60,6 +62,9 @@ class Due:
     is_cut: bool = False
 
 
+_Work = Callable[[Class, Retained, datetime, datetime], tuple[int, bool]]
+
+
 def classes() -> list[Class]:
     days = settings.RETENTION_DAYS
     return [
@@ -70,14 +75,14 @@ def classes() -> list[Class]:
 
 def keep() -> int:
     """One look at every class that is due for one. Called by the sweep. Returns how many payloads were emptied."""
-    return sum(_look(one, _WORK[one.name]) for one in classes() if one.days)
+    return sum(_look(one, name, work) for one in classes() if one.days for name, work in _WORK[one.name].items())
 
 
 def run_through() -> int:
     """Everything that is due, however long it takes: for the command."""
     Retained.objects.update(done_to=None, last="", looked_at=None)
     emptied = 0
-    while any(one.days and _is_due(one.name) for one in classes()):
+    while any(one.days and _is_due(name) for one in classes() for name in _WORK[one.name]):
         emptied += keep()
     return emptied
 
@@ -98,16 +103,30 @@ def due(one: Class, limit: int = 1_000) -> Due:
     return Due(one, sum(1 for count in counts if count), sum(counts), len(held), len(runs) > limit)
 
 
-def _look(one: Class, work: Callable[[Class, Retained, datetime, datetime], tuple[int, bool]]) -> int:
-    """One transaction per batch; who holds the row of the class works, others pass by."""
+def next_at(one: Class) -> datetime | None:
+    """When the next thing of a class reaches its time, holds left aside; None if nothing is there. Two queries."""
+    done = Retained.objects.filter(name=one.name).first() or Retained()
+    if one.name == "runs":
+        oldest = _ended(done, clock.db_now()).values_list("ended_at", flat=True).first()
+    else:
+        oldest = next((event.at for event in _access(done, clock.db_now(), 1)), None)
+    return oldest + timedelta(days=one.days) if oldest and one.days else None
+
+
+def _look(one: Class, name: str, work: _Work) -> int:
+    """One transaction per batch; who holds the row of the name works, others wait for him.
+
+    Under the authority lock, shared: a hold is placed under it exclusively, so before a batch has looked or after it is done.
+    """
     until = clock.monotonic() + SECONDS
-    emptied, is_more = 0, _is_due(one.name)
+    emptied, is_more = 0, _is_due(name)
     while is_more and clock.monotonic() < until:
 
         def batch() -> tuple[int, bool]:
+            hold_shared()
             now = clock.db_now()
-            Retained.objects.bulk_create([Retained(name=one.name)], ignore_conflicts=True)
-            row = Retained.objects.select_for_update().get(name=one.name)
+            Retained.objects.bulk_create([Retained(name=name)], ignore_conflicts=True)
+            row = Retained.objects.select_for_update().get(name=name)
             count, more = work(one, row, now - timedelta(days=one.days), now)
             row.looked_at = None if more else now
             row.save(update_fields=["done_to", "last", "looked_at"])
@@ -152,22 +171,47 @@ def _access_due(one: Class, row: Retained, cutoff: datetime, now: datetime) -> t
     return emptied, len(found) == EVENTS_AT_ONCE
 
 
-_WORK: Final = {"runs": _runs, "access": _access_due}
+def _late(one: Class, row: Retained, cutoff: datetime, now: datetime) -> tuple[int, bool]:
+    """Events about runs that had ended before: votes on what was asked, reviews, holds, evidence taken."""
+    found = _behind(row, cutoff).filter(run_id__isnull=False).order_by("at", "pk")[:EVENTS_AT_ONCE]
+    events = list(found.only("stream", "seq", "type", "at", "run_id"))
+    ids = {event.run_id for event in events if event.run_id is not None}
+    runs = list(Run.objects.select_for_update(of=("self",)).filter(pk__in=ids, status__in=Run.TERMINAL).order_by("pk"))
+    held = subjects.held(runs) if runs else frozenset()
+    emptied = 0
+    for run in runs:
+        late = [event for event in events if event.run_id == run.pk and run.ended_at is not None and event.at > run.ended_at]
+        if run.pk not in held and late:
+            context = emptying.of_run(run.pk, "workflow", str(run.workflow_id))
+            emptied += emptying.empty(_spots(late), context, _basis(one), now)
+    if events:
+        row.done_to, row.last = events[-1].at, str(events[-1].pk)
+    return emptied, len(events) == EVENTS_AT_ONCE
+
+
+#: Class -> name of the row that remembers how far it came -> what is done.
+_WORK: Final[Mapping[str, Mapping[str, _Work]]] = {"runs": {"runs": _runs, "late": _late}, "access": {"access": _access_due}}
 
 
 def _ended(done: Retained, cutoff: datetime) -> QuerySet[Run]:
     """Runs that ended until `cutoff`, oldest first, behind those that were looked at."""
     found = Run.objects.filter(status__in=Run.TERMINAL, ended_at__lte=cutoff)
-    if done.done_to:
-        found = found.filter(Q(ended_at__gt=done.done_to) | Q(ended_at=done.done_to, pk__gt=UUID(done.last)))
+    if done.done_to:  # the first condition says the same, and is one that an index begins at
+        behind = Q(ended_at__gt=done.done_to) | Q(pk__gt=UUID(done.last))
+        found = found.filter(ended_at__gte=done.done_to).filter(behind)
     return found.order_by("ended_at", "pk")
 
 
 def _access(done: Retained, cutoff: datetime, limit: int) -> Sequence[Event]:
-    found = Event.objects.filter(~Q(type__in=emptying.OWN_TYPES), scope="access", at__lte=cutoff)
-    if done.done_to:
-        found = found.filter(Q(at__gt=done.done_to) | Q(at=done.done_to, pk__gt=int(done.last)))
+    found = _behind(done, cutoff).filter(~Q(type__in=emptying.OWN_TYPES), scope="access")
     return list(found.order_by("at", "pk")[:limit])
+
+
+def _behind(done: Retained, cutoff: datetime) -> QuerySet[Event]:
+    found = Event.objects.filter(at__lte=cutoff)
+    if done.done_to:
+        found = found.filter(at__gte=done.done_to).filter(Q(at__gt=done.done_to) | Q(pk__gt=int(done.last)))
+    return found
 
 
 def _spots(events: Sequence[Event]) -> list[Spot]:
