@@ -83,6 +83,35 @@ def test_a_form_opened_while_the_next_request_loads_is_the_next_ones(inbox: Page
     assert inbox.locator(".ib-detail").get_attribute("data-for") == rows[1]
 
 
+def test_x_selects_and_lets_go_and_what_somebody_else_settled_is_selected_no_more(house: House, inbox: Page) -> None:
+    key = house.named("selected")
+    run = house.submit("sam", id=key, text="My transfer to the landlord failed twice, please tell me why.")
+    expect(inbox.locator("#ib-live")).to_contain_text(key)
+    bar, count = inbox.locator("#ib-together"), inbox.locator("[data-picked]")
+    expect(bar).to_be_hidden()
+
+    inbox.keyboard.press("x")
+    expect(count).to_have_text("1 selected")
+    inbox.keyboard.press("x")
+    expect(bar).to_be_hidden()
+
+    inbox.keyboard.press("x")
+    inbox.locator("li", has_text=key).locator("[data-pick]").check()
+    expect(count).to_have_text("2 selected")
+    inbox.locator("[data-pick]:checked").first.focus()
+    requester = house.page_of("sam")
+    requester.goto(f"/runs/{run}/")
+    requester.locator("#act-cancel summary").click()
+    requester.locator("#cancel-reason").fill("sent twice")
+    requester.get_by_role("button", name="Cancel the run").click()
+    expect(count).to_have_text("1 selected")
+    assert inbox.evaluate("document.activeElement.matches('[data-pick]:checked')")  # the list was drawn anew under the focus
+
+    inbox.locator("[data-unpick]").click()
+    expect(bar).to_be_hidden()
+    assert inbox.locator("[data-pick]:checked").count() == 0
+
+
 def test_a_slash_searches_and_a_question_mark_explains(inbox: Page) -> None:
     inbox.keyboard.press("/")
     expect(inbox.get_by_label("Search these requests")).to_be_focused()

@@ -1,6 +1,7 @@
 /* Live parts. <section data-live="/url/of/partial/" data-live-every="4"> is fetched again every N seconds (ETag, 304) and its
    content swapped only when it changed. Nothing is lost: while the part holds the focus in a field, an open menu, dialog or
-   selection, or a field the reader changed, the swap waits. Focus on a link or button is kept by id, else by href.
+   selection, or a field the reader changed, the swap waits (but for a field with data-live-kept, which its page sets again
+   after the swap). Focus on a link, button or box is kept by id, else by href.
    The page keeps one polite status line (.ag-toast is not used for this); a part may carry data-live-say="text with {n}" to
    have a change announced. Hidden pages do not poll. Event "aegis:live" fires on the part after a swap.
    A changed answer brings the counts of the sidebar along (header X-Aegis-Counts).
@@ -14,7 +15,7 @@
     const el = document.activeElement;
     if (el && part.contains(el) && el.matches("input:not([type=checkbox]):not([type=radio]),textarea,select,[contenteditable]")) return true;
     if (part.querySelector("details.ag-menu[open], dialog[open], [data-live-hold]")) return true;
-    if ($$("input,textarea", part).some((f) => (f.type === "checkbox" || f.type === "radio" ? f.checked !== f.defaultChecked : f.value !== f.defaultValue))) return true;
+    if ($$("input:not([data-live-kept]),textarea", part).some((f) => (f.type === "checkbox" || f.type === "radio" ? f.checked !== f.defaultChecked : f.value !== f.defaultValue))) return true;
     const sel = document.getSelection();
     return Boolean(sel && !sel.isCollapsed && part.contains(sel.anchorNode));
   }
