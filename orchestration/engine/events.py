@@ -124,7 +124,7 @@ TYPES = (
         "{data.table} sent {subject} to {data.case} by rule {data.rule}",
         "routing",
         fields=(*_VISIT, "table", "digest", "rule", "case", "next", "errors"),
-        payloads={"output": "business", "facts": "personal", "errors": "business"},
+        payloads={"output": "business", "facts": "personal", "errors": "personal"},  # an error quotes what it was about
         tone="blue",
         unless=("rule", "", "{data.table} sent {subject} to {data.case} by the default"),
     ),
@@ -150,7 +150,7 @@ TYPES = (
         payloads={
             "proposal": "personal",
             "facts": "personal",
-            "why": "business",
+            "why": "personal",  # quotes facts: what an error was about, what a limit counted
             "author": "personal",  # the person who wrote the proposal in the agent's stead, {id, roles} as they were
         },
         tone="grey",

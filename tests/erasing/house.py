@@ -13,7 +13,7 @@ from aegis.identity.areas import area
 from aegis.identity.models import User
 from approvals import gates
 from approvals.models import ApprovalRequest
-from audit.models import Erasure, Event
+from audit.models import Erasure, Event, Payload
 from orchestration.agents.protocol import Done
 from orchestration.engine.erasing import verbs
 from orchestration.engine.models import Run
@@ -118,3 +118,7 @@ def tables_holding(text: str) -> dict[str, int]:
             if count:
                 found[table] = count
     return found
+
+
+def payloads_holding(text: str) -> list[Payload]:
+    return list(Payload.objects.filter(body__contains=text))
