@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from aegis.portal.saved import verbs as saved
 from approvals import handling
@@ -99,3 +100,21 @@ def test_what_people_of_the_portal_wrote_about_it_is_what_the_page_names(
     page = browser_of(people["pia"]).get("/erasures/").content.decode()
     for named in ("searched for", "saved views", "mail that was sent", "bundles", "batch", "never became a run"):
         assert named in page
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="the files of the full-text index of SQLite")
+def test_the_index_keeps_no_word_in_what_it_has_not_yet_merged(people: dict[str, Any], run: Run) -> None:
+    """FTS5 marks a word as deleted and forgets it when it merges, unless it is told to forget at once."""
+    assert in_the_files_of_the_index("7canary")
+
+    house.erased(people, key=house.KEY)
+    keeping.keep()
+
+    assert not in_the_files_of_the_index("7canary")
+
+
+def in_the_files_of_the_index(word: str) -> bool:
+    """Terms stand there without what they share with the one before."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audit_words_data WHERE instr(block, CAST(%s AS blob)) > 0", [word])
+        return bool(cursor.fetchone()[0])

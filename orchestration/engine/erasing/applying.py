@@ -17,6 +17,7 @@ from audit import journal
 from audit.drafts import Context, Draft
 from audit.erasures import emptying
 from audit.erasures.emptying import Basis
+from audit.index import store
 from audit.models import Erasure, Hold
 from orchestration.engine.erasing import subjects
 from orchestration.engine.erasing.verbs import STREAM
@@ -51,6 +52,7 @@ def settle(erasure: Erasure, outcome: str, label: str, cause: str, at: datetime)
     keys = {run.business_key for run in runs} - {""} | ({erasure.key} - {""})
     _empty_rows(runs, records, at)
     erasure.payloads = sum(empty_run(run, basis, at) for run in sorted(runs, key=lambda run: str(run.pk)))
+    store.forget_words()
     erasure.key = ""
     _close(erasure, Status.APPLIED, cause, at)
     _forget_keys(keys)

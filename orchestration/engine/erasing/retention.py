@@ -25,6 +25,7 @@ from aegis.identity.authority import hold_shared
 from audit.drafts import Context
 from audit.erasures import emptying, holds
 from audit.erasures.emptying import Basis, Spot
+from audit.index import store
 from audit.models import Event, Retained
 from orchestration.engine.erasing import applying, subjects
 from orchestration.engine.erasing.verbs import STREAM
@@ -75,7 +76,10 @@ def classes() -> list[Class]:
 
 def keep() -> int:
     """One look at every class that is due for one. Called by the sweep. Returns how many payloads were emptied."""
-    return sum(_look(one, name, work) for one in classes() if one.days for name, work in _WORK[one.name].items())
+    emptied = sum(_look(one, name, work) for one in classes() if one.days for name, work in _WORK[one.name].items())
+    if emptied:
+        in_transaction(store.forget_words)
+    return emptied
 
 
 def run_through() -> int:
