@@ -101,7 +101,7 @@ def judge(documents: Iterable[tuple[Key, Json | None]], user: User | None) -> Pr
 def _judged(documents: Iterable[tuple[Key, Json | None]], user: User | None) -> Preview:
     changes = _changes(documents)
     broken = {change.key: faults for change in changes if (faults := _shape_faults(change))}
-    overlay = Overlay({change.key: change.new for change in changes})
+    overlay = Overlay({change.key: change.new for change in changes}, user)
     items = tuple(_item(change, overlay, user, broken.get(change.key), is_whole=not broken) for change in changes)
     elsewhere = _broken_elsewhere(overlay) if items and not any(item.faults for item in items) else ()
     return Preview(items, elsewhere)
@@ -192,9 +192,15 @@ def _broken_elsewhere(overlay: Overlay) -> tuple[Fault, ...]:
                 continue
             as_it_stands = Change(key, document, document)
             after = kind.lint(as_it_stands, overlay)
-            before = set(kind.lint(as_it_stands, Overlay())) if after else set()
-            faults += [_named(key, fault) for fault in after if fault not in before]
+            if after and _breaks(kind, as_it_stands, overlay):
+                before = set(kind.lint(as_it_stands, Overlay(reader=overlay.reader)))
+                faults += [_named(key, fault) for fault in ([fault for fault in after if fault not in before] or after)]
     return tuple(faults)
+
+
+def _breaks(kind: Kind, as_it_stands: Change, overlay: Overlay) -> bool:
+    """Is anything wrong now that was not before? Asked with everything in sight: what is not told is not let pass."""
+    return not set(kind.lint(as_it_stands, replace(overlay, reader=None))) <= set(kind.lint(as_it_stands, Overlay()))
 
 
 def _named(key: Key, fault: Fault) -> Fault:

@@ -109,24 +109,24 @@ def shortfall(stages: Sequence[Stage], people: Electorate, *, distinct_groups: b
 
     A person counts once in all stages, so it is not enough that each stage has people: by Hall's theorem, every choice of
     stages must together have as many people as their quorums add up to. Stages are at most five, so 31 choices. Where each
-    approval stands for a group of its own, stages, groups and people are matched.
+    approval stands for a group of its own, stages, groups and people are matched. That there are too few is told to whoever
+    asks (promise 8), never how many there are: he may not see them.
     """
     for size in range(1, len(stages) + 1):
         for chosen in combinations(stages, size):
             found = {person for stage in chosen for group in stage.groups for person in people.get(group, ())}
             needed = sum(stage.quorum for stage in chosen)
             if len(found) < needed:
-                return _short(chosen, needed, len(found), "must approve")
+                return _short(chosen, needed, "must approve")
     needed = sum(stage.quorum for stage in stages)
-    if distinct_groups and (has := seats_filled([(stage.groups, stage.quorum) for stage in stages], people)) < needed:
-        return _short(stages, needed, has, "must approve, each for a group of its own")
+    if distinct_groups and seats_filled([(stage.groups, stage.quorum) for stage in stages], people) < needed:
+        return _short(stages, needed, "must approve, each for a group of its own")
     return ""
 
 
-def _short(stages: Sequence[Stage], needed: int, has: int, what: str) -> str:
+def _short(stages: Sequence[Stage], needed: int, what: str) -> str:
     groups = dict.fromkeys(name for stage in stages for name in stage.groups)
-    who = f"only {count_words(has)}" if has else "nobody"
-    return f"{count_words(needed)} of {listed(groups, 'or')} {what}, and {who} there could"
+    return f"{count_words(needed)} of {listed(groups, 'or')} {what}, and too few there could"
 
 
 def _people(here: Sequence[Vote]) -> int:

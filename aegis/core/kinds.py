@@ -41,9 +41,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Configuration as it would be after a change set."""
+    """Configuration as it would be after a change set.
+
+    Attributes:
+        reader: who is told what speaks against it, a `visibility.Viewer`; None for SYSTEM and the command line, which see all.
+            It decides the words of a fault and whom a document may name, never whether something that stands is in order.
+    """
 
     changes: Mapping[Key, Json | None] = field(default_factory=dict)
+    reader: Any = None
 
     def get(self, kind: str, name: str) -> Json | None:
         """The document, or None if there is none (or it would be removed)."""

@@ -219,10 +219,9 @@ def _stuck(stands: Standing, left: set[str]) -> Notice | None:
     needed = stands.tally.needed
     if stands.tally.status != "open" or needed <= 0:
         return None
-    able = len(left)
-    if able >= needed:
+    if len(left) >= needed:
         return None
-    who = f"{stands.groups} must give {words.plural(needed, 'more approval')}, and {able or 'nobody'} there could"
+    who = f"{stands.groups} must give {words.plural(needed, 'more approval')}, and too few there could"
     text = f"{who}. It expires at its deadline unless people join."
     return Notice("red", "alert", "Too few people can decide this any more", text)
 

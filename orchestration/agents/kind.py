@@ -10,6 +10,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity.models import User
+from aegis.identity.seen import may_name
 from approvals.governed import DocumentKind
 from orchestration.agents import connectors
 from orchestration.agents.models import Agent
@@ -55,8 +56,9 @@ class AgentKind(DocumentKind):
             return self.removal_faults(change)
         spec = change.new["spec"]
         faults: list[Fault] = []
-        if not User.objects.filter(username=spec["owner"], is_active=True).exists():
-            faults.append(Fault("/spec/owner", f"there is no active person {spec['owner']!r}"))
+        stood = change.old["spec"]["owner"] if change.old else ""
+        if not may_name(spec["owner"], overlay.reader, stood):
+            faults.append(Fault("/spec/owner", f"there is no active person {spec['owner']!r} that you may name"))
         for index, role in enumerate(spec["roles"]):
             document = overlay.get("Role", role)
             if document is None:

@@ -6,22 +6,31 @@ The verdict denies them all the same (`verdicts`), whatever the rows say.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+from uuid import UUID
 
 from django.contrib.auth.models import Group
 
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Overlay
+from aegis.identity.seen import people_seen
 from orchestration.authority import live
 from orchestration.authority.exclusive import Clash, Worn, clashes, pairs, worn
 from orchestration.authority.lookups import documents
 
 _REMEDY = "take one of the two away first"
+#: Of people whom the reader may not see: neither how many, nor through which of their groups.
+UNTOLD: Final = Fault(
+    "/spec/grants", "somebody would hold two capabilities that exclude each other", "ask somebody who sees people who it is"
+)
 
 
 def of_role(name: str, spec: Json, overlay: Overlay) -> list[Fault]:
-    """Clashes within a role, and those that people in two groups would have. Counts people, names none."""
+    """Clashes within a role, and those that people in two groups would have. Names nobody, and counts and tells clashes only of
+    people whom the reader may see; of the others it is said alone that there is a clash."""
     exclusive = _exclusive(overlay)
     own = worn(name, spec["grants"])
     if not exclusive.keys() & own.holds:
@@ -34,10 +43,11 @@ def of_role(name: str, spec: Json, overlay: Overlay) -> list[Fault]:
         for other, document in documents(overlay, "Role")
         if document["spec"].get("people")
     }
-    return [
-        Fault("/spec/grants", f"{_count(many)} would hold {clash}", _REMEDY)
-        for clash, many in _people(name, {**others, name: own}, exclusive).items()
-    ]
+    every = _people(name, {**others, name: own}, exclusive)
+    seen = set(people_seen(overlay.reader).filter(pk__in=list(every)).values_list("pk", flat=True))
+    counted = Counter(clash for person, found in every.items() if person in seen for clash in found)
+    told = [Fault("/spec/grants", f"{_count(many)} would hold {clash}", _REMEDY) for clash, many in counted.items()]
+    return told if len(seen) == len(every) else [*told, UNTOLD]
 
 
 def of_agent(roles: Iterable[str], overlay: Overlay) -> list[Fault]:
@@ -79,20 +89,17 @@ def _exclusive(overlay: Overlay) -> Mapping[str, frozenset[str]]:
     return pairs({name: document["spec"].get("excludes", ()) for name, document in documents(overlay, "Capability")})
 
 
-def _people(name: str, roles: Mapping[str, Worn], exclusive: Mapping[str, frozenset[str]]) -> dict[Clash, int]:
-    """Clash -> how many active members of the group have it through their other groups. Two queries."""
+def _people(name: str, roles: Mapping[str, Worn], exclusive: Mapping[str, frozenset[str]]) -> dict[UUID, list[Clash]]:
+    """Active member of the group -> the clashes he has through his other groups; who has none is left out. Two queries."""
     group = Group.objects.filter(name=name).first()
     if group is None:
         return {}
     rows = Group.objects.filter(name__in=list(roles), user__in=group.user_set.filter(is_active=True))
-    worn_by: dict[str, list[Worn]] = {}
+    worn_by: dict[UUID, list[Worn]] = {}
     for person, other in rows.values_list("user", "name"):
-        worn_by.setdefault(str(person), []).append(roles[other])
-    found: dict[Clash, int] = {}
-    for every in worn_by.values():
-        for clash in clashes(exclusive, every):
-            found[clash] = found.get(clash, 0) + 1
-    return found
+        worn_by.setdefault(person, []).append(roles[other])
+    found = {person: list(clashes(exclusive, every)) for person, every in worn_by.items()}
+    return {person: every for person, every in found.items() if every}
 
 
 def _count(many: int) -> str:

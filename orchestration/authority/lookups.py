@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from aegis.core.canonical import Json
-from aegis.core.kinds import Overlay
+from aegis.core.kinds import Key, Overlay, get_kind
+from approvals.governed import DocumentKind
 
 
 def documents(overlay: Overlay, kind: str) -> Iterator[tuple[str, Json]]:
@@ -14,6 +16,25 @@ def documents(overlay: Overlay, kind: str) -> Iterator[tuple[str, Json]]:
         document = overlay.get(kind, name)
         if document is not None:
             yield name, document
+
+
+def is_seen(overlay: Overlay, kind: str) -> Callable[[str], bool]:
+    """May the reader of the overlay be told of the document of this name? Also of what the set itself writes. One query at
+    most, whatever the number of names."""
+    reader = overlay.reader
+    if reader is None:
+        return lambda name: True
+    model = cast(DocumentKind, get_kind(kind)).model
+    seen: list[frozenset[str]] = []
+
+    def answer(name: str) -> bool:
+        if overlay.changes.get(Key(kind, name)) is not None:
+            return True
+        if not seen:
+            seen.append(frozenset(cast(Any, model)._default_manager.visible_to(reader).values_list("name", flat=True)))
+        return name in seen[0]
+
+    return answer
 
 
 def locks_on(overlay: Overlay, capability: str) -> list[str]:

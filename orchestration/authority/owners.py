@@ -11,6 +11,7 @@ from aegis.core.errors import Fault
 from aegis.core.kinds import Overlay
 from aegis.core.visibility import Viewer
 from aegis.identity.models import User
+from aegis.identity.seen import may_name
 from orchestration.authority.lookups import documents
 from orchestration.authority.models import Capability
 
@@ -29,8 +30,8 @@ class Owned:
 def faults(name: str, spec: Json, overlay: Overlay) -> Iterator[Fault]:
     """Where one capability of a type names an owner all do, and the same: an owner is neither missing nor doubled."""
     owner = spec.get("owner", "")
-    if owner and not User.objects.filter(username=owner, is_active=True).exists() and not _stood(name, owner):
-        yield Fault("/spec/owner", f"there is no active person {owner!r}")
+    if owner and not may_name(owner, overlay.reader) and not _stood(name, owner):
+        yield Fault("/spec/owner", f"there is no active person {owner!r} that you may name")
     others = {
         other: document["spec"].get("owner", "")
         for other, document in documents(overlay, "Capability")

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import Overlay
-from aegis.identity.models import User
+from aegis.identity.seen import may_name
 
 DEFAULT_DAYS: Final = 90
 MAX_DAYS: Final = 730
@@ -68,8 +68,8 @@ def faults(name: str, spec: Json, old: Json | None, overlay: Overlay) -> Iterato
     elif terms.group and not _is_group(terms.group, overlay):
         yield Fault("/spec/review/group", f"there is no group {terms.group!r}")
     stood = old is not None and read(old).person == terms.person
-    if terms.person and not stood and not User.objects.filter(username=terms.person, is_active=True).exists():
-        yield Fault("/spec/review/person", f"there is no active person {terms.person!r}")
+    if terms.person and not stood and not may_name(terms.person, overlay.reader):
+        yield Fault("/spec/review/person", f"there is no active person {terms.person!r} that you may name")
 
 
 def changed(name: str, old: Json | None, new: Json | None) -> tuple[list[str], list[str]]:

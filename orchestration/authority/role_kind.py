@@ -85,7 +85,7 @@ class RoleKind(DocumentKind):
         faults = faults or exclusions.of_role(change.key.name, change.new["spec"], overlay)
         if not faults and not _is_for_people(change.new):
             faults = orphans.faults(change.key.name, _said(_cells(change.old)), _said(_cells(change.new)), overlay)
-        return faults or scope_tests.faults(change.new, overlay)
+        return faults or scope_tests.faults(change.new, overlay, change.old)
 
     def diff(self, change: Change) -> list[str]:
         old, new = _said(_cells(change.old)), _said(_cells(change.new))

@@ -11,13 +11,13 @@ asked of the role alone, or of an agent with all its roles; limits of grants are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.core.kinds import Overlay
-from orchestration.authority.lookups import documents, ended_locks
+from orchestration.authority.lookups import documents, ended_locks, is_seen
 from orchestration.authority.matrix import Matrix, load
 from orchestration.authority.overlays import capability_entry, role_entry
 from orchestration.authority.rules import rules_of
@@ -60,7 +60,12 @@ SCHEMA: Final[Json] = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one test. `verdict` is None where it could not be asked; `why` says so then."""
+    """What came of one test. `verdict` is None where it could not be asked; `why` says so then.
+
+    Attributes:
+        is_told: may the reader know what came of it? Not of a test about an agent that he may not see, or that is not
+            there: one answer for both. `is_met` is what came of it all the same; pages leave it out.
+    """
 
     role: str
     index: int
@@ -69,6 +74,7 @@ class Result:
     verdict: Verdict | None
     is_met: bool
     why: str
+    is_told: bool = True
 
     def __str__(self) -> str:
         return f"“{self.name}”: expected {self.expected}; {self.why}"
@@ -81,7 +87,12 @@ def run(document: Json, overlay: Overlay) -> list[Result]:
         document: of the role, as it stands in the overlay.
     """
     tests = document["spec"].get("tests", [])
-    return [_result(document, index, test, overlay) for index, test in enumerate(tests)]
+    is_told = is_seen(overlay, "Agent")
+    return [
+        found if "agent" not in test or is_told(test["agent"]) else _untold(found, test["agent"])
+        for index, test in enumerate(tests)
+        for found in [_result(document, index, test, overlay)]
+    ]
 
 
 def run_all(overlay: Overlay) -> list[Result]:
@@ -89,11 +100,19 @@ def run_all(overlay: Overlay) -> list[Result]:
     return [result for _, document in documents(overlay, "Role") for result in run(document, overlay)]
 
 
-def faults(document: Json, overlay: Overlay) -> list[Fault]:
-    """Tests that are not met, or make no sense. Call it on a role whose cells have no fault."""
-    found = [*_doubles(document["spec"].get("tests", []))]
+def faults(document: Json, overlay: Overlay, old: Json | None = None) -> list[Fault]:
+    """Tests that are not met, or make no sense; and new ones about an agent that their author may not see, as about one that is
+    not there, whatever would come of them. Call it on a role whose cells have no fault.
+
+    Args:
+        old: the role as it stands; its tests name what they name, and are asked as ever.
+    """
+    tests = document["spec"].get("tests", [])
+    stood = old["spec"].get("tests", []) if old else []
+    found = [*_doubles(tests)]
     for result in run(document, overlay):
-        if not result.is_met:
+        is_new = tests[result.index] not in stood
+        if not result.is_met or (is_new and not result.is_told):
             remedy = "change the cell back, or the test if it is what was wrong"
             found.append(Fault(f"/spec/tests/{result.index}", f"scope test {result}", remedy))
     return found
@@ -108,6 +127,10 @@ def changed(role: str, old: Json | None, new: Json | None) -> tuple[list[str], l
         if after.get(name) != test
     ]
     return [*(f"Scope test “{name}” of {role} is added." for name in after if name not in before), *held], held
+
+
+def _untold(found: Result, agent: str) -> Result:
+    return replace(found, verdict=None, why=f"there is no agent {agent!r} that you may ask about", is_told=False)
 
 
 def _doubles(tests: Iterable[Json]) -> Iterator[Fault]:

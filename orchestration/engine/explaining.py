@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final
 
 from django.db.models import Count, QuerySet
 
@@ -19,6 +19,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Forbidden, Invalid, NotFound
 from aegis.core.visibility import Viewer, groups_with, remembered
 from aegis.identity.models import Area, User
+from aegis.identity.seen import people_seen
 from orchestration.agents.models import Agent
 from orchestration.authority.explain import ask
 from orchestration.authority.explainer import Held, Lines, as_role, what_can, who_can
@@ -110,14 +111,6 @@ def as_seen(matrix: Matrix, reader: Viewer | None) -> Matrix:
 
 def _agent_ids(reader: Viewer) -> frozenset[str]:
     return frozenset(str(pk) for pk in Agent.objects.visible_to(reader).values_list("pk", flat=True))
-
-
-def people_seen(reader: Viewer | None) -> QuerySet[User]:
-    """Active people the reader may ask about."""
-    rows = User.objects.filter(is_active=True)
-    if reader is None or Area.objects.visible_to(reader).filter(name="people").exists():
-        return rows
-    return rows.filter(pk=cast(User, reader).pk)
 
 
 def people_in(groups: Collection[str], reader: Viewer | None) -> QuerySet[User]:

@@ -136,7 +136,7 @@ def test_nobody_proposes_in_the_name_of_another_or_of_nobody(ada: User, lead: Us
         (
             {"stages": [{"groups": ["Leads"], "quorum": 2}]},
             "/spec/stages",
-            "two of Leads must approve, and only one there could",
+            "two of Leads must approve, and too few there could",
         ),
         ({"fast_path": "risk =="}, "/spec/fast_path", "Syntax error"),
         ({"fast_path": "secrets.all"}, "/spec/fast_path", "undeclared reference"),

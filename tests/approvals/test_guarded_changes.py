@@ -184,7 +184,7 @@ def test_what_no_longer_passes_lint_is_stale_when_approved(
     guarded.refresh_from_db()
     assert guarded.status == ChangeSet.Status.STALE
     last = journal.read("config:ApprovalPolicy")[-1]
-    assert b"nobody there could" in (journal.payload(last.stream, last.seq, "faults") or b"")
+    assert b"too few there could" in (journal.payload(last.stream, last.seq, "faults") or b"")
 
 
 @pytest.mark.parametrize(("error", "code"), [(Forbidden("you are in it"), "rights_lost"), (Conflict("would break"), "refused")])

@@ -134,12 +134,19 @@ def test_a_rejection_by_anybody_who_counts_is_final(policy: Policy, cast: list[V
 def test_shortfall_sees_that_one_person_cannot_fill_two_stages() -> None:
     two = [Stage(("A",)), Stage(("B",))]
 
-    assert shortfall(two, {"A": {"p"}, "B": {"p"}}) == "two of A or B must approve, and only one there could"
+    assert shortfall(two, {"A": {"p"}, "B": {"p"}}) == "two of A or B must approve, and too few there could"
     assert shortfall(two, {"A": {"p"}, "B": {"p", "q"}}) == ""
 
 
+def test_shortfall_says_the_same_however_few_there_are() -> None:
+    """Who asks may not see them: nobody, one and two are one sentence."""
+    three = [Stage(("A",), quorum=3)]
+    said = {shortfall(three, {"A": set(members)}) for members in ("", "p", "pq")}
+    assert said == {"three of A must approve, and too few there could"}
+
+
 def test_shortfall_names_an_empty_group() -> None:
-    assert shortfall([Stage(("A",))], {}) == "one of A must approve, and nobody there could"
+    assert shortfall([Stage(("A",))], {}) == "one of A must approve, and too few there could"
 
 
 @given(

@@ -163,7 +163,7 @@ def role(row: Role, document: Json, reader: Viewer) -> dict[str, Any]:
         "powers": cells.powers(matrix, [row.name]),
         "agents": agents,
         "people_count": people_counted([row.name], reader).get(row.name, 0),
-        "tests": scope_tests.run(document, Overlay()),
+        "tests": scope_tests.run(document, Overlay(reader=reader)),
     }
 
 

@@ -12,6 +12,7 @@ from django.http import QueryDict
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault
 from aegis.core.kinds import API_VERSION, Change, Key, Overlay, get_kind
+from aegis.core.visibility import Viewer
 from orchestration.authority.grant_limits import DAYS
 from orchestration.authority.matrix import CONDITION_VARIABLES
 
@@ -90,11 +91,12 @@ def cell_of(typed: Typed, capability: str) -> dict[str, Any] | None:
     return cell
 
 
-def judge(role: str, cell: Json | None, *, is_for_people: bool) -> list[Fault]:
-    """What speaks against the cell by itself; `where` names its part ("limits rate per"). The whole set is judged at review."""
+def judge(role: str, cell: Json | None, reader: Viewer, *, is_for_people: bool) -> list[Fault]:
+    """What speaks against the cell by itself, in words for the reader; `where` names its part ("limits rate per"). The whole
+    set is judged at review."""
     if cell is None:
         return []
-    return [Fault(_part(fault.where), fault.what, fault.remedy) for fault in _faults(_alone(role, cell, is_for_people))]
+    return [Fault(_part(fault.where), fault.what, fault.remedy) for fault in _faults(_alone(role, cell, is_for_people), reader)]
 
 
 def words(role: str, cell: Json | None, *, is_for_people: bool) -> str:
@@ -124,11 +126,11 @@ def _alone(role: str, cell: Json | None, is_for_people: bool) -> Json:
     return {"apiVersion": API_VERSION, "kind": "Role", "metadata": {"name": role}, "spec": spec}
 
 
-def _faults(document: Json) -> Iterator[Fault]:
+def _faults(document: Json, reader: Viewer) -> Iterator[Fault]:
     kind = get_kind("Role")
     found = list(kind.shape_faults(document))
     key = Key("Role", document["metadata"]["name"])
-    yield from found or kind.lint(Change(key, None, document), Overlay({key: document}))
+    yield from found or kind.lint(Change(key, None, document), Overlay({key: document}, reader))
 
 
 def _part(where: str) -> str:

@@ -41,7 +41,7 @@ class Review:
     affected: Affected | None = None
     moved: list[str] = field(default_factory=list)  # roles changed, or gone, since their cells were
     error: AegisError | None = None
-    tests: list[Result] = field(default_factory=list)  # every scope test, as it would be answered
+    tests: list[Result] = field(default_factory=list)  # every scope test that may be told, as it would be answered
 
     @property
     def failing(self) -> list[Result]:
@@ -89,7 +89,7 @@ def cell_page(request: HttpRequest) -> HttpResponse:
             typed = cell_form.read(request.POST)
             grant = cell_form.cell_of(typed, capability.name)
             people = _is_for_people(row)
-            faults = cell_form.judge(row.name, grant, is_for_people=people)
+            faults = cell_form.judge(row.name, grant, request.user, is_for_people=people)
             if do == "check":
                 said = "" if faults else cell_form.words(row.name, grant, is_for_people=people)
                 return render(request, "portal/_cell_check.html", {"faults": faults, "said": said})
@@ -199,7 +199,8 @@ def _reviewed(draft: Draft, user: User) -> Review:
         return review
     try:
         review.preview = changes.preview(documents, user)
-        review.tests = scope_tests.run_all(Overlay(dict(documents)))
+        every = scope_tests.run_all(Overlay(dict(documents), user))
+        review.tests = [one for one in every if one.is_told]
         if not review.preview.faults:
             review.affected = affected(cells.current(), documents, draft.cells(), user)
     except AegisError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from aegis.core.errors import Fault, Invalid
+from aegis.identity.seen import people_seen
 from aegis.portal.matrix.cells import MARKS
 from orchestration.authority.explain import explain
 from orchestration.authority.matrix import Matrix
@@ -49,7 +50,7 @@ def text(request: HttpRequest, name: str, limit: int = MAX_NAME) -> str:
 def choices(matrix: Matrix, user: Any) -> list[str]:
     """Principals to choose from: the agents and people the asker may see (at least himself)."""
     agents = explaining.as_seen(matrix, user).agents.values()
-    people = explaining.people_seen(user).order_by("username").values_list("username", flat=True)[:MAX_CHOICES]
+    people = people_seen(user).order_by("username").values_list("username", flat=True)[:MAX_CHOICES]
     return [*sorted(f"agent:{agent.name}" for agent in agents), *(f"person:{name}" for name in people)]
 
 

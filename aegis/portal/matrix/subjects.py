@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 
 from aegis.core import clock
 from aegis.core.visibility import Viewer
+from aegis.identity.seen import people_seen
 from aegis.portal.matrix.cells import Cell
 from aegis.portal.matrix.grid import Grid, of_columns
 from orchestration.agents.models import Agent
@@ -23,7 +24,6 @@ from orchestration.authority.grant_documents import words
 from orchestration.authority.grant_limits import clock_fact
 from orchestration.authority.matrix import Matrix
 from orchestration.authority.verdicts import Principal
-from orchestration.engine.explaining import people_seen
 
 #: Views with columns other than roles: value -> its words.
 KINDS: Final = {"agent": "agents", "person": "people"}
