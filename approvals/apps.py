@@ -8,7 +8,7 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from aegis.core import kinds
         from aegis.identity import announcing
-        from approvals import commands, events, measures, questions, scopes
+        from approvals import alert_rehearsal, commands, events, measures, questions, scopes
         from approvals.change_question import ChangeQuestion
         from approvals.integrity import request_head, request_heads
         from approvals.notices import again, posting
@@ -25,6 +25,7 @@ class ApprovalsConfig(AppConfig):
         kinds.register_kind(ApprovalPolicyKind())
         verify.register_head_source("request:", request_heads, request_head)
         commands.register()
+        alert_rehearsal.register()
         again.register()
         announcing.register(posting.post_emergency)
         triggers.protect(VERSIONS)

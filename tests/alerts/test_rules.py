@@ -99,6 +99,20 @@ def test_one_slow_answer_at_night_is_no_anomaly() -> None:
     assert fires(Anomaly(Percentile(ANSWERS, 0.5), least=1), quiet)
 
 
+def test_one_slow_answer_in_a_busy_hour_of_past_weeks_is_no_anomaly() -> None:
+    alone = [*steady(30, ms=1_800), cell(NOW, 1, ms=30_000)]
+
+    assert not fires(Anomaly(Percentile(ANSWERS, 0.5)), alone)
+    assert fires(Anomaly(Percentile(ANSWERS, 0.5)), [*steady(30, ms=1_800), cell(NOW, 10, ms=30_000)])
+
+
+def test_a_few_where_there_are_usually_none_are_no_anomaly() -> None:
+    other = [cell(0, 1), *(cell(hour, 0) for hour in range(NOW))]
+
+    assert not fires(Anomaly(Count(ANSWERS), "up"), [*other, cell(NOW, 9)])
+    assert fires(Anomaly(Count(ANSWERS), "up"), [*other, cell(NOW, 10)])
+
+
 def test_last_weeks_incident_does_not_hide_this_one() -> None:
     incident = [cell(hour, 40, answer="failed") for hour in (NOW - WEEK - 1, NOW - WEEK, NOW - WEEK + 1, NOW)]
 
