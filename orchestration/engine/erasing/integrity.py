@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+from aegis.identity.models import User
 from approvals.changes import LEAST_APPROVERS
+from approvals.models import ApprovalRequest, Decision
 from audit import chain, journal
 from audit.models import Erasure, Event
 from audit.problems import Problem
@@ -53,22 +55,39 @@ def _decided(cause: str) -> tuple[str, list[str]]:
     data = opened[0]["data"]
     if data["digest"] != digest_of(erasure.pk, erasure.runs, data["policy_digest"]):
         return "the runs of the erasure are not those that were asked about", []
-    if len(_approvers(lines, settled[0]["seq"]) - {opened[0]["actor"]["ref"]}) < LEAST_APPROVERS:
+    others = _approvers(lines, settled[0]["seq"]) - {opened[0]["actor"]["ref"], erasure.asked_by}
+    if len(others) < LEAST_APPROVERS:
         return f"fewer than {LEAST_APPROVERS} others approved it", []
+    if User.objects.filter(pk__in=others).count() < len(others) or not _has_rows(erasure, lines):
+        return "the lines of its decisions are not those of any request and its votes", []
     return "", erasure.runs
 
 
 def _approvers(lines: list[dict[str, Any]], until: int) -> set[str]:
     """Ids of people whose approval stood when the request was settled."""
     found: set[str] = set()
+    asked = ""
     for line in lines:
         if line["seq"] >= until:
             break
-        if line["type"] == "decision.made" and line["data"]["verdict"] == "approve":
-            found.add(line["actor"]["ref"])
+        if line["type"] in ("request.opened", "request.rebound"):
+            asked = line["data"]["digest"]
+        elif line["type"] == "decision.made" and (line["data"]["verdict"], line["data"]["digest"]) == ("approve", asked):
+            if line["actor"]["kind"] == "user":
+                found.add(line["actor"]["ref"])
         elif line["type"] == "decision.voided":
             found.discard(line["data"]["person"])
     return found
+
+
+def _has_rows(erasure: Erasure, lines: list[dict[str, Any]]) -> bool:
+    """Do the request and the votes stand in their tables as the lines say, and did somebody ask where the erasure says so?"""
+    told = {(line["seq"], line["actor"]["ref"], line["data"]["digest"]) for line in lines if line["type"] == "decision.made"}
+    request = ApprovalRequest.objects.filter(pk=erasure.pk, question="erasure", status=ApprovalRequest.Status.APPROVED).first()
+    rows = Decision.objects.filter(request=erasure.pk).values_list("seq", "person_id", "digest")
+    stream, _, seq = erasure.place.rpartition("/")
+    asked = Event.objects.filter(stream=stream, seq=int(seq or 0), type="erasure.asked", actor_ref=erasure.asked_by)
+    return request is not None and told == {(at, str(who), digest) for at, who, digest in rows} and asked.exists()
 
 
 def _outside(line: dict[str, Any], runs: list[str]) -> str:
