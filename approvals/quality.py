@@ -31,6 +31,7 @@ class Vote:
     """
     Attributes:
         seconds_open: how long the page had been open; None: not decided on a page.
+        digest: of what was shown and signed; an edited request has another one.
         chars: length of what was shown with the request, as far as it is still kept.
     """
 
@@ -38,9 +39,15 @@ class Vote:
     person_name: str
     policy: str
     request: UUID
+    digest: str
     verdict: str
     seconds_open: int | None
     chars: int
+
+    @property
+    def question(self) -> tuple[UUID, str]:
+        """What was voted on: two who saw different revisions of a request did not answer the same."""
+        return self.request, self.digest
 
     @property
     def is_fast(self) -> bool:
@@ -53,7 +60,7 @@ class Quality:
 
     Attributes:
         timed: votes made on a page, whose time is known; `fast` of them took less than reading does.
-        shared: requests on which somebody else voted too; `split`: those where they did not all say the same.
+        shared: revisions of requests on which somebody else voted too; `split`: those where they did not all say the same.
     """
 
     key: str
@@ -90,8 +97,8 @@ def read(user: Viewer, since: datetime) -> list[Vote]:
     lengths = dict(shown.order_by().values_list("stream").annotate(n=Sum(Length("body"))).values_list("stream", "n"))
     return [
         Vote(
-            str(one.person_id), one.person.display_name, one.request.policy.name, one.request_id, one.verdict, one.seconds_open,
-            lengths.get(one.request.stream, 0),
+            str(one.person_id), one.person.display_name, one.request.policy.name, one.request_id, one.digest, one.verdict,
+            one.seconds_open, lengths.get(one.request.stream, 0),
         )
         for one in newest
     ]  # fmt: skip
@@ -106,18 +113,18 @@ def by_policy(votes: Iterable[Vote]) -> list[Quality]:
 
 
 def _grouped(votes: list[Vote], key: Callable[[Vote], tuple[str, str]]) -> list[Quality]:
-    verdicts: dict[UUID, set[str]] = {}
-    voters: dict[UUID, set[str]] = {}
+    verdicts: dict[tuple[UUID, str], set[str]] = {}
+    voters: dict[tuple[UUID, str], set[str]] = {}
     for vote in votes:
-        verdicts.setdefault(vote.request, set()).add(vote.verdict)
-        voters.setdefault(vote.request, set()).add(vote.person)
+        verdicts.setdefault(vote.question, set()).add(vote.verdict)
+        voters.setdefault(vote.question, set()).add(vote.person)
     groups: dict[tuple[str, str], list[Vote]] = {}
     for vote in votes:
         groups.setdefault(key(vote), []).append(vote)
     found = []
     for (ref, name), mine in groups.items():
         timed = [vote.seconds_open for vote in mine if vote.seconds_open is not None]
-        shared = {vote.request for vote in mine if len(voters[vote.request]) > 1}
+        shared = {vote.question for vote in mine if len(voters[vote.question]) > 1}
         found.append(
             Quality(
                 key=ref,

@@ -13,6 +13,7 @@ from aegis.core import canonical
 from aegis.core.clock_text import parse as parse_moment
 from aegis.core.errors import Fault, Invalid
 from audit.index.projection import hour_of
+from audit.metrics import figures
 
 MAX_TEXT = 200
 MAX_FIGURE = 2_000
@@ -94,7 +95,7 @@ def from_params(params: QueryDict) -> Search:
         **{name: _many(params, name) for name in FACETS},
         run=_text(params, "run"),
         stream=_text(params, "stream"),
-        figure=_text(params, "figure", MAX_FIGURE),
+        figure=_figure(params),
         span=params.get("span", "") if params.get("span", "") in SPANS else "",
         since=_moment(params, "from"),
         until=_moment(params, "to"),
@@ -107,6 +108,13 @@ def _text(params: Mapping[str, str], name: str, most: int = MAX_TEXT) -> str:
     if len(value) > most:
         raise Invalid("The search is too long", faults=[Fault(name, f"longer than {most} characters")])
     return value
+
+
+def _figure(params: Mapping[str, str]) -> str:
+    figure = _text(params, "figure", MAX_FIGURE)
+    if not figures.is_sound(figure):
+        raise Invalid("This is no figure", faults=[Fault("figure", "it holds a character that no name has")])
+    return figure
 
 
 def _many(params: QueryDict, name: str) -> tuple[str, ...]:

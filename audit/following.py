@@ -42,11 +42,13 @@ class Lag:
     Attributes:
         events: sealed or not, that it has not handled.
         seconds: age of the oldest of them; 0 if there is none.
+        since: its time.
     """
 
     name: str
     events: int
     seconds: float
+    since: datetime | None = None
 
     @property
     def is_late(self) -> bool:
@@ -144,7 +146,7 @@ def lag(name: str) -> Lag:
     waiting = sealer.unsealed()
     behind = max(sealer.size() - position, 0)
     oldest = Event.objects.filter(sealed__leaf_index=position).values_list("at", flat=True).first() or waiting.oldest_at
-    return Lag(name, behind + waiting.events, _age(oldest))
+    return Lag(name, behind + waiting.events, _age(oldest), oldest)
 
 
 def lags() -> list[Lag]:

@@ -22,6 +22,11 @@ def written(metric: str, *values: str) -> str:
     return "/".join((metric, *(quote(value, safe="") for value in values))).rstrip("/")
 
 
+def is_sound(figure: str) -> bool:
+    """Whether it can name anything. An address is unquoted once more here, so what it may hold is looked at after that."""
+    return all(unquote(part).isprintable() for part in figure.split("/"))
+
+
 def words(figure: str) -> str:
     """The same for people."""
     return ", ".join(unquote(part) for part in figure.split("/") if part)

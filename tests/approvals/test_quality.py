@@ -24,8 +24,10 @@ from tests.approvals.conftest import ask, decide_as, policy_document, store_poli
 from tests.support.counted import counted
 
 
-def vote(number: int = 1, person: str = "sam", verdict: str = "approve", seconds: int | None = 30, chars: int = 400) -> Vote:
-    return Vote(person, person.capitalize(), "refunds", UUID(int=number), verdict, seconds, chars)
+def vote(
+    number: int = 1, person: str = "sam", verdict: str = "approve", seconds: int | None = 30, chars: int = 400, digest: str = "a",
+) -> Vote:  # fmt: skip
+    return Vote(person, person.capitalize(), "refunds", UUID(int=number), digest, verdict, seconds, chars)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,14 @@ def test_disagreement_is_between_people_on_one_request() -> None:
     ]  # fmt: skip
     (refunds,) = by_policy(votes)
     assert (refunds.shared, refunds.split) == (2, 1)
+
+
+def test_votes_on_two_revisions_of_a_request_are_no_disagreement() -> None:
+    votes = [vote(1, "sam", "reject", digest="a"), vote(1, "sam", digest="b"), vote(1, "lena", digest="b")]
+    (refunds,) = by_policy(votes)
+    (lena, sam) = by_person(votes)
+    assert (refunds.shared, refunds.split) == (1, 0)
+    assert (lena.shared, lena.split, sam.shared, sam.split) == (1, 0, 1, 0)
 
 
 @pytest.fixture

@@ -224,16 +224,20 @@ def test_runs_inside_a_run_are_not_counted_as_runs(workflows: tuple[Workflow, Wo
     assert shown_to(quinn).runs.total == 1
 
 
-def test_the_page_says_how_far_it_is_behind(
-    busy: tuple[Workflow, Workflow], quinn: User, browser_of: Callable[..., Client]
+def test_the_pages_say_since_when_they_are_behind_and_to_nobody_by_how_many_events(
+    busy: tuple[Workflow, Workflow], quinn: User, olivia: User, may: Callable[..., None], browser_of: Callable[..., Client]
 ) -> None:
-    client = browser_of(quinn)
+    """They are of the whole installation, whatever the reader may see of it."""
+    may(olivia, busy[0], "view")
+    assert "up to date" in browser_of(quinn).get("/metrics/").content.decode()
     counted()
-    assert "up to date" in client.get("/metrics/").content.decode()
+    journal.run(busy[1].pk, clock.now() - timedelta(seconds=40), took=timedelta())
 
-    journal.run(busy[0].pk, clock.now() - timedelta(seconds=40), took=timedelta())
-
-    assert re.search(r"4\d s behind, \d+ events missing", client.get("/metrics/").content.decode())
+    for person in (quinn, olivia):
+        for address in ("/metrics/", "/audit/"):
+            page = browser_of(person).get(address).content.decode()
+            assert re.search(r"4\d s behind, since \d\d:\d\d:\d\d UTC\s*<", page), (person, address)
+            assert "missing" not in page, (person, address)
 
 
 def test_a_chart_says_the_same_in_its_table(busy: tuple[Workflow, Workflow], quinn: User) -> None:

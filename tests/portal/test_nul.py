@@ -39,6 +39,23 @@ def test_a_nul_in_an_address_is_refused_with_a_page(ada: User, browser_of: Calla
     assert "The address holds a NUL character" in answer.content.decode()
 
 
+@pytest.mark.parametrize("figure", ["runs/%2500", "%2500", "runs//a%250Ab", "runs/%252500%2500"])
+def test_a_figure_that_spells_one_when_unquoted_again_is_refused(
+    quinn: User, browser_of: Callable[..., Client], figure: str
+) -> None:
+    """The name of a figure is unquoted after the address was."""
+    client = browser_of(quinn)
+    for address in (
+        f"/audit/?figure={figure}",
+        f"/audit/export/?format=csv&figure={figure}",
+        f"/api/v1/events?figure={figure}",
+    ):
+        answer = client.get(address)
+        assert answer.status_code == 422, address
+        assert "no figure" in answer.content.decode(), address
+    assert client.get("/audit/?figure=runs/%252500").status_code == 200  # "%00" itself is text
+
+
 @pytest.mark.parametrize("address", ["/runs/?workflow=%00", "/healthz?x=%00"])
 def test_strangers_are_told_the_same(client: Client, address: str) -> None:
     assert client.get(address).status_code == 400
