@@ -1,12 +1,15 @@
 """Sending again what was given up: `manage.py aegis notices again`, recorded with who did it and why. The page is `givenup`.
 
-Exit codes: 0 sent again, or nothing was given up; 2 wrong use.
+Both ask for the same right, `operate` or `edit` on the area "approvals"; the command moves all of it, seen or not, for whoever
+runs AEGIS.
+
+Exit codes: 0 sent again, or nothing was given up; 2 wrong use, or no right to.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import QuerySet
 
@@ -15,25 +18,56 @@ from aegis.core.actors import Actor
 from aegis.core.canonical import Json
 from aegis.core.commands import Terminal
 from aegis.core.db import in_transaction
+from aegis.core.errors import Forbidden
+from aegis.core.visibility import Viewer, groups_with
 from aegis.identity import cli
+from aegis.identity.areas import area
+from aegis.identity.models import Area, User
 from aegis.identity.principals import require_live, stated
 from aegis.identity.recorder import Entry, Principal, recorder
 from approvals.notices.models import Delivery, Notice
+
+AREA: Final = "approvals"
+_SENDING: Final = ("operate", "edit")
 
 
 def send_again(*, actor: Actor, reason: str) -> int:
     """Let the worker try all that was given up as if it were new. Returns how much; nothing is recorded if it is nothing.
 
     Raises:
-        Invalid: no reason. NotAuthenticated: the actor is not a live person.
+        Forbidden: he may neither operate nor edit approvals. Invalid: no reason. NotAuthenticated: the actor is not a live
+            person.
     """
     why = stated(reason)
 
     def work() -> int:
-        require_live(actor)
+        require_sender(actor)
         return revive(Delivery.objects.all(), Notice.objects.all(), actor, why)
 
     return in_transaction(work)
+
+
+def may_send(user: Viewer) -> bool:
+    return any(Area.objects.visible_to(user, verb).filter(name=AREA).exists() for verb in _SENDING)
+
+
+def senders() -> str:
+    """Names of the groups that may send again, for a sentence."""
+    names = sorted({name for verb in _SENDING for name in groups_with(area(AREA), verb)})
+    return ", ".join(names) or "nobody yet; an admin can grant it"
+
+
+def require_sender(actor: Actor) -> User:
+    """The live person behind the actor, who may send again.
+
+    Raises:
+        Forbidden: he may not. NotAuthenticated: no live person.
+    """
+    person = require_live(actor)
+    if not may_send(person):
+        givers = senders()
+        raise Forbidden(f"Sending notices again is for: {givers}", right=f"operate ({AREA})", granted_by=givers)
+    return person
 
 
 def revive(deliveries: QuerySet[Delivery], notices: QuerySet[Notice], actor: Actor, why: str) -> int:

@@ -16,18 +16,16 @@ from django.db.models import Q
 
 from aegis.core.actors import Actor
 from aegis.core.db import in_transaction
-from aegis.core.errors import Forbidden, NotFound
-from aegis.core.visibility import Viewer, groups_with
-from aegis.identity.areas import area
+from aegis.core.errors import NotFound
+from aegis.core.visibility import Viewer
 from aegis.identity.models import Area, User
-from aegis.identity.principals import require_live, stated
+from aegis.identity.principals import stated
 from approvals.models import ApprovalRequest
 from approvals.notices import again, audience
 from approvals.notices.mail import path_to
 from approvals.notices.models import Delivery, Notice
 
 MOST: Final = 100
-AREA: Final = "approvals"
 _UNBUILT: Final = "it could not be written; see the worker's log"
 _RELATED: Final = ("request", "taken_right__area")
 
@@ -56,17 +54,7 @@ class Lost:
 
 
 def may_look(user: Viewer) -> bool:
-    return may_send(user) or Area.objects.visible_to(user).filter(name="audit").exists()
-
-
-def may_send(user: Viewer) -> bool:
-    return any(Area.objects.visible_to(user, verb).filter(name=AREA).exists() for verb in ("operate", "edit"))
-
-
-def senders() -> str:
-    """Names of the groups that may send again, for a sentence."""
-    names = sorted({name for verb in ("operate", "edit") for name in groups_with(area(AREA), verb)})
-    return ", ".join(names) or "nobody yet; an admin can grant it"
+    return again.may_send(user) or Area.objects.visible_to(user).filter(name="audit").exists()
 
 
 def listed(user: User) -> list[Lost]:
@@ -89,10 +77,7 @@ def send_again(*, actor: Actor, reason: str, only: UUID | None = None) -> int:
     """
 
     def work() -> int:
-        person = require_live(actor)
-        if not may_send(person):
-            givers = senders()
-            raise Forbidden(f"Sending notices again is for: {givers}", right=f"operate ({AREA})", granted_by=givers)
+        person = again.require_sender(actor)
         why = stated(reason)
         deliveries, notices = Delivery.objects.filter(_seen_by(person, "notice__")), Notice.objects.filter(_seen_by(person))
         if only is not None:

@@ -15,6 +15,8 @@ from aegis.core.visibility import groups_with, one_look
 from aegis.identity.areas import area
 from aegis.identity.models import User
 from approvals.notices import givenup
+from approvals.notices.again import may_send as may_send_again
+from approvals.notices.again import senders
 from approvals.pages import words
 
 
@@ -50,12 +52,12 @@ def _page(request: HttpRequest, user: User, *, fault: str = "") -> HttpResponse:
     if not givenup.may_look(user):
         givers = ", ".join(groups_with(area("audit"), "view")) or "nobody yet; an admin can grant it"
         raise Forbidden(f"Notices that were given up are shown to: {givers}", right="view (audit)", granted_by=givers)
-    may_send = givenup.may_send(user)
+    may_send = may_send_again(user)
     context = {
         "title": "Given up",
         "rows": givenup.listed(user),
         "may_send": may_send,
-        "senders": "" if may_send else givenup.senders(),
+        "senders": "" if may_send else senders(),
         "most": givenup.MOST,
         "fault": fault,
     }

@@ -46,9 +46,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Abstain:
-    """ "I do not know." Goes to the step's queue; never an error, never retried."""
+    """ "I do not know." Goes to the step's queue; never an error, never retried. Its usage counts like that of an answer."""
 
     reason: str
+    usage: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
 
 
 Reply = Done | Abstain

@@ -1,7 +1,7 @@
 """What an agent answered, from an object or from the wire, held to the protocol: a `Reply` that can be recorded, or a fault.
 
 On the wire a reply is a JSON object: `{"reply": "done", "output": ...}` with rationale, confidence, sources, usage and model
-beside it if known, or `{"reply": "abstain", "reason": "..."}`.
+beside it if known, or `{"reply": "abstain", "reason": "..."}` with usage and model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_REPLY_BYTES: Final = canonical.MAX_PAYLOAD_BYTES + 64 * 1024
 
 _FIELDS: Final = {
     "done": frozenset({"output", "rationale", "confidence", "sources", "usage", "model"}),
-    "abstain": frozenset({"reason"}),
+    "abstain": frozenset({"reason", "usage", "model"}),
 }
 
 
@@ -39,7 +39,11 @@ def checked(answer: object) -> Reply:
         Malformed: naming the field.
     """
     if isinstance(answer, Abstain):
-        return Abstain(reason=_text("reason", answer.reason, MAX_TEXT_CHARS))
+        return Abstain(
+            reason=_text("reason", answer.reason, MAX_TEXT_CHARS),
+            usage=_usage(answer.usage),
+            model=_text("model", answer.model, MAX_NAME_CHARS),
+        )
     if not isinstance(answer, Done):
         raise Malformed(f"a reply is Done or Abstain, this is {type(answer).__name__}")
     raw = canonical.dump_checked(answer.output)
@@ -98,7 +102,7 @@ def from_document(document: Json) -> Reply:
     if unknown := sorted(fields.keys() - known):
         raise Malformed(f"/{unknown[0][:80]}: a reply {kind!r} has no such field")
     if kind == "abstain":
-        return checked(Abstain(reason=fields.get("reason", "")))
+        return checked(Abstain(**{"reason": "", **fields}))
     if "output" not in fields:
         raise Malformed("/output: a reply 'done' must have one")
     return checked(Done(**fields))
@@ -107,7 +111,7 @@ def from_document(document: Json) -> Reply:
 def to_document(reply: Reply) -> Json:
     """A checked reply as it goes over the wire."""
     if isinstance(reply, Abstain):
-        return {"reply": "abstain", "reason": reply.reason}
+        return {"reply": "abstain", "reason": reply.reason, "usage": dict(reply.usage), "model": reply.model}
     return {
         "reply": "done",
         "output": reply.output,

@@ -62,8 +62,8 @@ TYPES = (
         "step.abstained",
         "{agent} said it does not know, in {step}",
         "agents",
-        fields=_TRY,
-        payloads={"reason": "personal"},
+        fields=(*_TRY, *_SPENT),
+        payloads={"reason": "personal", "about": "personal"},
         tone="amber",
     ),
     EventType(

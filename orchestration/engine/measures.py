@@ -21,7 +21,7 @@ ANSWERS: Final[Mapping[str, str]] = {
 _OUTCOMES: Final = frozenset(name.removeprefix("run.") for name in ENDINGS)
 _SUCCESSES: Final = frozenset({"yes", "no", "unknown", "none", ""})
 _FAILURES: Final = ("step.failed", "contract.violated", "effect.failed")
-_USED: Final = ("step.completed", "step.unsure", "contract.violated")
+_USED: Final = ("step.completed", "step.unsure", "step.abstained", "contract.violated")
 #: The agent version as people compare it: the beginning of its digest.
 VERSION_CHARS: Final = 12
 

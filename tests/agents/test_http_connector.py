@@ -59,6 +59,9 @@ def test_an_abstention_comes_through(agent: ScriptedAgent):
 
     assert ask(local(agent.port)) == Abstain("no idea")
 
+    agent.says(b'{"reply":"abstain","reason":"no idea","usage":{"tokens":7},"model":"m"}')
+    assert ask(local(agent.port)) == Abstain("no idea", usage={"tokens": 7}, model="m")
+
 
 def test_a_packed_answer_is_unpacked(agent: ScriptedAgent):
     agent.says(gzip.compress(DONE), content_encoding="gzip")

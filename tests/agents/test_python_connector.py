@@ -112,6 +112,7 @@ HOSTILE = {
     "many sources": Done(output=1, sources=("x",) * 51), "usage": Done(output=1, usage={"tokens": -1}),
     "usage float": Done(output=1, usage={"tokens": 1.5}), "usage list": Done(output=1, usage=[1]),
     "model": Done(output=1, model="m" * 200), "abstain none": Abstain(reason=None),
+    "abstain usage": Abstain("?", usage={"tokens": -1}), "abstain model": Abstain("?", model="m" * 200),
     "abstain nul": Abstain(reason="a\x00"),
 }  # fmt: skip
 

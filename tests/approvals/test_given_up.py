@@ -220,9 +220,15 @@ def test_the_alarm_on_home_leads_here(request_, quinn, browser_of) -> None:
     assert PAGE in browser_of(quinn).get("/approvals/notifications/").content.decode()
 
 
-def test_the_command_still_sends_everything(request_, person) -> None:
+def test_the_command_still_sends_everything_and_takes_the_right_that_the_page_takes(request_, person) -> None:
     give_up()
-    assert again.send_again(actor=user_actor(person("ines").pk, auth="cli"), reason="mended") == 2
+    actor = user_actor(person("ines", "Clerks").pk, auth="cli")
+    with pytest.raises(Forbidden):
+        again.send_again(actor=actor, reason="mended")
+    assert dead() == 2
+
+    grants.grant(Group.objects.get(name="Clerks"), Area.objects.get(name="approvals"), "edit", actor=SYSTEM, reason="test")
+    assert again.send_again(actor=actor, reason="mended") == 2
 
 
 def test_the_list_costs_no_more_with_more_rows(policy, quinn, browser_of, django_assert_max_num_queries) -> None:

@@ -25,7 +25,8 @@ from tests.support.counted import counted
 
 
 def vote(
-    number: int = 1, person: str = "sam", verdict: str = "approve", seconds: int | None = 30, chars: int = 400, digest: str = "a",
+    number: int = 1, person: str = "sam", verdict: str = "approve", seconds: int | None = 30, chars: int = 400,
+    digest: str = "a",
 ) -> Vote:  # fmt: skip
     return Vote(person, person.capitalize(), "refunds", UUID(int=number), digest, verdict, seconds, chars)
 

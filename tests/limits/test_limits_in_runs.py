@@ -8,6 +8,7 @@ from aegis.core import canonical, clock
 from approvals import gates
 from audit.metrics.models import Bucket
 from audit.models import Event, Payload
+from orchestration.agents.protocol import Abstain
 from orchestration.engine import effects, recompute
 from orchestration.engine.driver import Driver
 from orchestration.engine.effects import EffectRefused, EffectUnknown, effect_handler
@@ -243,3 +244,22 @@ def test_what_a_reply_used_is_counted_with_or_without_a_budget_and_outlives_its_
     assert sorted(summed) == [("cost", 1, 3), ("tokens", 1, 80)]
     runs = Bucket.objects.filter(series__metric="runs").values_list("series__a", "count")
     assert list(runs) == [("completed", 1)]
+
+
+def test_what_an_agent_used_to_find_out_that_it_does_not_know_counts_too(zoe):
+    house.bootstrap(documents(limits={"tokens": {"most": 150, "per": "1d"}}))
+    used = {"input_tokens": 60, "output_tokens": 20, "cost": 3}
+    desk.behind["write"] = lambda _: Abstain("no idea", usage=used, model="m")
+    runs = [run_one(zoe, 1), run_one(zoe, 2)]
+    desk.behind["write"] = paying(1)
+    denied = run_one(zoe, 3)
+    counted()
+
+    assert outcomes(*runs) == ["waiting_review"] * 2
+    assert verdicts_of(denied)[-1]["reached"] == ["clerk/note.write: tokens"]
+    assert {use.amount for use in LimitUse.objects.filter(counter__startswith="limit:tokens")} == {80}
+    summed = Bucket.objects.filter(series__metric__in=("tokens", "cost")).values_list("series__metric", "count", "total")
+    assert sorted(summed) == [("cost", 2, 6), ("tokens", 2, 160)]
+    about = Payload.objects.get(stream=runs[0].stream, name="about")
+    assert canonical.parse(about.body) == {"usage": used, "model": "m"}
+    assert_all_can_be_made_again()

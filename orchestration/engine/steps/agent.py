@@ -86,12 +86,14 @@ def absorb(scene: Scene, step: AgentStep, answer: Replied) -> None:
     match answer.reply:
         case Done() as done:
             _done(scene, step, answer, done)
-        case Abstain(reason=reason):
+        case Abstain(reason=reason, usage=usage, model=model):
+            counted.replied(scene, _agent(scene, step), usage, attempt=answer.attempt)
+            about = {"about": {"usage": dict(usage), "model": model}} if usage or model else {}
             scene.emit(
                 "step.abstained",
-                _place(answer),
+                {**_place(answer), **counted.as_data(usage)},
                 actor=agent_actor(_agent(scene, step).id),
-                payloads={"reason": {"reason": reason}},
+                payloads={"reason": {"reason": reason}, **about},
                 agent=_agent(scene, step),
                 outcome="abstained",
                 duration_ms=answer.duration_ms,
