@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.house import House
 
@@ -81,6 +81,28 @@ def test_a_form_opened_while_the_next_request_loads_is_the_next_ones(inbox: Page
     assert inbox.locator(".ib-form:visible").count() == 0  # not that of the request that is about to go
     inbox.locator("#reason-reject:focus").wait_for()
     assert inbox.locator(".ib-detail").get_attribute("data-for") == rows[1]
+
+
+def test_the_request_on_screen_takes_no_clicks_while_the_next_one_loads(inbox: Page) -> None:
+    pane = inbox.locator("#ib-pane")
+    inbox.route("**/approvals/*part=pane*", lambda route: (inbox.wait_for_timeout(600), route.continue_()))
+    inbox.keyboard.press("j")
+    expect(pane).to_have_attribute("inert", "")
+    expect(pane).not_to_have_attribute("inert", "")
+
+
+def test_an_answer_that_comes_late_does_not_take_the_place_of_a_later_one(inbox: Page) -> None:
+    rows = [row.get_attribute("data-row") or "" for row in inbox.locator("[data-row]").all()]
+    held: list[Route] = []
+    inbox.route(f"**/approvals/{rows[1]}/*part=pane*", lambda route: held.append(route))
+    inbox.keyboard.press("j")
+    inbox.keyboard.press("j")
+    expect(inbox.locator(".ib-detail")).to_have_attribute("data-for", rows[2])
+    with inbox.expect_response(lambda answer: rows[1] in answer.url):
+        held[0].continue_()
+    inbox.wait_for_timeout(300)
+    assert inbox.locator(".ib-detail").get_attribute("data-for") == rows[2]
+    assert rows[2] in inbox.url
 
 
 def test_x_selects_and_lets_go_and_what_somebody_else_settled_is_selected_no_more(house: House, inbox: Page) -> None:
