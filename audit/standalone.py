@@ -203,6 +203,9 @@ def check_payloads(event, content, faults, counts):
                 faults.append(f"{place}: payload {payload['name']!r} is not what its line committed to")
 
 
+DECIDED = "erasures by a decision, whose votes are not in here (`journal verify` asks for them)"
+
+
 def check_bundle(bundle, size, root):
     """(what is wrong, what was counted)."""
     faults, counts, ends = [], {"events": 0, "not covered": 0}, {}
@@ -223,6 +226,11 @@ def check_bundle(bundle, size, root):
         check_payloads(event, content, faults, counts)
         if content["type"] == "payload.erased":
             told.update(content["data"]["places"])
+            if content["data"]["basis"] == "retention":
+                if content["data"].get("days", 0) < 180:
+                    faults.append(f"{place}: it names a retention of less than 180 days")
+            else:
+                counts[DECIDED] = counts.get(DECIDED, 0) + 1
         if any(payload.get("state") == "erased" for payload in event["payloads"]):
             emptied.add(f"{content['stream']}/{content['seq']}")
     faults += [f"{place}: a payload is said to be erased, and no event says who did" for place in sorted(emptied - told)]

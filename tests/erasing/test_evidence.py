@@ -42,6 +42,7 @@ def test_it_holds_and_tells_by_which_decision(folder: Path) -> None:
 
     assert code == 0, said
     assert "erased" in said
+    assert "1 erasures by a decision, whose votes are not in here" in said
     assert "payloads were emptied by" in (folder / "README.html").read_text()
     assert "decision APR-" in (folder / "README.html").read_text()
     assert not any(house.CANARY in path.read_text(errors="replace") for path in folder.iterdir())
@@ -56,3 +57,18 @@ def test_an_erased_payload_without_the_line_that_says_so_is_found(folder: Path) 
 
     assert code == 1
     assert "no event says who did" in said
+
+
+def test_a_retention_of_a_few_days_is_found(folder: Path) -> None:
+    bundle = json.loads((folder / "bundle.json").read_text())
+    for event in bundle["events"]:
+        line = json.loads(event["line"])
+        if line["type"] == "payload.erased":
+            line["data"] |= {"basis": "retention", "days": 3}
+            event["line"] = json.dumps(line)
+    (folder / "bundle.json").write_text(json.dumps(bundle))
+
+    code, said = verified(folder)
+
+    assert code == 1
+    assert "a retention of less than 180 days" in said
