@@ -44,6 +44,8 @@ def of_role(name: str, spec: Json, overlay: Overlay) -> list[Fault]:
         if document["spec"].get("people")
     }
     every = _people(name, {**others, name: own}, exclusive)
+    if not every:
+        return []
     seen = set(people_seen(overlay.reader).filter(pk__in=list(every)).values_list("pk", flat=True))
     counted = Counter(clash for person, found in every.items() if person in seen for clash in found)
     told = [Fault("/spec/grants", f"{_count(many)} would hold {clash}", _REMEDY) for clash, many in counted.items()]

@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PAGES = (
-    "/", "/matrix/", "/matrix/cell/?role=support-desk&capability=ticket.refund", "/matrix/review/",
+    "/", "/matrix/", "/matrix/?by=capability&of=ticket.refund",
+    "/matrix/cell/?role=support-desk&capability=ticket.refund", "/matrix/review/",
     "/matrix/?who=agent:reply-writer&what=ticket.read", "/orchestration/agent/", "/identity/user/",
     "/open/Agent/?name=reply-writer", "/open/Workflow/?name=intake", "/open/RoutingTable/?name=desk",
     "/open/Role/?name=support-desk",

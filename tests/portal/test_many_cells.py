@@ -77,6 +77,25 @@ def test_the_page_and_its_sheet_ask_as_often_for_100_roles_and_200_capabilities(
     assert counts[0]["/matrix/"] <= 25
 
 
+def test_the_view_by_capability_asks_as_often_for_100_roles_and_200_capabilities(
+    configured: Any, ada: User, browser_of: Any
+) -> None:
+    browser = browser_of(ada)
+    counts = []
+    query = "?by=capability&of=thing"
+    for roles, capabilities in ((10, 20), (100, 200)):
+        grow(roles, capabilities)
+        page = browser.get(f"/matrix/{query}").content.decode()
+        assert page.count('class="mx-cell"') == (roles + 2) * capabilities
+        one = browser.get("/matrix/?by=capability&of=thing.do1").content.decode()
+        assert one.count('class="mx-cell"') == roles + 2
+        paths = [f"{path}{query}" for path in ("/matrix/", "/matrix/export/", "/matrix/print/")]
+        counts.append({path: asked(lambda path=path: browser.get(path)) for path in paths})
+
+    assert counts[0] == counts[1]
+    assert counts[0][f"/matrix/{query}"] <= 25
+
+
 def test_the_views_by_agent_and_person_ask_as_often_however_many_there_are(
     configured: Any, ada: User, browser_of: Any, person: Any
 ) -> None:

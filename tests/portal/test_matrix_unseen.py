@@ -34,6 +34,7 @@ pytestmark = pytest.mark.django_db
 PAGES = [
     "/matrix/",
     "/matrix/?roles=people",
+    "/matrix/?by=capability&of=ticket.refund",
     "/matrix/?by=agent",
     "/matrix/?by=person",
     "/matrix/?by=agent&name=reply-writer",

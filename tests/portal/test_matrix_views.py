@@ -130,6 +130,59 @@ def test_why_tells_what_decides_and_leads_to_the_explainer(auditor: Client) -> N
     assert "Role Support leads denies it" in whole
 
 
+def rows_of(page: str) -> list[str]:
+    return re.findall(r'data-capability="([^"]+)"', page)
+
+
+@pytest.mark.parametrize(
+    ("of", "names"),
+    [
+        ("ticket", ["ticket.read", "ticket.refund", "ticket.reply"]),
+        ("ticket.refund", ["ticket.refund"]),
+        ("no.such", ["ticket.read", "ticket.refund", "ticket.reply"]),
+    ],
+)
+def test_by_capability_draws_one_or_those_of_a_type_of_resource_across_all_roles(
+    auditor: Client, of: str, names: list[str]
+) -> None:
+    query = f"by=capability&of={of}"
+    assert rows_of(auditor.get(f"/matrix/?{query}").content.decode()) == names
+    assert heads(auditor, query) == heads(auditor, "") == ["careful", "support-desk", "Support leads"]
+    for role in heads(auditor, ""):
+        assert cell(auditor, query, role, "ticket.refund") == cell(auditor, "", role, "ticket.refund")
+    assert "raised to its gate" in cell(auditor, query, "support-desk", "ticket.refund")
+    assert "support-desk allow if parameters.amount_cents <= 5000" in said(auditor.get(f"/matrix/print/?{query}"))
+
+
+def test_by_capability_two_roles_are_compared_and_those_with_a_cell_for_it_chosen(auditor: Client) -> None:
+    query = "by=capability&of=ticket.refund"
+    assert heads(auditor, f"{query}&roles=granted") == ["support-desk", "Support leads"]
+    pair = f"{query}&compare=Support leads&with=support-desk&differences=on"
+    assert heads(auditor, pair) == ["Support leads", "support-desk"]
+    assert rows_of(auditor.get(f"/matrix/?{pair}").content.decode()) == ["ticket.refund"]
+
+
+def test_by_capability_a_cell_is_edited_by_who_may_edit_alone(
+    auditor: Client, ada: User, browser_of: Callable[..., Client]
+) -> None:
+    assert "data-editable" not in auditor.get("/matrix/?by=capability").content.decode()
+    browser = browser_of(ada)
+    browser.post("/matrix/cell/", {"do": "keep", "role": "careful", "capability": "ticket.refund", "effect": "deny"})
+    page = browser.get("/matrix/?by=capability&of=ticket.refund").content.decode()
+    assert page.count("is-unsaved") == 1
+    assert page.count("data-editable") == 3
+
+
+def test_who_may_not_read_access_sees_no_column_of_any_view(
+    matrix: None, person: Callable[..., User], browser_of: Callable[..., Client]
+) -> None:
+    browser = browser_of(person("tess", "Guests"))
+    for path in ("/matrix/", "/matrix/export/", "/matrix/print/"):
+        answer = browser.get(f"{path}?by=capability&of=ticket.refund")
+        assert answer.status_code == 403
+        assert "support-desk" not in answer.content.decode()
+
+
 PAIR = "compare=support-desk&with=careful"
 
 
@@ -149,7 +202,18 @@ def test_only_differences_leaves_what_both_say_alike(auditor: Client) -> None:
     assert "Both say the same of every capability." in said(alike)
 
 
-@pytest.mark.parametrize("query", ["", "by=agent", "by=person", f"{PAIR}&differences=on", "find=refund"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "by=agent",
+        "by=person",
+        "by=capability&of=ticket.refund",
+        "by=capability&of=ticket",
+        f"{PAIR}&differences=on",
+        "find=refund",
+    ],
+)
 def test_sheet_and_print_hold_what_the_page_shows(auditor: Client, query: str) -> None:
     page = auditor.get(f"/matrix/?{query}").content.decode()
     for path in ("/matrix/export/", "/matrix/print/"):
@@ -190,10 +254,9 @@ def test_an_export_is_an_event_and_a_look_at_its_head_is_none(auditor: Client, q
 @pytest.mark.parametrize("strange", ["%ED%A0%80", "9" * 5000, "%3Cscript%3Ealert(1)%3C/script%3E", "'", "person:", "agent:"])
 def test_nothing_typed_into_the_address_breaks_a_view(auditor: Client, strange: str) -> None:
     for path in ("/matrix/", "/matrix/export/", "/matrix/print/"):
-        for by in ("agent", "person", strange):
-            query = (
-                f"by={by}&name={strange}&find={strange}&compare={strange}&with={strange}&roles={strange}&differences={strange}"
-            )
+        for by in ("agent", "person", "capability", strange):
+            names = ("of", "name", "find", "compare", "with", "roles", "differences")
+            query = "&".join([f"by={by}", *(f"{name}={strange}" for name in names)])
             answer = auditor.get(f"{path}?{query}")
             assert answer.status_code == 200
             assert "<script>alert" not in answer.content.decode()

@@ -54,7 +54,7 @@ def export(request: HttpRequest) -> HttpResponse:
     shown = shaping.shape(request, matrix)
     text = StringIO()
     sheet = csv.writer(text)
-    sheet.writerow([name.replace("role", shown.one, 1) for name in COLUMNS] if shown.by != "role" else COLUMNS)
+    sheet.writerow([name.replace("role", shown.one, 1) for name in COLUMNS] if not shown.is_of_roles else COLUMNS)
     rows = 0
     for row in _rows(shown):
         locks = ", ".join(lock.name for lock in row.locks)

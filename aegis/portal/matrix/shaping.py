@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.http import HttpRequest
@@ -15,7 +15,14 @@ from aegis.portal.matrix.grid import Grid, Head, Pair
 from orchestration.authority.matrix import Matrix
 
 #: Whose columns: value -> (word of the tab, word of one column).
-VIEWS: Final = {"role": ("By role", "role"), "agent": ("By agent", "agent"), "person": ("By person", "person")}
+VIEWS: Final = {
+    "role": ("By role", "role"),
+    "agent": ("By agent", "agent"),
+    "person": ("By person", "person"),
+    "capability": ("By capability", "role"),
+}
+#: Views whose columns are roles: all capabilities, or those of one type of resource or one alone.
+OF_ROLES: Final = frozenset({"role", "capability"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,8 @@ class Shown:
         all_columns: those to choose a pair from, before two are compared.
         name: part of the names of agents or people that was asked for.
         is_cut: the reader may see more agents or people than are drawn.
+        of: by capability: the type of resource or the capability whose rows are drawn; else "".
+        types: what `of` may be, types of resource with their capabilities.
     """
 
     by: str
@@ -35,6 +44,12 @@ class Shown:
     name: str
     choice: str
     is_cut: bool
+    of: str = ""
+    types: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def is_of_roles(self) -> bool:
+        return self.by in OF_ROLES
 
     @property
     def one(self) -> str:
@@ -50,6 +65,7 @@ class Shown:
         """The address that shows the same again."""
         asked = {
             "by": self.by if self.by != "role" else "",
+            "of": self.of,
             "roles": self.choice if self.choice != "all" else "",
             "name": self.name,
             "find": self.find,
@@ -75,13 +91,43 @@ def shape(
     by = by if by in VIEWS else "role"
     find, name = question.text(request, "find", 100), question.text(request, "name", 100)
     choice = request.GET.get("roles", "all")
-    choice = choice if choice in grid.CHOICES and by == "role" else "all"
+    choice = choice if choice in grid.CHOICES and by in OF_ROLES else "all"
     is_cut = False
-    if by == "role":
+    types = _types(matrix) if by == "capability" else ()
+    of = _chosen(types, question.text(request, "of"))
+    if by in OF_ROLES:
+        matrix = _narrowed(matrix, of) if by == "capability" else matrix
         drawn = grid.build(matrix, request.user, choice, find, draft=draft, editable=editable)
         name = ""
     else:
         found = subjects.seen(matrix, by, request.user, name)
         drawn, is_cut = subjects.build(matrix, found.subjects), found.is_cut
     pair = grid.pair_of(drawn, request.GET)
-    return Shown(by, grid.compared(drawn, pair), tuple(drawn.columns), pair, find, name, choice, is_cut)
+    return Shown(by, grid.compared(drawn, pair), tuple(drawn.columns), pair, find, name, choice, is_cut, of, types)
+
+
+def _types(matrix: Matrix) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found: dict[str, list[str]] = {}
+    for name, capability in sorted(matrix.capabilities.items()):
+        found.setdefault(capability.resource, []).append(name)
+    return tuple((resource, tuple(names)) for resource, names in sorted(found.items()))
+
+
+def _chosen(types: tuple[tuple[str, tuple[str, ...]], ...], asked: str) -> str:
+    """What is asked for if it is there, else the first type of resource."""
+    known = {resource for resource, _ in types} | {name for _, names in types for name in names}
+    return asked if asked in known else next((resource for resource, _ in types), "")
+
+
+def _narrowed(matrix: Matrix, of: str) -> Matrix:
+    """The matrix with the capability, or those of the type of resource, alone. For drawing, never for an effect."""
+    kept = {name: one for name, one in matrix.capabilities.items() if of in (name, one.resource)}
+    return replace(
+        matrix,
+        capabilities=kept,
+        roles={
+            name: replace(role, grants={key: grant for key, grant in role.grants.items() if key in kept})
+            for name, role in matrix.roles.items()
+        },
+        locks={name: locks for name, locks in matrix.locks.items() if name in kept},
+    )

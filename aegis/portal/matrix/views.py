@@ -72,7 +72,7 @@ def matrix_page(request: HttpRequest) -> HttpResponse:
         "capabilities": sorted(matrix.capabilities),
         "choices": grid.CHOICES.items(),
         "unsaved": len(draft),
-        "may_edit": bool(editable) and shown.by == "role",
+        "may_edit": bool(editable) and shown.is_of_roles,
         "new_role_url": reverse("admin:orchestration_role_add"),
     }
     return render(request, "portal/matrix.html", context)
