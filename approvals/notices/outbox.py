@@ -191,6 +191,7 @@ def _take(row: Delivery) -> bool:
 
 def _attempt(rows: Sequence[Delivery]) -> bool:
     """False: nobody answered in time."""
+    began = clock.monotonic()
     try:
         if rows[0].channel == Delivery.Channel.WEBHOOK:
             _webhook[0](rows[0])
@@ -205,6 +206,8 @@ def _attempt(rows: Sequence[Delivery]) -> bool:
     except Exception as error:  # a mail server may raise anything; what it said may quote the password
         log.warning("notice_failed", delivery=str(rows[0].pk), fault=type(error).__name__)
         _failed(rows, type(error).__name__)
+        # By the time it took: smtplib calls a greeting that never came a lost connection.
+        return not isinstance(error, TimeoutError) and clock.monotonic() - began < settings.EMAIL_TIMEOUT
     else:
         Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(sent_at=clock.db_now(), detail="")
     return True

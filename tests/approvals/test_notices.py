@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -424,3 +425,22 @@ def test_the_webhook_hears_of_a_delegation_without_its_people(lea, leo) -> None:
     assert body["type"] == "delegation.delegated"
     assert body["data"]["delegation"] == str(row.pk)
     assert not {"lea", "leo", str(lea.pk), "on leave"} & set(map(str, body["data"].values()))
+
+
+def test_a_mail_server_that_hangs_costs_a_pass_one_timeout_and_not_one_for_each_mail(
+    policy, lea, leo, ines, settings, monkeypatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs:  # it takes connections and never says a word
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = hangs.getsockname()
+        settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 0.3
+        settings.TELLS_BY_WEBHOOK = True
+        heard: list[Delivery] = []
+        monkeypatch.setattr(outbox, "_webhook", [heard.append])
+        ask(policy, requester=ines)
+        outbox.look()
+
+    mails = Delivery.objects.filter(channel=Delivery.Channel.MAIL).order_by("-attempts")
+    assert [one.attempts for one in mails] == [1, 0]
+    assert mails[0].detail == "SMTPServerDisconnected"
+    assert len(heard) == 1
