@@ -29,3 +29,8 @@ def held(runs: Mapping[UUID, str]) -> frozenset[UUID]:
 
 def over_everything() -> bool:
     return Hold.objects.filter(scope=Hold.Scope.EVERYTHING, lifted_at__isnull=True).exists()
+
+
+def is_any() -> bool:
+    """Does a hold stand over a subject or over everything? What is of no run may be about either."""
+    return Hold.objects.exclude(scope=Hold.Scope.RUN).filter(lifted_at__isnull=True).exists()

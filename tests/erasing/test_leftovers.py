@@ -102,7 +102,7 @@ def test_what_people_of_the_portal_wrote_about_it_is_what_the_page_names(
         assert named in page
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="the files of the full-text index of SQLite")
+@pytest.mark.sqlite
 def test_the_index_keeps_no_word_in_what_it_has_not_yet_merged(people: dict[str, Any], run: Run) -> None:
     """FTS5 marks a word as deleted and forgets it when it merges, unless it is told to forget at once."""
     assert in_the_files_of_the_index("7canary")

@@ -15,10 +15,13 @@ from django.urls import reverse
 
 from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM
+from aegis.core.errors import AegisError
 from audit import chain, journal
 from audit.drafts import Context, Draft
-from audit.models import Payload, Retained
+from audit.models import Event, Payload, Retained
 from orchestration.engine.erasing import retention, verbs
+from orchestration.engine.messages.models import SentMessage
+from orchestration.engine.messages.verbs import send_message
 from orchestration.engine.models import Run
 from tests.engine import house as engine
 from tests.erasing import house
@@ -268,3 +271,56 @@ def test_the_page_says_when_the_next_reaches_its_time_and_warns_a_month_before(
     later(340)
 
     assert "Soon" in browser_of(people["pia"]).get(reverse("erasures:list")).content.decode()
+
+
+def refusal(people: dict[str, Any]) -> Event:
+    with pytest.raises(AegisError):
+        engine.submit(people["zoe"], {"id": "n-9", "text": 5})
+    return Event.objects.get(type="run.refused")
+
+
+def kept_of(event: Event) -> int:
+    return Payload.objects.filter(stream=event.stream, seq=event.seq, erased_at__isnull=True).count()
+
+
+def test_input_that_was_refused_goes_by_its_own_age(people: dict[str, Any], later: Callable[[int], None]) -> None:
+    event = refusal(people)
+    later(364)
+    retention.keep()
+    assert kept_of(event) == 1
+
+    later(2)
+    retention.keep()
+
+    assert kept_of(event) == 0
+    assert journal.verify().is_good
+
+
+@pytest.mark.parametrize(("scope", "left"), [("run", 0), ("subject", 1), ("everything", 1)])
+def test_what_may_be_about_anything_is_kept_by_a_hold_on_a_subject(
+    people: dict[str, Any], run: Run, later: Callable[[int], None], scope: str, left: int
+) -> None:
+    event = refusal(people)
+    over = {"run": {"run_id": run.pk}, "subject": {"key": house.KEY}, "everything": {}}[scope]
+    hold = verbs.place_hold(scope, actor=house.actor(people["pia"]), reason="a lawsuit", **over)
+    later(366)
+    retention.keep()
+    assert kept_of(event) == left
+
+    verbs.lift_hold(hold.pk, actor=house.actor(people["max"]), reason="settled")
+    retention.keep()
+
+    assert kept_of(event) == 0
+
+
+@pytest.mark.parametrize(("status", "left"), [("kept", 1), ("expired", 0)])
+def test_a_message_that_no_run_took_goes_once_none_can(
+    people: dict[str, Any], later: Callable[[int], None], status: str, left: int
+) -> None:
+    send_message("notes", "note-came", "n-1", {"id": "n-1"}, person=people["zoe"], actor=house.actor(people["zoe"]))
+    SentMessage.objects.update(status=status)
+    later(366)
+
+    retention.keep()
+
+    assert kept_of(Event.objects.get(type="message.sent")) == left

@@ -5,14 +5,15 @@ exports, counted from the event). Configuration is kept: it is what the document
 
 The sweep looks once an hour, and again at once while there is more; each look is bounded in time. It goes by the moment things
 ended, remembers how far it came, and begins again when a hold is lifted: emptying twice empties once. What was recorded of a
-run after its end is younger than the run, and comes by its own moment (`late`).
+run after its end is younger than the run, and comes by its own moment (`late`); what is of no run too (`unbound`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from audit.index import store
 from audit.models import Event, Retained
 from orchestration.engine.erasing import applying, subjects
 from orchestration.engine.erasing.verbs import STREAM
+from orchestration.engine.messages.models import SentMessage
 from orchestration.engine.models import Run
 
 LOOK_EVERY: Final = timedelta(hours=1)
@@ -193,8 +195,33 @@ def _late(one: Class, row: Retained, cutoff: datetime, now: datetime) -> tuple[i
     return emptied, len(events) == EVENTS_AT_ONCE
 
 
+def _unbound(one: Class, row: Retained, cutoff: datetime, now: datetime) -> tuple[int, bool]:
+    """Refused input and messages, and messages that no run took. What they are about is not known: any hold keeps them."""
+    if holds.is_any():
+        return 0, False
+    found = _behind(row, cutoff).filter(run_id__isnull=True, type__in=_UNBOUND).order_by("at", "pk")[:EVENTS_AT_ONCE]
+    events = list(found.only("stream", "seq", "type", "at"))
+    waiting = set(_waiting(events))
+    settled = [*takewhile(lambda event: event.stream not in waiting, events)]  # one that may still be taken: looked at again
+    emptied = emptying.empty(_spots(settled), Context(stream=STREAM, scope="system"), _basis(one), now)
+    if settled:
+        row.done_to, row.last = settled[-1].at, str(settled[-1].pk)
+    return emptied, len(settled) == EVENTS_AT_ONCE
+
+
+def _waiting(events: Sequence[Event]) -> Iterator[str]:
+    ids = [event.stream.removeprefix("message:") for event in events if event.type == "message.sent"]
+    for pk in SentMessage.objects.filter(pk__in=ids, status=SentMessage.Status.KEPT).values_list("pk", flat=True):
+        yield f"message:{pk}"
+
+
+_UNBOUND: Final = ("run.refused", "message.refused", "message.sent")
+
 #: Class -> name of the row that remembers how far it came -> what is done.
-_WORK: Final[Mapping[str, Mapping[str, _Work]]] = {"runs": {"runs": _runs, "late": _late}, "access": {"access": _access_due}}
+_WORK: Final[Mapping[str, Mapping[str, _Work]]] = {
+    "runs": {"runs": _runs, "late": _late, "unbound": _unbound},
+    "access": {"access": _access_due},
+}
 
 
 def _ended(done: Retained, cutoff: datetime) -> QuerySet[Run]:
