@@ -23,7 +23,7 @@ from aegis.identity.models import User
 from aegis.identity.principals import require_live, stated
 from approvals import gates, policies, previews, tally, trail
 from approvals.errors import AlreadyBootstrapped, ChangeInvalid, GuardedChange, NothingToChange
-from approvals.models import ApprovalPolicy, ChangeSet, DocumentVersion
+from approvals.models import ApprovalPolicy, ApprovalRequest, ChangeSet, DocumentVersion
 from approvals.previews import Item, Preview
 from audit import access
 
@@ -147,7 +147,12 @@ def withdraw_asked(change_id: UUID, *, actor: Actor, reason: str) -> bool:
         False: it is settled already, or a person asked it.
     """
     change_set = ChangeSet.objects.select_for_update().filter(pk=change_id, author=None, status=Status.PROPOSED).first()
-    if change_set is None or not gates.withdraw(change_set.pk, actor, reason, clock.db_now()):
+    if change_set is None:
+        return False
+    # What a person asked by `ask` has no author either; only its request names him.
+    if not ApprovalRequest.objects.filter(pk=change_set.pk, requester_id=None).exists():
+        return False
+    if not gates.withdraw(change_set.pk, actor, reason, clock.db_now()):
         return False
     take_back(change_set, actor, reason)
     return True

@@ -34,7 +34,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A cell that lets something through and did not. `holders` counts those agents of the given matrix that have the role."""
+    """A cell that allows something, and allowed nothing. `holders` counts those agents of the given matrix that have the role."""
 
     role: str
     capability: str
@@ -47,7 +47,7 @@ class Unused:
 class Report:
     """
     Attributes:
-        judged: cells that let something through and stood all those days.
+        judged: cells that allow and stood as such all those days. A gate or deny is a guard and is never judged.
         young: those that stand for less than that; not judged.
         silent: cells that show masked fields, of which no verdict is recorded; not judged.
     """
@@ -79,8 +79,8 @@ def report(matrix: Matrix, days: int, *, now: datetime | None = None) -> Report:
     for name, role in sorted(matrix.roles.items()):
         for capability, grant in sorted(role.grants.items()):
             known = matrix.capabilities.get(capability)
-            if grant.effect == "deny":
-                continue  # a deny is a guard: that nothing ran into it is what it is for
+            if grant.effect != "allow":
+                continue  # a guard: that nothing ran into it is what it is for, and without it more is allowed
             if known is not None and known.handler == REVEALING:
                 silent += 1
             elif (name, capability) not in stood:
@@ -94,12 +94,12 @@ def report(matrix: Matrix, days: int, *, now: datetime | None = None) -> Report:
 
 
 def _standing_at(moment: datetime) -> set[tuple[str, str]]:
-    """(role, capability) of every cell that let something through then. One query."""
+    """(role, capability) of every cell that allowed something then. One query."""
     earlier = DocumentVersion.objects.filter(kind="Role", name=OuterRef("name"), created_at__lte=moment).order_by("-number")
     rows = DocumentVersion.objects.filter(kind="Role", number=Subquery(earlier.values("number")[:1]))
     return {
         (name, cell["capability"])
         for name, text in rows.values_list(F("name"), "document")
         for cell in canonical.parse(text)["spec"]["grants"]
-        if cell["effect"] != "deny"
+        if cell["effect"] == "allow"
     }

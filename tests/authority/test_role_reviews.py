@@ -13,10 +13,12 @@ from django.test.utils import CaptureQueriesContext
 
 from aegis.core import canonical, clock
 from aegis.core.actors import Actor, user_actor
+from aegis.core.db import in_transaction
 from aegis.core.errors import Forbidden, Invalid, NotFound, Stale
 from aegis.identity import people
+from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
-from approvals import gates
+from approvals import changes, gates
 from approvals.errors import ChangeInvalid, NobodyEligible, NotEligible
 from approvals.models import ApprovalRequest, ChangeSet
 from audit import journal
@@ -341,6 +343,29 @@ def test_an_overdue_review_becomes_one_proposal_to_drop_what_nobody_used(house: 
     (told,) = events("role.review_lapsed")
     assert (told["unused"], told["days"], told["code"], told["request"]) == (2, 30, "asked", str(change_set.pk))
     assert live.current().matrix.roles["support-bot"].grants.keys() >= {"ticket.reply", CLOSE}
+
+
+def test_a_lapse_never_proposes_to_drop_a_gate(house: Any, move: Move) -> None:
+    gated = role("support-bot", grant("allow"), grant("gate", CLOSE, policy="reply-1"), grant("deny", PAY))
+    house(reviewed(gated, every_days=30), policy("reply-1", ("Deciders", 1)))
+    move(31)
+
+    assert lapsed() == 1
+    assert standing().proposed == {"ticket.reply"}
+
+
+def test_what_a_person_proposed_is_not_taken_back_as_if_time_had(house: Any, ada: User) -> None:
+    house()
+    said = settle(ada, drop=[CLOSE])
+    assert said.request is not None
+    request = said.request
+
+    def take_back() -> bool:
+        raise_epoch()
+        return changes.withdraw_asked(request, actor=as_(ada), reason="answered")
+
+    assert in_transaction(take_back) is False
+    assert ChangeSet.objects.get(pk=request).status == ChangeSet.Status.PROPOSED
 
 
 def test_a_proposal_that_was_rejected_is_not_opened_again(house: Any, move: Move) -> None:
