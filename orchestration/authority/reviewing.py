@@ -34,7 +34,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A cell that allows something, and allowed nothing. `holders` counts those agents of the given matrix that have the role."""
+    """An allow that nobody used. `holders` counts those agents of the given matrix that have the role."""
 
     role: str
     capability: str
