@@ -245,3 +245,9 @@ def _explain(row: Governed, change_id: UUID, actor: Actor | None) -> None:
 def _in_use(error: ProtectedError) -> str:
     kinds = sorted({str(row._meta.verbose_name_plural) for row in error.protected_objects})
     return f"It cannot be removed: {', '.join(kinds)} refer to it"
+
+
+def version_text(kind: str, name: str, digest: str) -> str | None:
+    """A document as it was applied under `digest`; None if no version has it. For readers of the event that replaced it."""
+    found = DocumentVersion.objects.filter(kind=kind, name=name, digest=digest).values_list("document", flat=True)
+    return found.first()

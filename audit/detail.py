@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.urls import reverse
 
 from aegis.core.visibility import Viewer
-from audit import chain, masking, merkle, names, telling
+from audit import chain, changed, masking, merkle, names, telling
+from audit.changed import Changed
 from audit.models import Checkpoint, Event, Leaf, Payload
 from audit.telling import Told
 from audit.tiles import StoredNodes
@@ -64,6 +65,7 @@ class Proof:
 class Detail:
     told: Told
     payloads: tuple[Shown, ...]
+    changed: Changed | None
     causes: tuple[Link, ...]
     before: str
     after: str
@@ -84,6 +86,7 @@ class Detail:
 def show(event: Event, user: Viewer) -> Detail:
     """A constant number of queries, plus one per step of its causes (at most six)."""
     (told,) = telling.tell([event], user)
+    read = _read(told, user)
     neighbours = Event.objects.visible_to(user).filter(
         Q(stream=event.stream, seq=event.seq - 1) | Q(stream=event.stream, seq=event.seq + 1)
     )
@@ -91,7 +94,8 @@ def show(event: Event, user: Viewer) -> Detail:
     here = reverse("audit:list")
     return Detail(
         told=told,
-        payloads=_payloads(told, user),
+        payloads=_payloads(told, read),
+        changed=changed.by(told.content, read, user),
         causes=(*_causes(told, user), Link(told.sentence, told.place, told.mark.icon, is_here=True)),
         before=url_of(event.stream, event.seq - 1) if event.seq - 1 in seqs else "",
         after=url_of(event.stream, event.seq + 1) if event.seq + 1 in seqs else "",
@@ -122,12 +126,17 @@ def _proof(event: Event) -> Proof:
     return Proof(leaf, newest, tuple(node.hex() for node in path))
 
 
-def _payloads(told: Told, user: Viewer) -> tuple[Shown, ...]:
-    committed = {entry["name"]: entry["c"] for entry in told.content["payload"]}
-    if not committed:
-        return ()
+def _read(told: Told, user: Viewer) -> list[tuple[Payload, str]]:
+    """The payloads of the event as `user` may see them."""
+    if not told.content["payload"]:
+        return []
     rows = Payload.objects.filter(stream=told.event.stream, seq=told.event.seq)
-    return tuple(_shown(row, body, committed.get(row.name, "")) for row, body in masking.bodies(user, rows.order_by("name")))
+    return masking.bodies(user, rows.order_by("name"))
+
+
+def _payloads(told: Told, read: list[tuple[Payload, str]]) -> tuple[Shown, ...]:
+    committed = {entry["name"]: entry["c"] for entry in told.content["payload"]}
+    return tuple(_shown(row, body, committed.get(row.name, "")) for row, body in read)
 
 
 def _shown(row: Payload, body: str, commitment: str) -> Shown:

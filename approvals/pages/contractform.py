@@ -15,9 +15,9 @@ from typing import Literal, Protocol
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
+from aegis.core.diffs import field_label, pretty
 from aegis.core.errors import Fault, Malformed
 from aegis.core.shape import named_in, resolved, type_of
-from approvals.pages import words
 
 Widget = Literal["line", "text", "choice", "choices", "integer", "number", "boolean", "lines", "json", "fixed"]
 _SCALARS = ("string", "integer", "number", "boolean")
@@ -156,7 +156,7 @@ def _input_name(key: str, number: int) -> str:
 
 def _field(schema: Json, key: str, node: Json, name: str, *, required: bool) -> Field:
     spec = resolved(schema, node)
-    label = str(spec.get("title") or words.field_label(key))
+    label = str(spec.get("title") or field_label(key))
     description = str(spec.get("description", ""))
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
     type_, nullable = type_of(spec)
@@ -244,7 +244,7 @@ def _fill(item: Field, value: Json) -> Field:
         value = value[item.key]
     match item.widget:
         case "json":
-            text = words.pretty(value)
+            text = pretty(value)
             return replace(
                 item, texts=(text,), rows=min(max(item.rows, 3), text.count("\n") + 2) if item.pointer else item.rows
             )

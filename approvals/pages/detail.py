@@ -11,12 +11,12 @@ import orjson
 
 from aegis.core import clock
 from aegis.core.canonical import Json
+from aegis.core.diffs import Diff, diff, pretty
 from aegis.identity.models import User
 from approvals import electors, evidence, gates, holding, judging, policies, policy_words, questions, seen, signing
 from approvals.electors import Eligibility
 from approvals.models import ApprovalRequest
 from approvals.pages import origins, said, words
-from approvals.pages.diffs import Diff, diff
 from approvals.pages.facts import Fact, facts
 from approvals.pages.inbox import places_of
 from approvals.pages.origins import Origin
@@ -136,7 +136,7 @@ def detail(user: User, request: ApprovalRequest) -> Detail:
         diff=_diff(request, live),
         sentences=_sentences(shown),
         proposal=proposal,
-        parameters=words.pretty(proposal) if proposal is not None else "",
+        parameters=pretty(proposal) if proposal is not None else "",
         origins=origins.rows(shown.get("provenance"), shown.get("outside")),
         because=_because(request, _about(user, request, events), proposal, shown.get("reason")),
         evidence=[said.evidence_view(item, events.get(item.pointer)) for item in live.evidence],

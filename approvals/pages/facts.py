@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aegis.core.canonical import Json
-from approvals.pages import words
-from approvals.pages.diffs import display
+from aegis.core.diffs import display, field_label
 
 MAX_FACTS = 60
 MAX_CHARS = 20_000  # of one value
@@ -37,4 +36,4 @@ def _facts(value: Json, path: str) -> Iterator[Fact]:
             yield from _facts(item, f"{path} › {key}" if path else key)
         return
     is_code = isinstance(value, list) and any(isinstance(item, list | Mapping) for item in value)
-    yield Fact(words.field_label(path), display(value)[:MAX_CHARS], is_code)
+    yield Fact(field_label(path), display(value)[:MAX_CHARS], is_code)

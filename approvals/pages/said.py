@@ -10,10 +10,10 @@ import orjson
 from django.db.models import Q
 
 from aegis.core.canonical import Json
+from aegis.core.diffs import Diff, diff
 from aegis.identity.models import User
 from approvals.models import ApprovalRequest, Decision
 from approvals.pages import words
-from approvals.pages.diffs import Diff, diff
 from approvals.pages.facts import Fact, facts
 from approvals.pages.standing import Standing
 from approvals.pages.words import Mark

@@ -5,13 +5,12 @@ A `Mark` is what the shell draws as a tag: tone, icon and word together, because
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from aegis.core import canonical
-from aegis.core.canonical import Json
+from aegis.core.diffs import pretty
 from aegis.core.errors import Malformed
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -94,17 +93,6 @@ def duration(milliseconds: int | None) -> str:
         return f"{milliseconds / 1000:.1f} s"
     minutes, rest = divmod(milliseconds // 1000, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else span(timedelta(milliseconds=milliseconds))
-
-
-def field_label(path: str) -> str:
-    """A field name for people: "ticket_status" -> "Ticket status"; nested names keep their dots."""
-    words = path.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
-
-
-def pretty(value: Json) -> str:
-    """JSON for a `<pre>`: indented text. The template escapes it; nothing here is HTML."""
-    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=False)
 
 
 def pretty_text(body: str) -> str:

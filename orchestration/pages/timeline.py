@@ -13,8 +13,8 @@ from datetime import datetime
 import orjson
 
 from aegis.core.canonical import Json
+from aegis.core.diffs import Diff, diff
 from approvals.pages import origins, words
-from approvals.pages.diffs import Diff, diff
 from approvals.pages.origins import Origin
 from approvals.pages.words import Mark
 from audit import catalogue

@@ -273,3 +273,15 @@ def test_a_moment_that_utc_has_no_year_for_is_no_moment(auditor: Client, query: 
 
 def test_the_first_and_the_last_moment_are_moments(auditor: Client) -> None:
     get(auditor, "/audit/?from=0001-01-01T00:00:00&to=9999-12-31T23:59:59Z")
+
+
+def test_the_panel_tells_what_an_event_changed(auditor: Client, noted: Callable[..., Event]) -> None:
+    event = Event.objects.filter(type="access.group_joined").latest("id")
+    address = f"/audit/events/{event.stream}/{event.seq}/panel/"
+
+    page = get(auditor, address)
+
+    assert '<h3 id="au-changed">What changed</h3>' in page
+    assert re.search(r"Member of.*<ins class=\"ag-ins\">[^<]+</ins>", page)
+    other = noted()
+    assert "au-changed" not in get(auditor, f"/audit/events/{other.stream}/{other.seq}/panel/")

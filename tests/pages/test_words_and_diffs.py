@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis.core.diffs import diff, display
 from approvals.pages import words
-from approvals.pages.diffs import diff, display
 from approvals.pages.facts import facts
 
 NOW = datetime(2026, 11, 23, 8, 2, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The proposed change against the record as it stands: one row per field. Pure.
+"""Two states of one thing, one row per field: the proposed change against the record as it stands, what an event changed. Pure.
 
 Each row is three of the four facts of the screen: sign and word, now, proposed. (The fourth, where a value is known from, comes
 with provenance.) Only the differing part of a text is marked.
@@ -6,6 +6,7 @@ with provenance.) Only the differing part of a text is marked.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -13,7 +14,6 @@ from typing import Literal
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
-from approvals.pages import words
 
 MAX_ROWS = 200
 _MARK_LIMIT = 2000  # characters; matching is quadratic, longer texts are marked as a whole
@@ -85,8 +85,19 @@ def display(value: Json) -> str:
     if isinstance(value, list) and all(not isinstance(item, list | dict) for item in value):
         return ", ".join(display(item) for item in value) if value else "(empty list)"
     if isinstance(value, list | dict):
-        return words.pretty(value) if value else "(empty)"
+        return pretty(value) if value else "(empty)"
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+
+
+def field_label(path: str) -> str:
+    """A field name for people: "ticket_status" -> "Ticket status"; nested names keep their dots."""
+    words = path.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def pretty(value: Json) -> str:
+    """JSON for a `<pre>`: indented text. The template escapes it; nothing here is HTML."""
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=False)
 
 
 def _leaves(value: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, Json]]:
@@ -99,7 +110,7 @@ def _leaves(value: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _row(path: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> Row:
-    label = words.field_label(path)
+    label = field_label(path)
     if path not in old:
         return Row(path, label, "added", (), (Part(display(new[path]), True),))
     if path not in new:
