@@ -22,6 +22,8 @@ from aegis.identity.models import Area, User
 from aegis.portal.models import SavedView
 from approvals import delegations
 from approvals.models import ApprovalPolicy, ApprovalRequest
+from audit import following
+from audit.metrics import projection as metrics
 from audit.models import Event
 from orchestration.agents.models import Agent, AgentCredential
 from orchestration.agents.protocol import Abstain, Done
@@ -122,6 +124,7 @@ def build() -> World:
     )
     group = Group.objects.get(name="Viewers A").pk
     caught_up()
+    following.catch_up(metrics.NAME)  # its page names what was counted
     return World(sets, {name: people_[name] for name in PRINCIPALS if name in people_}, row.pk, group, people_["kay"])
 
 
