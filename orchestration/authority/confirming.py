@@ -2,6 +2,9 @@
 
 Confirming changes no right. Dropping changes none either: it opens one proposal for the role, which two others decide like
 every guarded change of configuration. Both are one transaction and one event.
+
+A review is whole when each grant is confirmed or gone. While a proposal to drop waits it is not, so one that is taken back or
+rejected moves no date; once it is applied the review ends by itself (`finish`).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from aegis.core import canonical, clock, clock_text
-from aegis.core.actors import Actor
+from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Conflict, Fault, Invalid, NotFound, Stale
 from aegis.core.kinds import Key
@@ -26,6 +29,7 @@ from audit.drafts import Context, Draft
 from orchestration.authority import reviewers, role_reviews
 from orchestration.authority.live import STREAM
 from orchestration.authority.models import Role, RoleReview
+from orchestration.authority.review_terms import read
 from orchestration.authority.role_reviews import Standing
 
 GUARD: Final = "A review asks for it: two others decide what a reviewer would drop."
@@ -83,14 +87,15 @@ def settle(
             _answered(standing, actor)
         now = clock.db_now()
         request = _ask(standing, person, actor, why, dropping) if dropping else None
-        _keep(standing, person, confirming, request, now, is_whole=not left)
+        is_whole = not left and request is None and not standing.settled
+        _keep(standing, person, confirming, request, now, is_whole=is_whole, is_answered=not left)
         data: dict[str, Json] = {
             "role": role,
             "digest": standing.role.digest,
             "confirmed": len(confirming),
             "dropped": len(dropping),
-            "complete": not left,
-            **({} if left else {"due": clock_text.render(now + standing.terms.every)}),
+            "complete": is_whole,
+            **({"due": clock_text.render(now + standing.terms.every)} if is_whole else {}),
             **({"request": str(request)} if request else {}),
         }
         cells = canonical.dump({"confirmed": sorted(confirming), "dropped": sorted(dropping)})
@@ -99,6 +104,26 @@ def settle(
         return Said(request, left)
 
     return changing_rights(work, actor=actor, what="role.review")
+
+
+def finish(role: str, change_id: UUID) -> None:
+    """End the review of a role from which a change has just taken what was proposed to be dropped; called as it is applied.
+
+    Nothing happens where the last word was not given, or other grants came meanwhile that nobody has confirmed.
+    """
+    row = RoleReview.objects.select_for_update(of=("self",)).filter(role=role, answered_by__isnull=False).first()
+    if row is None:
+        return
+    standing = role_reviews.of_role(role)
+    if standing is not None and (standing.proposed or standing.left):
+        return
+    now, document = clock.db_now(), Role.objects.get(name=role)
+    row.reviewed_at, row.reviewed_by, row.answered_by, row.confirmed = now, row.answered_by, None, "{}"
+    row.save(update_fields=["reviewed_at", "reviewed_by", "answered_by", "confirmed"])
+    due = clock_text.render(now + read(canonical.parse(document.document)["spec"]).every)
+    data: dict[str, Json] = {"role": role, "digest": document.digest, "complete": True, "due": due, "request": str(change_id)}
+    draft = Draft("role.review_ended", SYSTEM, data=data)
+    journal.append(Context(stream=STREAM, scope="access"), [draft], now)
 
 
 def locked(role: str) -> RoleReview:
@@ -147,9 +172,17 @@ def _answered(standing: Standing, actor: Actor) -> None:
 
 
 def _keep(
-    standing: Standing, person: User, confirming: frozenset[str], request: UUID | None, now: datetime, *, is_whole: bool
+    standing: Standing,
+    person: User,
+    confirming: frozenset[str],
+    request: UUID | None,
+    now: datetime,
+    *,
+    is_whole: bool,
+    is_answered: bool,
 ) -> None:
     row = RoleReview.objects.get(role=standing.name)
+    row.answered_by = person if is_answered and not is_whole else None
     if request is not None:
         row.request, row.asked_by = request, person
     if is_whole:
@@ -157,4 +190,4 @@ def _keep(
     else:
         told = {name: canonical.digest_of(standing.grants[name]) for name in standing.confirmed | confirming}
         row.confirmed = canonical.dump(told).decode()
-    row.save(update_fields=["request", "asked_by", "reviewed_at", "reviewed_by", "confirmed"])
+    row.save(update_fields=["request", "asked_by", "answered_by", "reviewed_at", "reviewed_by", "confirmed"])

@@ -30,6 +30,13 @@ TYPES = (
         tone="blue",
     ),
     EventType(
+        "role.review_ended",
+        "What was proposed to be dropped of the role {data.role} is gone, and the rest confirmed: its review is done",
+        "governance",
+        fields=("role", "digest", "complete", "due", "request"),
+        tone="blue",
+    ),
+    EventType(
         "role.review_lapsed",
         "The review of the role {data.role} was not done in time: {data.unused} grants were not used in {data.days} days",
         "governance",

@@ -51,11 +51,13 @@ class RoleReview(models.Model):
     """
 
     role = models.CharField(max_length=80, unique=True)
-    reviewed_at = models.DateTimeField(null=True)  # when all its grants were last confirmed, or proposed to be dropped
+    reviewed_at = models.DateTimeField(null=True)  # since when each of its grants is confirmed, or gone
     reviewed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     confirmed = models.TextField(default="{}")  # canonical JSON: capability -> digest of the grant, confirmed since then
     request = models.UUIDField(null=True)  # the newest proposal to drop grants (its change set has the same id)
     asked_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")  # null: the sweep
+    # Who gave the last word while a proposal to drop waits: the review is whole once that is applied, and only then.
+    answered_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     lapsed_due = models.DateTimeField(null=True)  # the due date whose passing is on record
     lapse_code = models.CharField(
         max_length=40, blank=True

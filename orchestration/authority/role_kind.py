@@ -12,11 +12,11 @@ from aegis.core.expressions import ExpressionInvalid, compile_condition
 from aegis.core.kinds import Change, Overlay, envelope
 from aegis.identity import people
 from approvals.governed import DocumentKind
-from orchestration.authority import exclusions, grant_documents, orphans, review_terms, scope_tests, shedding, tiers
+from orchestration.authority import confirming, exclusions, grant_documents, orphans, review_terms, scope_tests, shedding, tiers
 from orchestration.authority.lookups import locks_on, policy_exists
 from orchestration.authority.matrix import CONDITION_VARIABLES
 from orchestration.authority.models import Role
-from orchestration.authority.standing_before import last_granted
+from orchestration.authority.standing_before import last_document, last_granted
 from orchestration.authority.widening import widened
 
 
@@ -135,6 +135,8 @@ class RoleKind(DocumentKind):
         super().apply(change, actor=actor, change_id=change_id)
         if _is_for_people(change.new):
             people.create_group(change.key.name, actor=actor, reason=f"role {change.key.name}, change {change_id}")
+        if change.new is not None:
+            confirming.finish(change.key.name, change_id)
 
 
 def _grant_faults(grant: Json, where: str, overlay: Overlay) -> list[Fault]:
@@ -203,8 +205,9 @@ def _tests_changed(change: Change) -> tuple[list[str], list[str]]:
 
 
 def _review_changed(change: Change) -> tuple[list[str], list[str]]:
-    """As `review_terms.changed`."""
-    old, new = (document["spec"] if document else None for document in (change.old, change.new))
+    """As `review_terms.changed`. A role that was removed and is added again sheds nothing."""
+    before = change.old or (last_document("Role", change.key.name) if change.new else None)
+    old, new = (document["spec"] if document else None for document in (before, change.new))
     return review_terms.changed(change.key.name, old, new)
 
 

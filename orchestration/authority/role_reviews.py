@@ -131,7 +131,8 @@ def problems(stream: str | None) -> list[Problem]:
 
     def work() -> list[Problem]:
         hold_shared()  # nobody reviews while they are compared
-        lines = Event.objects.filter(stream=STREAM, type="role.reviewed").order_by("seq").values_list("line", "at")
+        types = ("role.reviewed", "role.review_ended")
+        lines = Event.objects.filter(stream=STREAM, type__in=types).order_by("seq").values_list("line", "at")
         told = {data["role"]: at for line, at in lines if (data := canonical.parse(line)["data"])["complete"]}
         rows = RoleReview.objects.values_list("role", "reviewed_at").order_by("role")
         return [

@@ -15,10 +15,11 @@ from aegis.core import canonical, clock
 from aegis.core.actors import Actor, user_actor
 from aegis.core.db import in_transaction
 from aegis.core.errors import Forbidden, Invalid, NotFound, Stale
+from aegis.core.kinds import Key
 from aegis.identity import people
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
-from approvals import changes, gates
+from approvals import changes, gates, handling
 from approvals.errors import ChangeInvalid, NobodyEligible, NotEligible
 from approvals.models import ApprovalRequest, ChangeSet
 from audit import journal
@@ -249,6 +250,85 @@ def test_two_others_decide_and_only_then_the_grant_is_gone(house: Any, ada: User
     assert sorted(live.current().matrix.roles["support-bot"].grants) == [PAY, "ticket.reply"]
     applied = Event.objects.filter(type="config.applied").order_by("-id")[0]
     assert applied.actor_kind == "system"
+
+
+def test_a_review_is_whole_once_what_it_drops_is_gone_and_moves_no_date_before(house: Any, ada: User, move: Move) -> None:
+    house()
+    due = standing().due_at
+    move(10)
+    said = settle(ada, confirm=["ticket.reply"], drop=[CLOSE])
+
+    assert (standing().due_at, standing().reviewed_at, events()[0]["complete"]) == (due, None, False)
+    decide(said.request, person_("lee"), person_("mia"))
+
+    ended = Event.objects.get(type="role.review_ended")
+    assert (standing().reviewed_at, standing().reviewed_by) == (ended.at, ada)
+    assert standing().due_at == ended.at + standing().terms.every
+    assert role_reviews.problems(None) == []
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "rejected"])
+def test_what_nobody_dropped_is_to_be_reviewed_again(house: Any, ada: User, end: str) -> None:
+    house()
+    due = standing().due_at
+    said = settle(ada, confirm=["ticket.reply"], drop=[CLOSE])
+
+    if end == "withdrawn":
+        handling.withdraw(said.request, actor=as_(ada), reason="not after all")
+    else:
+        decide(said.request, person_("lee"), verdict="reject")
+
+    assert (standing().left, standing().due_at, standing().reviewed_at) == ([CLOSE], due, None)
+    assert settle(ada, confirm=[CLOSE]).left == ()
+    assert standing().reviewed_at is not None
+
+
+def test_another_word_while_a_proposal_waits_ends_no_review_and_its_end_does(house: Any, ada: User) -> None:
+    house()
+    said = settle(ada, drop=[CLOSE])
+    settle(ada, confirm=["ticket.reply"])
+
+    assert standing().reviewed_at is None
+    decide(said.request, person_("lee"), person_("mia"))
+
+    assert standing().reviewed_at is not None
+
+
+def test_a_proposal_applied_before_the_last_word_ends_no_review(house: Any, ada: User) -> None:
+    house()
+    said = settle(ada, drop=[CLOSE])
+    decide(said.request, person_("lee"), person_("mia"))
+
+    assert (standing().reviewed_at, standing().left) == (None, ["ticket.reply"])
+    assert not events("role.review_ended")
+
+
+def test_grants_taken_away_elsewhere_end_no_review(house: Any, ada: User) -> None:
+    house()
+    settle(ada, confirm=["ticket.reply"])
+    config.propose(ada, role("support-bot", grant("allow"), grant("deny", PAY)))
+
+    assert (standing().reviewed_at, events("role.review_ended")) == (None, [])
+
+
+def test_another_change_while_a_proposal_waits_ends_no_review(house: Any, ada: User) -> None:
+    house()
+    said = settle(ada, confirm=["ticket.reply"], drop=[CLOSE])
+    config.propose(ada, role("support-bot", grant("allow", reason="answers"), grant("allow", CLOSE), grant("deny", PAY)))
+
+    assert ApprovalRequest.objects.get(pk=said.request).status != "approved"
+    assert (standing().reviewed_at, events("role.review_ended")) == (None, [])
+
+
+def test_a_role_removed_and_added_again_sheds_no_reviewer(house: Any, ada: User) -> None:
+    lonely = reviewed(role("lonely", grant("allow")), person="sam", every_days=30)
+    house(lonely)
+    changes.propose([(Key("Role", "lonely"), None)], author=ada, actor=as_(ada), reason="no longer needed")
+
+    judged = changes.preview(config.keyed([role("lonely", grant("allow", CLOSE))]), None)
+
+    assert "lonely would no longer be reviewed by sam." in judged.guards
+    assert "lonely would be reviewed every 90 days, no longer every 30." in judged.guards
 
 
 def test_a_reviewer_who_may_not_edit_access_proposes_all_the_same(house: Any, sam: User) -> None:
