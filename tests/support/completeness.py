@@ -82,13 +82,35 @@ class Unit:
     writes: list[str] = field(default_factory=list)
     has_event: bool = False
 
-    def begin(self) -> None:
-        self.writes, self.has_event = [], False
+    def enter(self) -> tuple[int, bool]:
+        """Begin a transaction or a savepoint. Returns what `undo` goes back to."""
+        _settle()
+        if self.depth == 0:
+            self.writes, self.has_event = [], False
+        self.depth += 1
+        return len(self.writes), self.has_event
+
+    def leave(self) -> None:
+        _settle()
+        self.depth -= 1
+        if self.depth == 0 and self.writes and not self.has_event:
+            _gaps.extend(f"no event: {what}" for what in self.writes)
+
+    def undo(self, before: tuple[int, bool]) -> None:
+        """What was written since is rolled back."""
+        _here.unread = None
+        self.depth -= 1
+        kept, self.has_event = before
+        del self.writes[kept:]
 
 
 class _Here(threading.local):
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
         self.unit = Unit()
+        self.marks: list[tuple[int, bool]] = []  # of the savepoints that are open
         self.unread: tuple[int, Callable[[], None]] | None = None
 
 
@@ -103,33 +125,34 @@ def install() -> None:
 
     def in_transaction(work: Callable[[], Result]) -> Result:
         unit = _here.unit
-        if unit.depth == 0:
-            unit.begin()
-        unit.depth += 1
+        before = unit.enter()
         try:
             answer = real(work)
-        finally:
-            unit.depth -= 1
-        _end(unit)
+        except BaseException:
+            unit.undo(before)
+            raise
+        unit.leave()
         return answer
 
     def entered(self: Any) -> Any:
         answer = enter(self)
         if _is_product(sys._getframe(1)):
-            if _here.unit.depth == 0:
-                _here.unit.begin()
-            _here.unit.depth += 1
+            _here.marks.append(_here.unit.enter())
         return answer
 
     def left(self: Any, kind: Any, value: Any, trace: Any) -> Any:
-        is_product = _is_product(sys._getframe(1))
+        if not _is_product(sys._getframe(1)):
+            return leave(self, kind, value, trace)
+        unit, before = _here.unit, _here.marks.pop() if _here.marks else (0, False)
         try:
             answer = leave(self, kind, value, trace)
-        finally:
-            if is_product:
-                _here.unit.depth -= 1
-        if is_product and kind is None:
-            _end(_here.unit)
+        except BaseException:
+            unit.undo(before)
+            raise
+        if kind is None:
+            unit.leave()
+        else:
+            unit.undo(before)
         return answer
 
     in_transaction.__doc__ = real.__doc__
@@ -139,8 +162,10 @@ def install() -> None:
 
 
 def _watch(connection: Any, **_: Any) -> None:
-    if connection.alias == "default" and _look not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_look)
+    """First of all: `connection.execute_wrapper` takes the last one off again, which is its own only if none came after it."""
+    if connection.alias == "default":
+        wrappers = connection.execute_wrappers
+        wrappers[:] = [_look, *(one for one in wrappers if one is not _look)]
 
 
 def _look(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
@@ -241,15 +266,6 @@ def _is_product(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(PRODUCT)
 
 
-def _end(unit: Unit) -> None:
-    _settle()
-    if unit.depth:
-        return
-    if unit.writes and not unit.has_event:
-        _gaps.extend(f"no event: {what}" for what in unit.writes)
-    unit.begin()
-
-
 def found() -> list[str]:
     """The gaps since this was asked last, each once."""
     _settle()
@@ -262,7 +278,8 @@ def found() -> list[str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    _here.unit = Unit()  # a test that was killed in the middle of a transaction leaves none to the next
+    _here.begin()  # a test that was killed in the middle of a transaction leaves none to the next
+    _watch(connection)
     found()
     answer = yield
     if gaps := found():
