@@ -125,7 +125,7 @@ def test_a_second_look_within_the_hour_reads_nothing_and_a_later_one_finds_nothi
     later(366)
     retention.keep()
 
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(6):
         assert retention.keep() == 0
     Retained.objects.update(looked_at=None, done_to=None, last="")
     assert retention.keep() == 0
