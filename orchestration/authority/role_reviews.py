@@ -75,11 +75,16 @@ class Standing:
         """Those a person proposed to drop. What AEGIS proposed waits for the reviewer's word all the same."""
         return self.proposed if self.asked_by is not None else frozenset()
 
+    @property
+    def is_answered(self) -> bool:
+        """The last word was given, and two others have yet to decide what it would drop."""
+        return bool(self.settled) and not self.left
+
     def is_due(self, now: datetime) -> bool:
-        return bool(self.grants) and self.due_at <= now
+        return bool(self.grants) and not self.is_answered and self.due_at <= now
 
     def is_soon(self, now: datetime) -> bool:
-        return bool(self.grants) and self.due_at - SOON <= now
+        return bool(self.grants) and not self.is_answered and self.due_at - SOON <= now
 
     def may_review(self, person: User) -> bool:
         return str(person.pk) in self.seats.eligible

@@ -259,6 +259,7 @@ def test_a_review_is_whole_once_what_it_drops_is_gone_and_moves_no_date_before(h
     said = settle(ada, confirm=["ticket.reply"], drop=[CLOSE])
 
     assert (standing().due_at, standing().reviewed_at, events()[0]["complete"]) == (due, None, False)
+    assert not standing().is_soon(due)  # it waits for others
     decide(said.request, person_("lee"), person_("mia"))
 
     ended = Event.objects.get(type="role.review_ended")
@@ -279,6 +280,7 @@ def test_what_nobody_dropped_is_to_be_reviewed_again(house: Any, ada: User, end:
         decide(said.request, person_("lee"), verdict="reject")
 
     assert (standing().left, standing().due_at, standing().reviewed_at) == ([CLOSE], due, None)
+    assert standing().is_due(due)
     assert settle(ada, confirm=[CLOSE]).left == ()
     assert standing().reviewed_at is not None
 
