@@ -19,8 +19,11 @@ NONE: Final = -1
 
 def _bounds() -> list[int]:
     found = [0, 1]
-    while found[-1] <= MOST:
-        found.append(max(found[-1] + 1, -(-found[-1] * 11 // 10)))
+    while (low := found[-1]) <= MOST:
+        more = low // 10  # what it holds beside its beginning; one less where its end would be too far from its middle
+        if -(-more // 2) * 20 > low + more:
+            more -= 1
+        found.append(low + 1 + max(0, more))
     return found
 
 

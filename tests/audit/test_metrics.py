@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -175,9 +176,11 @@ def test_percentiles_of_what_was_added_up_are_near_the_true_ones(db: None) -> No
     assert Bucket.objects.filter(series__metric="parcels").aggregate(n=Sum("total"))["n"] == sum(ages)
 
 
-@given(st.integers(0, slots.MOST))
-def test_a_slot_tells_what_it_holds_to_five_in_a_hundred(amount: int) -> None:
-    assert slots.middle_of(slots.slot_of(amount)) == pytest.approx(amount, rel=0.05)
+def test_a_slot_tells_what_it_holds_to_five_in_a_hundred() -> None:
+    ends = [end for low, after in pairwise(slots._BOUNDS) for end in (low, after - 1) if end <= slots.MOST]
+
+    assert [end for end in ends if slots.middle_of(slots.slot_of(end)) != pytest.approx(end, rel=0.05)] == []
+    assert len(slots._BOUNDS) < 300
 
 
 @pytest.mark.parametrize(("amount", "kept"), [(-5, 0), (slots.MOST * 9, slots.MOST)])
