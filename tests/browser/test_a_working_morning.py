@@ -112,6 +112,7 @@ def decide(page: Page, key: str, reason: str) -> str:
     page.keyboard.type(reason)
     keys(page, "Tab", "Enter")
     expect(page.locator(".ag-messages")).to_contain_text("Approved:" if key == "a" else "Rejected:")
+    page.wait_for_load_state()  # a key pressed before the scripts run is lost
     return here
 
 
@@ -152,6 +153,7 @@ def test_thirty_requests_are_decided_by_keyboard_alone(
     page.keyboard.type("friendlier")
     keys(page, "Tab", "Enter")
     expect(page.locator(".ag-messages")).to_contain_text("Somebody else decides")
+    page.wait_for_load_state()
     expect(page.locator("#eligibility")).to_contain_text("You cannot decide this")
     expect(page.locator("[data-row]")).to_have_count(REQUESTS - 3)
 
@@ -176,6 +178,7 @@ def test_thirty_requests_are_decided_by_keyboard_alone(
     page.keyboard.type("all as agreed")
     keys(page, "Tab", "Enter")
     expect(page.locator(".ag-messages")).to_contain_text("9 requests")
+    page.wait_for_load_state()
     assert status_of(spared) == "open"
 
     # The rest one by one; the last says that it was the last.
