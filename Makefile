@@ -22,7 +22,7 @@ PY      := $(BIN)/python
 # worksteal: neighbours stay together, and share what they stand on (tests.support.copies)
 PYTEST  := $(PY) -m pytest -n $(JOBS) --dist worksteal
 COMPILE := $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 --quiet
-LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt requirements/dev.txt
+LOCKS   := requirements/uv.txt requirements/core.txt requirements/server.txt requirements/otel.txt requirements/dev.txt
 
 # Where `make test-postgres` goes: a server that lets this role create databases, and a Redis database of its own.
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/aegis
@@ -135,6 +135,7 @@ locks: $(UV) ## renew requirements/*.txt; add ARGS=--upgrade for newer versions
 	$(COMPILE) $(ARGS) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) $(ARGS) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/server.in -o requirements/server.txt
+	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/otel.in -o requirements/otel.txt
 	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/core.in -o requirements/core.txt
 	$(COMPILE) $(ARGS) -c requirements/dev.txt requirements/bench.in -o requirements/bench.txt
 

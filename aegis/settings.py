@@ -48,7 +48,8 @@ EMAIL_PORT = int(env.number("AEGIS_MAIL_PORT", 587))
 EMAIL_HOST_USER = env.text("AEGIS_MAIL_USER", "")
 EMAIL_HOST_PASSWORD = env.text("AEGIS_MAIL_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("AEGIS_MAIL_TLS", True)
-EMAIL_TIMEOUT = 20
+EMAIL_TIMEOUT = 20  # for all of one delivery
+EMAIL_BACKEND = "approvals.notices.smtp.EmailBackend"
 DEFAULT_FROM_EMAIL = env.text("AEGIS_MAIL_FROM", "AEGIS <aegis@localhost>")
 TELLS_BY_MAIL = bool(EMAIL_HOST)
 WEBHOOK_URL = env.url("AEGIS_WEBHOOK_URL")
@@ -241,6 +242,11 @@ SPECTACULAR_SETTINGS = {
 METRICS_TOKEN = env.text("AEGIS_METRICS_TOKEN", "")  # what Prometheus brings to /metrics/prometheus; "" = no such page
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     raise ImproperlyConfigured("AEGIS_METRICS_TOKEN is shorter than 16 characters")
+
+# Where spans of runs go (docs/guide/traces.md), by OTLP over HTTP: the collector's address, "" = nowhere; headers it asks for.
+OTLP_ENDPOINT = env.text("AEGIS_OTLP_ENDPOINT", "").rstrip("/")
+OTLP_HEADERS = env.pairs("AEGIS_OTLP_HEADERS")
+OTLP_SERVICE = env.text("AEGIS_OTLP_SERVICE", "aegis")
 
 LEASE_SECONDS = env.number("AEGIS_LEASE_SECONDS", 30, minimum=0.2)
 SWEEP_SECONDS = env.number("AEGIS_SWEEP_SECONDS", 1, minimum=0.05)

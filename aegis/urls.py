@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("aegis.portal.urls")),
+    path("", include("aegis.portal.alerts.urls")),
     path("api/v1/", include("aegis.portal.api_urls")),
     path("", include("approvals.urls")),
     path("", include("audit.urls")),

@@ -7,6 +7,7 @@ two people decide. All of it happens under the exclusive authority lock, so a ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -106,7 +107,14 @@ def propose(
 
 
 def ask(
-    documents: Documents, *, asker: User | None, actor: Actor, reason: str, guard: str, bases: Mapping[Key, str | None]
+    documents: Documents,
+    *,
+    asker: User | None,
+    actor: Actor,
+    reason: str,
+    guard: str,
+    bases: Mapping[Key, str | None],
+    also: Sequence[str] = (),
 ) -> ChangeSet:
     """Ask two people for a change that nobody's right carries: what a review of access would take away. It is never applied at
     once. Inside the caller's transaction, which holds the authority lock exclusively.
@@ -118,6 +126,7 @@ def ask(
         asker: who is bound as its requester; None if AEGIS asks by itself.
         guard: why it is not applied at once, as `Kind.guards` tells it.
         bases: as of `propose`.
+        also: what those who decide must know beside the diff in words, such as what the change would let through.
 
     Raises:
         ChangeInvalid, NothingToChange, Stale, GuardedChange, NobodyEligible: as `propose`.
@@ -125,7 +134,8 @@ def ask(
     why = stated(reason)
     judged = previews.judge(documents, None)
     _require_bases(bases)
-    items = _agreed(judged)
+    first, *others = _agreed(judged)
+    items = [replace(first, sentences=(*also, *first.sentences)), *others]
     policy = _config_policy([guard, *judged.guards])
     now = clock.db_now()
     change_set = _new(None, items, Status.PROPOSED, now)

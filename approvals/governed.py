@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 from django.db.models.deletion import Collector
 
 from aegis.core import canonical, clock
@@ -247,7 +247,14 @@ def _in_use(error: ProtectedError) -> str:
     return f"It cannot be removed: {', '.join(kinds)} refer to it"
 
 
-def version_text(kind: str, name: str, digest: str) -> str | None:
-    """A document as it was applied under `digest`; None if no version has it. For readers of the event that replaced it."""
-    found = DocumentVersion.objects.filter(kind=kind, name=name, digest=digest).values_list("document", flat=True)
-    return found.first()
+def version_texts(wanted: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """(kind, name, digest) -> the document as it was applied, without those no version has. One query.
+
+    For readers of the events that replaced them.
+    """
+    columns = ("kind", "name", "digest", "document")
+    named = Q(pk__in=[])
+    for kind, name, digest in wanted:
+        named |= Q(kind=kind, name=name, digest=digest)
+    rows = DocumentVersion.objects.filter(named).values_list(*columns) if wanted else ()
+    return {(kind, name, digest): document for kind, name, digest, document in rows}

@@ -224,4 +224,5 @@ class Decision(models.Model):
         ]
 
 
+from approvals.alerts.models import Alert, Episode, Judged, Silence  # noqa: E402, F401  (Django looks for models here)
 from approvals.notices.models import Delivery, Notice, NoticePreference  # noqa: E402, F401  (Django looks for models here)

@@ -4,14 +4,14 @@ rightly, and a person who approves everything may be asked good questions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Length
 
 from aegis.core.visibility import Viewer
@@ -91,7 +91,11 @@ class Quality:
 def read(user: Viewer, since: datetime) -> list[Vote]:
     """The newest votes on requests that `user` may see, voided ones too: they were cast. Two queries."""
     rows = Decision.objects.filter(request__in=ApprovalRequest.objects.visible_to(user), at__gte=since)
-    newest = list(rows.select_related("person", "request__policy").order_by("-at")[:MOST])
+    return told(list(rows.select_related("person", "request__policy").order_by("-at")[:MOST]))
+
+
+def told(newest: Sequence[Decision]) -> list[Vote]:
+    """Decisions, with their person, request and policy, as votes, in the same order. One query."""
     streams = {one.request.stream for one in newest}
     shown = Payload.objects.filter(stream__in=streams, seq=1, name__in=EVIDENCE, erased_at__isnull=True)
     lengths = dict(shown.order_by().values_list("stream").annotate(n=Sum(Length("body"))).values_list("stream", "n"))
@@ -102,6 +106,14 @@ def read(user: Viewer, since: datetime) -> list[Vote]:
         )
         for one in newest
     ]  # fmt: skip
+
+
+def approving_everything(user: Viewer, since: datetime) -> frozenset[UUID]:
+    """Ids of the people who cast enough votes since then, on whatever `user` may see, and approved each time. One query."""
+    rows = Decision.objects.filter(request__in=ApprovalRequest.objects.visible_to(user), at__gte=since).order_by()
+    yes = Count("pk", filter=Q(verdict=Decision.Verdict.APPROVE))
+    counted = rows.values("person").annotate(votes=Count("pk"), yes=yes)
+    return frozenset(counted.filter(votes__gte=ENOUGH, yes=F("votes")).values_list("person", flat=True))
 
 
 def by_person(votes: Iterable[Vote]) -> list[Quality]:

@@ -117,9 +117,11 @@ class Question(ABC):
     Attributes:
         kind: stored on the request ("effect", "step", "change").
         changes_rights: settling it changes rights (a change set), so the authority lock is taken exclusively first.
+        looks_at_fast_paths: before it is asked, the policy's fast path is looked at.
     """
 
     kind: ClassVar[str]
+    looks_at_fast_paths: ClassVar[bool] = False
     changes_rights: ClassVar[bool] = False
 
     @abstractmethod

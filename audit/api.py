@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from django.urls import path
@@ -12,9 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aegis.core.api import actor_of
+from aegis.core.diffs import Part
 from aegis.core.errors import Fault, Invalid
-from audit import exporting, following, scopes, search, telling
+from audit import exporting, following, history, scopes, search, telling
 from audit.asking import FACETS, SPANS, from_params
+from audit.changed import Changed
 from audit.index import projection
 
 MAX_PAGE: Final = 500
@@ -25,8 +28,18 @@ _EVENT = inline_serializer(
     {
         **{name: (serializers.IntegerField if name in _NUMBERS else serializers.CharField)() for name in exporting.COLUMNS},
         "line": serializers.CharField(help_text="exactly the text that was hashed"),
+        "changed": serializers.ListField(
+            required=False,
+            allow_null=True,
+            child=serializers.DictField(),
+            help_text="with `object`: {field, kind, before, after} of each field that differs; null where it cannot be told",
+        ),
     },
     many=True,
+)
+_OBJECT = (
+    "a governed object, <kind>/<name>: Role/clerk, Person/<id>, Group/<name>, Run/<id>, Item/<business key>, Request/<id>;"
+    " each event then says field by field what it changed"
 )
 _MANY = [OpenApiParameter(name, str, many=True, description="any of these") for name in FACETS]
 
@@ -41,6 +54,7 @@ class EventsView(APIView):
             *_MANY,
             OpenApiParameter("run", str, description="id, label or business key"),
             OpenApiParameter("stream", str),
+            OpenApiParameter("object", str, description=_OBJECT),
             OpenApiParameter("figure", str, description="the events counted in a figure of the metrics, such as runs/failed"),
             OpenApiParameter("span", str, enum=list(SPANS), description="default: 30d; all of it for a run or a stream"),
             OpenApiParameter("from", str, description="inclusive; without a zone it is UTC"),
@@ -64,8 +78,24 @@ class EventsView(APIView):
             search.record_search(asked, user_id=request.user.pk, auth=actor_of(request).auth)
         told = telling.tell(found.events, request.user)
         rows = [exporting.row(one, hit.position) for one, hit in zip(told, found.hits, strict=True)]
+        if asked.object:
+            for row, what in zip(rows, history.changes(told, request.user), strict=True):
+                row["changed"] = _fields(what)
         behind = round(following.lag(projection.NAME).seconds, 1)
         return Response({"events": rows, "next": found.older, "seconds_behind": behind})
+
+
+def _fields(what: Changed | None) -> list[dict[str, str]] | None:
+    """What an event changed; [] where it changes no such thing, None where that can no longer be told."""
+    if what is None:
+        return []
+    if what.erased_at is not None or what.is_untold:
+        return None
+    return [{"field": row.path, "kind": row.kind, "before": _text(row.now), "after": _text(row.proposed)} for row in what.rows]
+
+
+def _text(parts: Iterable[Part]) -> str:
+    return "".join(part.text for part in parts)
 
 
 def _limit(request: Request) -> int:

@@ -11,7 +11,7 @@ class AuditConfig(AppConfig):
         from audit import catalogue, checks, database_role, events, following, guards, scopes, taken, triggers, verify  # noqa: F401  (checks register themselves)
         from audit.access import readable_by
         from audit.cli import add_arguments, handle
-        from audit.index import projection
+        from audit.index import following_things, projection, tables
         from audit.metrics import command as metrics_command
         from audit.metrics import declared, measures
         from audit.metrics import projection as metrics
@@ -19,7 +19,9 @@ class AuditConfig(AppConfig):
 
         catalogue.register(*events.TYPES)
         triggers.protect(*guards.ALL)
+        triggers.watch(tables.FEEDING)
         following.register_follower(projection.NAME, projection.handle, projection.clear)
+        following.register_follower(following_things.NAME, following_things.handle, following_things.clear)
         following.register_follower(metrics.NAME, metrics.handle, metrics.clear)
         measures.register(*declared.MEASURES)
         recorder.register(JournalRecorder())

@@ -38,6 +38,7 @@ class Search:
         text: words that must all occur.
         actor: keys of the index ("user:<id>", "agent:<name>", "system"), ids, or pieces of names; any of these.
         agent, capability: names or pieces of them.
+        object: a governed object, "<kind>/<name>" ("Role/clerk", "Person/<id>", "Run/<id or label>", "Item/<business key>").
         figure: of the metrics ("runs/failed"): the events that were counted there.
         since, until: aware, from inclusive to exclusive; `span` counts only without them.
         before: cursor: only events at a smaller position.
@@ -55,6 +56,7 @@ class Search:
     risk: tuple[str, ...] = ()
     run: str = ""
     stream: str = ""
+    object: str = ""
     figure: str = ""
     span: str = ""
     since: datetime | None = None
@@ -69,8 +71,8 @@ class Search:
 
     @property
     def is_one_thing(self) -> bool:
-        """The life of one run or stream: shown whole, however old."""
-        return bool(self.run or self.stream)
+        """The life of one run, stream or object: shown whole, however old."""
+        return bool(self.run or self.stream or self.object)
 
     def times(self, now: datetime) -> tuple[datetime | None, datetime | None]:
         """The time it reaches over. A span begins with a whole hour, so that the counts of hours are those of its rows."""
@@ -95,6 +97,7 @@ def from_params(params: QueryDict) -> Search:
         **{name: _many(params, name) for name in FACETS},
         run=_text(params, "run"),
         stream=_text(params, "stream"),
+        object=_text(params, "object"),
         figure=_figure(params),
         span=params.get("span", "") if params.get("span", "") in SPANS else "",
         since=_moment(params, "from"),

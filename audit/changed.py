@@ -1,12 +1,13 @@
-"""What one event changed, field by field: of a record, a document of configuration, or a right.
+"""What one event changed, field by field: of a record, a document of configuration, a right, a request or a person.
 
-A record by the two versions its event holds, a document by its version against the one it replaced, a right by the facts of the
-line. Payloads come in as the reader may see them (`audit.masking`), and the version before is masked here.
+A record by the two versions its event holds, a document by its version against the one it replaced, a right and who holds a
+request by the facts of the line, a new person by what was typed. Payloads come in as the reader may see them (`audit.masking`),
+and the version before is masked here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,14 +16,19 @@ from aegis.core.canonical import MAX_PAYLOAD_BYTES, Json
 from aegis.core.diffs import Row, diff
 from aegis.core.errors import AegisError
 from aegis.core.visibility import Viewer
-from audit import masking
+from audit import masking, names
 from audit.models import Payload
 
-#: (kind, name, digest) -> the document as applied, None if no version has this digest.
-Documents = Callable[[str, str, str], str | None]
+DocumentKey = tuple[str, str, str]  # kind, name, digest
+#: The documents as applied, without those that no version has.
+Documents = Callable[[Collection[DocumentKey]], Mapping[DocumentKey, str]]
+#: Payloads of one event, each with its body as the reader may see it.
+Read = Sequence[tuple[Payload, str]]
 
 _documents: Documents | None = None
 _CONFIGURATION = ("config.applied", "config.proposed")
+#: Who holds a request: ids of people in `before` and `by`.
+_HELD = ("request.claimed", "request.reassigned", "request.released")
 #: Type -> facts of the line that came to be; for the second, that ended.
 _GIVEN = {
     "access.granted": ("group", "right", "what"),
@@ -64,35 +70,75 @@ def register_documents(documents: Documents) -> None:
     _documents = documents
 
 
-def by(content: Mapping[str, Json], payloads: Sequence[tuple[Payload, str]], viewer: Viewer) -> Changed | None:
-    """At most one query, and those of masking one value; None where the event changes no such thing.
+def by(content: Mapping[str, Json], payloads: Read, viewer: Viewer) -> Changed | None:
+    """Of one event; None where it changes no such thing. As many queries as `of_all`."""
+    return of_all([(content, payloads)], viewer)[0]
+
+
+def of_all(events: Sequence[tuple[Mapping[str, Json], Read]], viewer: Viewer) -> list[Changed | None]:
+    """Of each event. One query for the documents that were replaced, one for people, and those of masking, however many.
 
     Args:
-        payloads: those of the event, each with its body as `viewer` may see it.
+        events: content of the line, and the payloads, each with its body as `viewer` may see it.
     """
-    kind = content["type"]
+    bases = _bases([content["data"] for content, _ in events if content["type"] in _CONFIGURATION], viewer)
+    held = {ref for content, _ in events if content["type"] in _HELD for ref in _sides(content["data"]) if ref}
+    people = names.load(held, set(), set()) if held else names.Names()
+    return [_one(content, payloads, bases, people) for content, payloads in events]
+
+
+def _one(content: Mapping[str, Json], payloads: Read, bases: Mapping[DocumentKey, str], people: names.Names) -> Changed | None:
+    kind, data = content["type"], content["data"]
     bodies = {row.name: body for row, body in payloads}
     erased = {row.name: row.erased_at for row, _ in payloads if row.erased_at is not None}
     if kind in _CONFIGURATION:
-        return _of_document(content["data"], bodies, erased, viewer)
+        return _of_document(data, bodies, erased, bases)
+    if kind in _HELD:
+        old, new = (people.person(ref) if ref else "" for ref in _sides(data))
+        return _turned("held by", old, new)
+    if kind == "access.person_created":
+        return _of_person(data, bodies, erased)
     if "after" in bodies and "before" in bodies:
         gone = erased.get("after") or erased.get("before")
         return Changed(erased_at=gone) if gone else _between(bodies["before"], bodies["after"])
-    return _of_right(kind, content["data"])
+    return _of_right(kind, data)
+
+
+def _bases(data: Iterable[Mapping[str, Json]], viewer: Viewer) -> dict[DocumentKey, str]:
+    """The documents that were replaced, as `viewer` may see them."""
+    wanted = {(one["kind"], one["name"], one["base"]) for one in data if one.get("base")}
+    found = _documents(wanted) if _documents is not None and wanted else {}
+    if not found:
+        return {}
+    shown = masking.masker().values(viewer, [(None, canonical.parse(text)) for text in found.values()])
+    return {key: canonical.dump(value).decode() for key, value in zip(found, shown, strict=True)}
 
 
 def _of_document(
-    data: Mapping[str, Json], bodies: Mapping[str, str], erased: Mapping[str, datetime | None], viewer: Viewer
+    data: Mapping[str, Json],
+    bodies: Mapping[str, str],
+    erased: Mapping[str, datetime | None],
+    bases: Mapping[DocumentKey, str],
 ) -> Changed:
     if gone := erased.get("document"):
         return Changed(erased_at=gone)
-    before = "null"
+    before: str | None = "null"
     if data.get("base"):
-        found = _documents(data["kind"], data["name"], data["base"]) if _documents is not None else None
-        if found is None:
-            return Changed(is_untold=True)
-        before = canonical.dump(masking.value(viewer, None, canonical.parse(found))).decode()
-    return _between(before, bodies.get("document", "null"))
+        before = bases.get((data["kind"], data["name"], data["base"]))
+    return Changed(is_untold=True) if before is None else _between(before, bodies.get("document", "null"))
+
+
+def _of_person(data: Mapping[str, Json], bodies: Mapping[str, str], erased: Mapping[str, datetime | None]) -> Changed:
+    if gone := erased.get("person"):
+        return Changed(erased_at=gone)
+    told = _between("null", bodies.get("person", "null"))
+    groups = _differing(None, {"member of": data["groups"]}) if data.get("groups") else ()
+    return Changed((*told.rows, *groups), is_untold=told.is_untold)
+
+
+def _sides(data: Mapping[str, Json]) -> tuple[str, str]:
+    """Ids of who held a request before and who holds it now, "" for nobody."""
+    return str(data.get("before") or ""), str(data.get("by") or "")
 
 
 def _between(before: str, after: str) -> Changed:
@@ -113,8 +159,12 @@ def _of_right(kind: str, data: Mapping[str, Json]) -> Changed | None:
     if kind in _TURNED:
         fact, *sides = _TURNED[kind]
         old, new = (data.get("group", "") if side is None else side for side in sides)
-        return Changed(_differing({fact: old} if old else None, {fact: new} if new else None))
+        return _turned(fact, old, new)
     return None
+
+
+def _turned(fact: str, old: Json, new: Json) -> Changed:
+    return Changed(_differing({fact: old} if old else None, {fact: new} if new else None))
 
 
 def _differing(old: Mapping[str, Json] | None, new: Mapping[str, Json] | None) -> tuple[Row, ...]:

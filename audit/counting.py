@@ -21,8 +21,9 @@ from aegis.core.visibility import Viewer
 from audit import catalogue
 from audit import search as searching
 from audit.asking import FACETS, Search
+from audit.index import store
 from audit.index.content import DIMENSIONS
-from audit.index.models import Hour, Indexed, IndexedQuerySet, Tally, TallyQuerySet
+from audit.index.models import Hour, IndexedQuerySet, Tally, TallyQuerySet
 from audit.index.projection import day_of, hour_of
 from audit.scopes import Reach
 
@@ -36,8 +37,9 @@ _WIDTHS: Final = (
 )
 # fmt: on
 _MONDAY: Final = datetime(1, 1, 1, tzinfo=UTC)
-#: What is counted one by one from rows: the columns of a sample, in this order, then time, badness and scope.
-_SAMPLED: Final = (*DIMENSIONS, "scope", "scope_id", "at", "is_bad")
+#: What is counted one by one from rows, and what the histogram is drawn from.
+_COUNTED: Final = (*DIMENSIONS, "scope", "scope_id")
+_SAMPLED: Final = (*_COUNTED, "at", "is_bad")
 #: Facets that are no column -> the columns that tell them.
 _READ: Final = {"workflow": ("scope", "scope_id"), "lane": ("type",)}
 
@@ -88,12 +90,12 @@ def count(search: Search, user: Viewer, seen: Reach) -> Counts:
             drawn = _pieces(since, until, is_narrow=_is_narrow(found.bars))
             _count_whole(found, Tally.objects.within(seen).filter(own & drawn), search, by_value)
     if of_workflow is not None and not by_value:
-        found.values = _tallied_values(of_workflow)
+        found.values = _tallied_values(of_workflow, FACETS)
     else:
         _count_rows(found, search, user, seen, has_total=bool(found.total))
     for name in on:
         if tallied is not None and on == [name]:
-            found.values[name] = _tallied_values(tallied)[name]
+            found.values[name] = _tallied_values(tallied, [name])[name]
             found.capped.discard(name)
         else:
             columns = _READ.get(name, (name,))
@@ -136,41 +138,48 @@ def _count_whole(found: Counts, tallied: TallyQuerySet, search: Search, by_value
         found.total += count
 
 
-def _tallied_values(tallied: TallyQuerySet) -> dict[str, Values]:
-    counted = tallied.exclude(dimension="all").values_list("dimension", "value").annotate(n=Sum("count"))
-    values: dict[str, Values] = {name: {} for name in FACETS}
-    for dimension, value, count in counted.values_list("dimension", "value", "n"):
-        values[dimension][value] = count
-    of_workflows = tallied.filter(dimension="all", scope="workflow").values_list("scope_id").annotate(n=Sum("count"))
-    values["workflow"] = dict(of_workflows.values_list("scope_id", "n"))
-    values["lane"] = _lanes(values["type"])
+def _tallied_values(tallied: TallyQuerySet, facets: Sequence[str]) -> dict[str, Values]:
+    columns = {column for name in facets for column in _READ.get(name, (name,)) if column in DIMENSIONS}
+    values: dict[str, Values] = {name: {} for name in facets}
+    if columns:
+        counted = tallied.filter(dimension__in=sorted(columns)).values_list("dimension", "value").annotate(n=Sum("count"))
+        for dimension, value, count in counted.values_list("dimension", "value", "n"):
+            values.setdefault(dimension, {})[value] = count
+    if "workflow" in facets:
+        of_workflows = tallied.filter(dimension="all", scope="workflow").values_list("scope_id").annotate(n=Sum("count"))
+        values["workflow"] = dict(of_workflows.values_list("scope_id", "n"))
+    if "lane" in facets:
+        values["lane"] = _lanes(values.get("type", {}))
     return values
 
 
 def _count_rows(found: Counts, search: Search, user: Viewer, seen: Reach, *, has_total: bool) -> None:
-    sample = _sample(searching.narrowed(search, seen), search, user)
+    columns = _COUNTED if has_total else _SAMPLED
+    sample = _sample(searching.narrowed(search, seen), search, user, columns)
     found.is_capped = len(sample) > CAP
     rows = sample[:CAP]
-    found.values = _values_of(rows)
+    found.values = _values_of(rows, columns)
     if found.is_capped:
         found.capped = set(FACETS)
     if has_total:
         found.is_capped = False  # the sum is exact, the numbers of the other facets are not
         return
     found.total = len(rows)
-    for row in rows:
-        _add(found.bars, row[-2], 1, int(row[-1]))
+    edges = [store.as_read(bar.start) for bar in found.bars]
+    end = store.as_read(found.bars[-1].end) if found.bars else None
+    placed = [(bisect_right(edges, row[-2]) - 1, bool(row[-1])) for row in rows if end is not None and row[-2] < end]
+    for (place, is_bad), count in Counter(placed).items():
+        bar = found.bars[max(place, 0)]  # -1: in the whole hour or day that the time begins in
+        bar.count += count
+        bar.bad += count if is_bad else 0
 
 
-def _sample(rows: IndexedQuerySet, search: Search, user: Viewer, columns: Sequence[str] = _SAMPLED) -> list[tuple[Any, ...]]:
+def _sample(rows: IndexedQuerySet, search: Search, user: Viewer, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     """Columns of the newest rows that fit, one more than `CAP` at most."""
-    if not search.text:
-        return list(rows.order_by("-position").values_list(*columns)[: CAP + 1])
-    places = searching.newest(rows, search, user, CAP + 1)
-    return list(Indexed.objects.filter(position__in=places).order_by("-position").values_list(*columns))
+    return searching.read_newest(rows, search, user, columns, CAP + 1)
 
 
-def _values_of(rows: Iterable[tuple[Any, ...]], columns: Sequence[str] = _SAMPLED) -> dict[str, Values]:
+def _values_of(rows: Iterable[tuple[Any, ...]], columns: Sequence[str]) -> dict[str, Values]:
     """Facet -> value -> rows, of the facets that can be told from these columns."""
     read = dict(zip(columns, list(zip(*rows, strict=True)) or [()] * len(columns), strict=True))
     values: dict[str, Values] = {name: Counter(read[name]) for name in DIMENSIONS if name in read}

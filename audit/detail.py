@@ -9,10 +9,11 @@ from django.db.models import Q
 from django.urls import reverse
 
 from aegis.core.visibility import Viewer
-from audit import chain, changed, masking, merkle, names, telling
+from audit import chain, changed, history, masking, merkle, names, telling, things
 from audit.changed import Changed
 from audit.models import Checkpoint, Event, Leaf, Payload
 from audit.telling import Told
+from audit.things import Thing
 from audit.tiles import StoredNodes
 
 MAX_CAUSES = 6
@@ -77,6 +78,8 @@ class Detail:
     line: str
     url: str
     proof: Proof
+    histories: tuple[Thing, ...]
+    changes: history.Beside
 
     @property
     def leaf(self) -> str:
@@ -87,9 +90,11 @@ def show(event: Event, user: Viewer) -> Detail:
     """A constant number of queries, plus one per step of its causes (at most six)."""
     (told,) = telling.tell([event], user)
     read = _read(told, user)
+    proof = _proof(event)
     neighbours = Event.objects.visible_to(user).filter(
         Q(stream=event.stream, seq=event.seq - 1) | Q(stream=event.stream, seq=event.seq + 1)
     )
+    keys = things.of_event(event)
     seqs = set(neighbours.values_list("seq", flat=True))
     here = reverse("audit:list")
     return Detail(
@@ -106,7 +111,9 @@ def show(event: Event, user: Viewer) -> Detail:
         previous=told.content["prev"] if event.seq > 1 else "",
         line=event.line,
         url=url_of(event.stream, event.seq),
-        proof=_proof(event),
+        proof=proof,
+        histories=tuple(things.told(key) for key in keys),
+        changes=history.beside(event, keys, proof.leaf_index, user),
     )
 
 

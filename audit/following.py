@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 Handle = Callable[[Sequence[Event]], None]
 Clear = Callable[[], None]
 
-LIMIT: Final = 1_000
+#: Events handled in one transaction: the more, the fewer rows of counts are written for each. SQLite has one writer, who must
+#: not keep the others waiting.
+LIMIT: Final = {"postgresql": 4_000, "sqlite": 1_000}
 LATE: Final = timedelta(seconds=30)  # the alarm; the goal is two seconds
 #: One look of the sweep goes on this long at most with one follower, so that a new one does not keep the others waiting.
 TURN_SECONDS: Final = 5.0
@@ -62,6 +64,7 @@ class _Registered:
 
 
 _followers: dict[str, _Registered] = {}
+_exporters: set[str] = set()
 
 
 def register_follower(name: str, handle: Handle, clear: Clear) -> None:
@@ -74,22 +77,47 @@ def register_follower(name: str, handle: Handle, clear: Clear) -> None:
     _followers[name] = _Registered(handle, clear)
 
 
+def register_exporter(name: str) -> None:
+    """Have the lag of somebody told who follows by `audit.exporters`. The sweep does not run him."""
+    _exporters.add(name)
+
+
 def names() -> list[str]:
-    return sorted(_followers)
+    return sorted({*_followers, *_exporters})
 
 
-def follow(name: str, handle: Handle, *, limit: int = LIMIT) -> int:
+class Reading:
+    """The events read last, for the next follower that stands where the one before stood. An event never changes, so a second
+    look at the same ones within a turn shows the same."""
+
+    def __init__(self) -> None:
+        self._first, self._limit, self._events = -1, 0, list[Event]()
+
+    def events(self, first: int, limit: int) -> Sequence[Event]:
+        """The next events from leaf `first` on, at most `limit`."""
+        if (first, limit) != (self._first, self._limit):
+            rows = Event.objects.filter(sealed__leaf_index__gte=first).annotate(leaf_index=F("sealed__leaf_index"))
+            self._first, self._limit, self._events = first, limit, list(rows.order_by("sealed__leaf_index")[:limit])
+        return self._events
+
+
+def follow(name: str, handle: Handle, *, limit: int | None = None, reading: Reading | None = None) -> int:
     """Hand the next events to `handle` and move the cursor, in one transaction. Returns how many there were.
 
     0 as well if another process is following in this name just now.
+
+    Args:
+        limit: at most so many; None for what suits the database.
+        reading: what other followers have just read.
     """
+    most = LIMIT[connection.vendor] if limit is None else limit
     position = Follower.objects.filter(name=name).values_list("position", flat=True).first()
     if position is None:
         Follower.objects.bulk_create([Follower(name=name)], ignore_conflicts=True)
         position = 0
     if position >= sealer.size():  # a look without a lock, so that an idle follower takes none
         return 0
-    return in_transaction(lambda: _move(name, handle, limit))
+    return in_transaction(lambda: _move(name, handle, most, reading or Reading()))
 
 
 def follow_all() -> int:
@@ -98,10 +126,10 @@ def follow_all() -> int:
     Raises:
         Exception: the first fault, after the others had their turn.
     """
-    handled, faults = 0, []
-    for name in names():
+    handled, faults, reading = 0, [], Reading()
+    for name in sorted(_followers):
         try:
-            handled += catch_up(name, seconds=TURN_SECONDS)
+            handled += catch_up(name, seconds=TURN_SECONDS, reading=reading)
         except Exception as fault:
             log.warning("follower_failed", follower=name, exc_info=True)
             faults.append(fault)
@@ -110,7 +138,7 @@ def follow_all() -> int:
     return handled
 
 
-def catch_up(name: str, *, seconds: float | None = None) -> int:
+def catch_up(name: str, *, seconds: float | None = None, reading: Reading | None = None) -> int:
     """Follow until nothing is left, or for so long at most. Returns how many events were handled.
 
     Raises:
@@ -118,7 +146,7 @@ def catch_up(name: str, *, seconds: float | None = None) -> int:
     """
     registered, until = _registered(name), None if seconds is None else clock.monotonic() + seconds
     handled = 0
-    while count := follow(name, registered.handle):
+    while count := follow(name, registered.handle, reading=reading):
         handled += count
         if until is not None and clock.monotonic() >= until:
             break
@@ -154,17 +182,13 @@ def lags() -> list[Lag]:
     return [lag(name) for name in names()]
 
 
-def _move(name: str, handle: Handle, limit: int) -> int:
+def _move(name: str, handle: Handle, limit: int, reading: Reading) -> int:
     # SQLite ignores the lock and needs none: an IMMEDIATE transaction is the only writer.
     free = Follower.objects.select_for_update(skip_locked=connection.vendor == "postgresql")
     follower = free.filter(name=name).first()
     if follower is None:
         return 0  # another process follows in this name
-    events = list(
-        Event.objects.filter(sealed__leaf_index__gte=follower.position)
-        .annotate(leaf_index=F("sealed__leaf_index"))
-        .order_by("sealed__leaf_index")[:limit]
-    )
+    events = reading.events(follower.position, limit)
     if not events:
         return 0
     handle(events)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from audit.erasures.models import Erasure, Hold, Retained
-from audit.index.models import Hour, Indexed, Tally
+from audit.index.models import Hour, Indexed, Tally, Touched
 from audit.metrics.models import Bucket, Counted, Series
 from audit.querysets import EventQuerySet
 
@@ -26,6 +26,7 @@ __all__ = [
     "Series",
     "Stream",
     "Tally",
+    "Touched",
     "Verification",
 ]
 
@@ -130,6 +131,7 @@ class Follower(models.Model):
     name = models.CharField(max_length=40, primary_key=True)
     position = models.BigIntegerField(default=0)  # the next leaf it has not handled
     moved_at = models.DateTimeField(null=True)
+    held_until = models.DateTimeField(null=True)  # an exporter is sending, or waits before it tries again (audit.exporters)
 
     class Meta:
         default_permissions = ()

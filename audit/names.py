@@ -88,6 +88,13 @@ def runs_called(text: str) -> list[UUID]:
     return list(_run_finder(text)) if _run_finder is not None else []
 
 
+def runs_with_key(key: str) -> list[UUID]:
+    """Ids of runs whose business key is exactly `key`, the newest few hundred."""
+    called = runs_called(key)
+    keys = _run_keys(called) if _run_keys is not None and called else {}
+    return [run_id for run_id in called if keys.get(run_id) == key]
+
+
 def label(prefix: str, ref: str) -> str:
     """RUN-3F2A91, as the rooms above call their things."""
     return f"{_LABELS.get(prefix, prefix)}-{ref.replace('-', '')[:6].upper()}"

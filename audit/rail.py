@@ -10,7 +10,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from aegis.core.visibility import Viewer
-from audit import names, outcomes
+from audit import names, outcomes, things
 from audit.asking import DEFAULT_SPAN, Search, from_params
 from audit.counting import Counts
 from audit.metrics import figures
@@ -97,7 +97,8 @@ def draw(asked: Search, params: QueryDict, counts: Counts) -> Rail:
         (value, title, url(params, drop=("span", "from", "to"), add={"span": value}), not between and _is_span(asked, value))
         for value, title in SPAN_TITLES.items()
     )
-    kept = tuple((name, value) for name, value in (("span", asked.span), ("figure", asked.figure)) if value)
+    unseen = (("span", asked.span), ("object", asked.object), ("figure", asked.figure))
+    kept = tuple((name, value) for name, value in unseen if value)
     return Rail(facets, spans, tuple(_chips(asked, params, facets)), kept)
 
 
@@ -193,6 +194,7 @@ def _chips(asked: Search, params: QueryDict, facets: Iterable[Facet]) -> Iterabl
         ("q", "Text", asked.text),
         ("run", "Run", asked.run),
         ("stream", "Stream", names.stream_label(asked.stream)),
+        ("object", "Object", asked.object and things.title(asked.object)),
         ("figure", "Figure", figures.words(asked.figure)),
         ("from", "From", asked.since and f"{asked.since:%Y-%m-%d %H:%M} UTC"),
         ("to", "To", asked.until and f"{asked.until:%Y-%m-%d %H:%M} UTC"),

@@ -14,7 +14,7 @@ VisibleIds = Callable[[Viewer], Iterable[str] | None]
 # Ids of a scope -> how people call them. One query, however many ids.
 NamesOf = Callable[[Collection[str]], Mapping[str, str]]
 
-SCOPES = ("workflow", "agent", "policy", "queue", "access", "system")
+SCOPES = ("workflow", "agent", "policy", "queue", "access", "system", "alert")
 
 _owners: dict[str, VisibleIds] = {}
 _names: dict[str, NamesOf] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 from django.db.models import Max, Min, Q
 
@@ -17,7 +17,7 @@ from aegis.core import canonical, clock
 from aegis.core.actors import user_actor
 from aegis.core.db import in_transaction
 from aegis.core.visibility import Viewer
-from audit import catalogue, chain, journal, masking, names
+from audit import catalogue, chain, journal, masking, names, things
 from audit.access import stream_of
 from audit.asking import Search, from_params
 from audit.drafts import Context, Draft
@@ -81,13 +81,20 @@ def at(places: Sequence[int], seen: Reach) -> list[Hit]:
 
 def newest(rows: IndexedQuerySet, search: Search, user: Viewer, limit: int) -> list[int]:
     """Positions of the newest of `rows` that hold the text."""
+    return [position for (position,) in read_newest(rows, search, user, ("position",), limit)]
+
+
+def read_newest(
+    rows: IndexedQuerySet, search: Search, user: Viewer, columns: Sequence[str], limit: int
+) -> list[tuple[Any, ...]]:
+    """Columns of these rows, as `store.newest` brings them."""
     if not search.text:
-        return store.positions(rows, [], None, limit=limit)
+        return store.newest(rows, [], None, columns=columns, limit=limit)
     asked = words.terms(search.text, names.people_called, names.runs_called)[:MAX_TERMS]
     if not asked:
         return []  # signs only: no event holds a word of it
     # Masked fields are searched only with the right to see them: else the hits of a guess would tell what is masked.
-    return store.positions(rows, asked, masking.masker().unsearchable(user), limit=limit)
+    return store.newest(rows, asked, masking.masker().unsearchable(user), columns=columns, limit=limit)
 
 
 def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQuerySet:
@@ -113,9 +120,11 @@ def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQueryS
     if search.workflow and without != "workflow":
         condition &= Q(scope="workflow", scope_id__in=search.workflow)
     if search.run:
-        condition &= _run(search.run)
+        condition &= things.of_run(search.run)
     if search.stream:
         condition &= Q(event_id__in=Event.objects.filter(stream=search.stream).values("pk"))
+    if search.object:
+        condition &= things.condition(search.object)
     if search.figure:
         condition &= Q(position__in=figures.positions(search.figure))
     return Indexed.objects.within(seen).filter(condition)
@@ -167,17 +176,6 @@ def _called(dimension: str, values: tuple[str, ...]) -> list[str]:
             counted = Tally.objects.filter(grain="d", dimension=dimension, value__icontains=value)
             found.update(counted.values_list("value", flat=True).distinct()[:200])
     return sorted(found)
-
-
-def _run(text: str) -> Q:
-    try:
-        return Q(run_id=UUID(text))
-    except ValueError:
-        pass
-    if digits := words.run_digits(text):
-        return Q(run_id__gte=UUID(digits.ljust(32, "0")), run_id__lte=UUID(digits.ljust(32, "f")))
-    # By business key, under the run's own scope only: whoever sees a policy does not see the key.
-    return Q(run_id__in=names.runs_called(text), scope="workflow")
 
 
 def record_search(search: Search, *, user_id: object, auth: str) -> None:

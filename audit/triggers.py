@@ -15,9 +15,9 @@ can drop triggers; against him stand the chain and the checkpoints (HAZARDS, sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import connections, migrations
 from django.db.migrations.recorder import MigrationRecorder
@@ -54,13 +54,38 @@ class AppendOnly:
         return f"{self.table} is append-only"
 
 
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """Triggers on SQLite that carry what is written to one table into another: without them a search, say, misses what came.
+
+    Attributes:
+        triggers: name -> the statement that creates it, as the database keeps it.
+        refill: makes good what was missed, once they stand again.
+        migration: (app, name) of the migration that installs them.
+    """
+
+    table: str
+    triggers: Mapping[str, str]
+    refill: str
+    migration: tuple[str, str]
+
+
+Table = TypeVar("Table", AppendOnly, Feeding)
+
 _protected: dict[str, AppendOnly] = {}
+_feeding: dict[str, Feeding] = {}
 
 
 def protect(*tables: AppendOnly) -> None:
     """Have the start-up check and `journal verify` watch over these tables. Called from `AppConfig.ready`."""
     for guard in tables:
         _protected[guard.table] = guard
+
+
+def watch(*tables: Feeding) -> None:
+    """Have them watch over these as well."""
+    for one in tables:
+        _feeding[one.table] = one
 
 
 def protected() -> list[AppendOnly]:
@@ -89,9 +114,14 @@ def restore(using: str = "default") -> list[str]:
     found = faults(using)
     if found:
         with connection.cursor() as cursor:
-            for guard in _installed(connection):
+            for guard in _installed(connection, protected()):
                 for statement in [*dropping(guard, connection.vendor), *creating(guard, connection.vendor)]:
                     cursor.execute(statement)
+            for one in _installed(connection, _feeding.values()) if connection.vendor == "sqlite" else ():
+                for name, statement in one.triggers.items():
+                    cursor.execute(f'DROP TRIGGER IF EXISTS "{name}"')
+                    cursor.execute(statement)
+                cursor.execute(one.refill)
     return found
 
 
@@ -125,17 +155,21 @@ def dropping(guard: AppendOnly, vendor: str) -> list[str]:
 def faults(using: str = "default") -> list[str]:
     """What is missing from, or differs in, the triggers of every protected table: one sentence each. Two queries."""
     connection = connections[using]
-    look = _pg_faults if connection.vendor == "postgresql" else _sqlite_faults
-    return list(look(connection, _installed(connection)))
+    guards = _installed(connection, protected())
+    if connection.vendor == "postgresql":
+        return list(_pg_faults(connection, guards))
+    wanted: list[tuple[str, Mapping[str, str]]] = [(guard.table, _sqlite_triggers(guard)) for guard in guards]
+    wanted += [(one.table, one.triggers) for one in _installed(connection, _feeding.values())]
+    return list(_sqlite_faults(connection, wanted))
 
 
-def _installed(connection: BaseDatabaseWrapper) -> list[AppendOnly]:
-    """Protected tables whose migration has run: a database being set up has no triggers yet, and that is no fault."""
+def _installed(connection: BaseDatabaseWrapper, tables: Iterable[Table]) -> list[Table]:
+    """Tables whose migration has run: a database being set up has no triggers yet, and that is no fault."""
     recorder = MigrationRecorder(connection)
     if not recorder.has_table():
         return []
     applied = recorder.applied_migrations()
-    return [guard for guard in protected() if guard.migration in applied]
+    return [table for table in tables if table.migration in applied]
 
 
 def _function(guard: AppendOnly) -> str:
@@ -163,16 +197,16 @@ def _sqlite_triggers(guard: AppendOnly) -> dict[str, str]:
     return {name: f'CREATE TRIGGER "{name}" {body}' for name, body in bodies.items()}
 
 
-def _sqlite_faults(connection: BaseDatabaseWrapper, guards: Iterable[AppendOnly]) -> Iterator[str]:
+def _sqlite_faults(connection: BaseDatabaseWrapper, wanted: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         present = dict(cursor.fetchall())
-    for guard in guards:
-        for name, wanted in _sqlite_triggers(guard).items():
+    for table, statements in wanted:
+        for name, statement in statements.items():
             if name not in present:
-                yield f"{guard.table}: trigger {name} is missing"
-            elif present[name] != wanted:
-                yield f"{guard.table}: trigger {name} was changed"
+                yield f"{table}: trigger {name} is missing"
+            elif present[name] != statement:
+                yield f"{table}: trigger {name} was changed"
 
 
 def _pg_faults(connection: BaseDatabaseWrapper, guards: Iterable[AppendOnly]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Subquery
 
 from aegis.core import clock
 from aegis.core.actors import Actor
@@ -18,6 +19,8 @@ from audit.models import Tree, Verification
 from audit.verify import Progress, Report, verify, verify_leaves
 
 SYSTEM_STREAM = "system"
+#: From the first look of a worker to the first verification: soon, so that a new installation has something to show for itself.
+FIRST_SECONDS = 120
 
 
 def run(
@@ -63,7 +66,7 @@ def protect(actor: Actor) -> list[str]:
 def keep() -> bool:
     """Begin the verification of the hour, in a process of its own, if it is due. Called by the sweep. Did one begin?
 
-    The first is due an hour after the journal began. Of several workers the one that moves the moment runs it.
+    The first is due two minutes after the journal began. Of several workers the one that moves the moment runs it.
     """
     global _running
     if _running is not None and _running.poll() is None:
@@ -76,11 +79,10 @@ def keep() -> bool:
     if tree is None:
         return False
     mine = Tree.objects.filter(pk=tree.pk, verify_at=tree.verify_at)
-    following = now + timedelta(seconds=settings.VERIFY_SECONDS)
     if tree.verify_at is None:
-        mine.update(verify_at=following)
+        mine.update(verify_at=now + timedelta(seconds=min(FIRST_SECONDS, settings.VERIFY_SECONDS)))
         return False
-    if tree.verify_at > now or not mine.update(verify_at=following):
+    if tree.verify_at > now or not mine.update(verify_at=now + timedelta(seconds=settings.VERIFY_SECONDS)):
         return False
     command = [sys.executable, "-m", "django", "aegis", "journal", "verify", "--scheduled"]
     _running = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL)  # noqa: S603  (our own words)
@@ -91,8 +93,9 @@ _running: subprocess.Popen[bytes] | None = None
 
 
 def latest() -> Verification | None:
-    """The last verification of everything; the badge shows it."""
-    return Verification.objects.filter(stream="").order_by("-id").first()
+    """The last verification of everything, with the tree's `refusal` of now (`checkpoints.refusal`); the badge shows both."""
+    refusal = Tree.objects.filter(pk=sealer.TREE).values("refusal")[:1]
+    return Verification.objects.filter(stream="").annotate(refusal=Subquery(refusal)).order_by("-id").first()
 
 
 def newest(count: int) -> list[Verification]:

@@ -1,22 +1,24 @@
-"""The audit's search at size: p50 and p95 of what its page asks, beside what Django's admin search does on the same rows.
+"""The audit at size: what its page, its followers and its verification take, beside what Django's admin search does.
 
-AEGIS_DATABASE_URL=... python -m bench.audit COUNT [--looks 60] [--load SECONDS]      (a migrated database)
+AEGIS_DATABASE_URL=... python -m bench.audit COUNT [--looks 60] [--load SECONDS] [--jobs 2] [--engine RUNS]      (migrated)
 
 Adds COUNT events to an empty journal (`bench.journal_rows`), seals them, lets the search follow; a second call only measures.
 The first 20,000 are indexed with every index in place: that is the ingest rate. On PostgreSQL the text indexes of the rest are
-made afterwards, as a rebuild of millions should be done. `--load` appends events by the verb for so long while the search
-follows as in a worker, and tells how far behind it was.
+made afterwards, as a rebuild of millions should be done. `--load`: another process appends events by the verb for so long, as
+fast as it goes, while this one seals and lets every follower follow, as a worker does; told is how far behind the search was,
+and how long it took to catch up. `--jobs`: verification, with so many processes. `--engine`: the price of followers to the
+engine and their lag under its full load (`bench.followed`), on databases of its own.
 
 The whole verb is timed (`search.find`, `counting.count`): rights, conditions, rows. Ratios within one run are evidence,
-absolute figures move with the machine.
+absolute figures move with the machine, so its load stands beside them.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from random import Random
@@ -68,6 +70,11 @@ def _run(statements: Iterable[str]) -> None:
             cursor.execute(statement)
 
 
+def _load() -> str:
+    """Processes that want a processor, over the last minute."""
+    return f"{os.getloadavg()[0]:.1f}"
+
+
 def timed(what: str, calls: list[Callable[[], Any]], goal: str = "") -> None:
     found = []
     for call in calls:
@@ -76,7 +83,7 @@ def timed(what: str, calls: list[Callable[[], Any]], goal: str = "") -> None:
         found.append(1e3 * (time.perf_counter() - began))
     found.sort()
     p95 = statistics.quantiles(found, n=20)[-1] if len(found) > 1 else found[0]
-    print(f"{what:<52} p50 {statistics.median(found):8.1f}   p95 {p95:8.1f} ms   {goal}", flush=True)
+    print(f"{what:<52} p50 {statistics.median(found):8.1f}   p95 {p95:8.1f} ms   load {_load()}   {goal}", flush=True)
 
 
 def measure(looks: int) -> None:
@@ -157,36 +164,76 @@ def measure(looks: int) -> None:
 
 
 def load(seconds: float) -> None:
-    """Append by the verb, in one thread, as fast as it goes, while another seals and follows each tenth of a second."""
+    """Another process appends; this one seals and follows, then catches up."""
+    from audit import following, keeping, sealer
+    from audit.index import projection
+    from bench.engine import Process
+
+    following.follow_all()  # those that have never followed
+    while any(one.events for one in following.lags()):
+        keeping.keep()
+    first, lags = sealer.size(), [0.0]
+    appender = Process.start("bench.audit", "0", "--append", str(seconds)).until_ready()
+    try:
+        appender.say()
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            lags.append(following.lag(projection.NAME).seconds)
+            keeping.keep()
+        rate = appender.answer()["rate"]
+        began = time.perf_counter()
+        behind = following.lag(projection.NAME)
+        while any(one.events for one in following.lags()):
+            keeping.keep()
+        caught_up = time.perf_counter() - began
+    finally:
+        appender.end()
+    print(
+        f"under {rate:,.0f} events/s appended, {sealer.size() - first:,} in all: search behind at most {max(lags):.2f} s,"
+        f" mostly {statistics.median(lags):.2f} s (goal 2); at the end {behind.events:,} events, all followers caught up in"
+        f" {caught_up:.2f} s; load {_load()}",
+        flush=True,
+    )
+
+
+def append(seconds: float) -> None:
+    """The other process of `load`."""
+    import json
+
     from django.db import connection, transaction
 
     from aegis.core.actors import SYSTEM
-    from audit import following, journal, keeping
+    from audit import journal
     from audit.drafts import Context, Draft
-    from audit.index import projection
 
-    over = threading.Event()
-    lags: list[float] = []
-
-    def follow() -> None:
-        while not over.is_set():
-            keeping.keep()
-            lags.append(following.lag(projection.NAME).seconds)
-            time.sleep(0.1)
-        connection.close()
-
-    follower = threading.Thread(target=follow)
-    follower.start()
+    connection.ensure_connection()
+    print("ready", flush=True)
+    sys.stdin.readline()
     began, written = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         drafts = [Draft("system.started", SYSTEM, {"release": f"r{written}", "process": "bench"}) for _ in range(20)]
         with transaction.atomic():
             journal.append(Context(stream=f"bench:{written % 50}", scope="system"), drafts)
         written += len(drafts)
-    rate = written / (time.perf_counter() - began)
-    over.set()
-    follower.join()
-    print(f"under {rate:,.0f} events/s appended: behind at most {max(lags):.2f} s, mostly {statistics.median(lags):.2f} s")
+    print(json.dumps({"rate": written / (time.perf_counter() - began)}), flush=True)
+
+
+def verification(jobs: int) -> None:
+    from audit import verify
+
+    for what, check, goal in (
+        ("bytes, chain and tree", verify.verify_leaves, "10 s a million"),
+        ("whole", verify.verify, "60 s a million"),
+    ):
+        began = time.perf_counter()
+        report = check(jobs=jobs)
+        took = time.perf_counter() - began
+        said = "good" if report.is_good else f"NOT GOOD: {report.first_bad}"
+        print(
+            f"verification, {what}: {report.checked:,} events in {took:.1f} s with {jobs} processes, {said}; load {_load()}"
+            f"   goal {goal}",
+            flush=True,
+        )
 
 
 def main(arguments: list[str]) -> None:
@@ -194,24 +241,34 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--looks", type=int, default=60)
     parser.add_argument("--load", type=float, default=0)
+    parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--engine", type=int, default=0)
+    parser.add_argument("--append", type=float, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     django.setup()
+    if options.append:
+        append(options.append)
+        return
     from aegis.core import clock
     from audit.models import Event
 
     index(options.count)
-    end = Event.objects.latest("id").at
+    real, end = clock.now, Event.objects.filter(stream__startswith="bench:", run_id__isnull=False).latest("id").at
     clock.now = lambda: end  # the end of the rows: "30 days" are the newest third of them
     measure(options.looks)
+    clock.now = real
+    if options.jobs:
+        verification(options.jobs)
     if options.load:
-        from importlib import reload
-
-        reload(clock)
         load(options.load)
+    if options.engine:
+        from django.db import connection
+
+        from bench import followed
+
+        followed.measure(connection.vendor, runs=options.engine, rounds=3)
 
 
 if __name__ == "__main__":
-    import os
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegis.settings")
     main(sys.argv[1:])

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aegis.core import bodies, canonical, clock_text
+from aegis.core import bodies, canonical, clock_text, tracing
 from aegis.core.api import MAX_FAULTS, BatchJSONParser, actor_of, body_of, field_faults, problem
 from aegis.core.bodies import MAX_BATCH_BYTES, MAX_BODY_BYTES
 from aegis.core.errors import Fault, Invalid
@@ -123,7 +123,10 @@ class RunsView(APIView):
 
     @extend_schema(
         operation_id="runs_submit",
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[
+            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER),
+            OpenApiParameter("traceparent", str, OpenApiParameter.HEADER, description="W3C; the run joins that trace"),
+        ],
         request=inline_serializer("Submission", {"workflow": serializers.CharField(), "input": serializers.DictField()}),
         responses={201: RunSerializer, 200: RunSerializer},
     )
@@ -131,7 +134,9 @@ class RunsView(APIView):
         person, actor = person_of(request), actor_of(request)
         with bodies.admitted(request, actor.ref, at_most=MAX_BODY_BYTES):
             body = body_of(request, required={"workflow": "text", "input": "any"})
-            submission = verbs.Submission(body["input"], request.headers.get("Idempotency-Key"))
+            submission = verbs.Submission(
+                body["input"], request.headers.get("Idempotency-Key"), tracing.read(request.headers.get("traceparent"))
+            )
             done = verbs.submit(body["workflow"], submission, person=person, actor=actor)
         run = Run.objects.select_related("workflow", "release").get(pk=done.run.pk)
         return Response(
@@ -184,12 +189,13 @@ class _RunReadSerializer(RunSerializer):
         read_only=True, allow_null=True, help_text="kind (message, resource, time), name, key, holder, until; null if nothing"
     )
 
+    trace_id = serializers.CharField(read_only=True, help_text="of the W3C trace its calls and logs belong to")
     children = serializers.ListField(
         child=serializers.DictField(), read_only=True, help_text="runs its blocks forked: id, step, visit, ordinal, status"
     )
 
     class Meta(RunSerializer.Meta):
-        fields = (*RunSerializer.Meta.fields, "success", "waits_for", "children")  # type: ignore[assignment]  # longer than the base's
+        fields = (*RunSerializer.Meta.fields, "success", "waits_for", "trace_id", "children")  # type: ignore[assignment]  # longer than the base's
         read_only_fields = fields  # type: ignore[assignment]
 
 
@@ -206,7 +212,9 @@ class RunView(APIView):
                 "pk", "parent_step", "parent_visit", "ordinal", "status"
             )
         ]
-        return Response({**RunSerializer(run).data, "success": known, "waits_for": found, "children": family})
+        return Response(
+            {**RunSerializer(run).data, "success": known, "waits_for": found, "trace_id": run.trace_id, "children": family}
+        )
 
 
 class RunRollbackView(APIView):

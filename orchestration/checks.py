@@ -6,6 +6,7 @@
 | E031 | a backlog that a batch can never fit into |
 | E032 | a memory for request bodies that a batch can never fit into |
 | W033 | too little space already |
+| E034 | spans are to be sent by packages that are not installed |
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.db import DatabaseError
 
 from aegis.core.bodies import MAX_BATCH_BYTES
 from orchestration.engine import pressure, space, verbs
+from orchestration.engine.traces import exporter
 
 
 @register()
@@ -54,6 +56,20 @@ def limits_make_sense(**_: Any) -> list[CheckMessage]:
             )
         )
     return messages
+
+
+@register()
+def spans_can_be_sent(**_: Any) -> list[CheckMessage]:
+    """E034."""
+    if not exporter.is_wanted() or exporter.is_installed():
+        return []
+    return [
+        Error(
+            "AEGIS_OTLP_ENDPOINT is set, and OpenTelemetry is not installed",
+            hint="Install requirements/otel.txt, or unset it.",
+            id="aegis.E034",
+        )
+    ]
 
 
 @register(Tags.database)

@@ -1,7 +1,7 @@
 """Every model of the app, gathered for Django; each lives in its room."""
 
 from orchestration.agents.models import Agent, AgentCredential
-from orchestration.authority.models import Capability, FloorLock, MatrixVersion, Role, RoleReview
+from orchestration.authority.models import Capability, FloorLock, LapseTry, MatrixVersion, Role, RoleReview
 from orchestration.contracts.models import Contract
 from orchestration.engine.guards.models import Breaker, Counter, Halt, HeldRun, LimitUse, Slot
 from orchestration.engine.messages.models import MessageWait, SentMessage
@@ -22,6 +22,7 @@ __all__ = [
     "Halt",
     "HeldRun",
     "InboxItem",
+    "LapseTry",
     "LimitUse",
     "MatrixVersion",
     "MessageWait",

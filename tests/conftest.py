@@ -54,7 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _asks_for_a_database(item: pytest.Item) -> bool:
-    """Whether it may touch one: tests of processes and browsers bring their own, others ask for a fixture of pytest-django."""
+    """Whether it may touch one: tests of processes and browsers bring their own, others ask for a fixture of pytest-django, or
+    are methods of a test case of Django's (Hypothesis rolls back each example there)."""
+    from django.test import TransactionTestCase
+
+    if issubclass(getattr(item, "cls", None) or object, TransactionTestCase):
+        return True
     if any(item.get_closest_marker(name) for name in ("django_db", "postgres", "faults", "browser")):
         return True
     return not {"db", "transactional_db", "django_db_setup"}.isdisjoint(getattr(item, "fixturenames", ()))

@@ -80,9 +80,9 @@ def processors(form: str) -> list[Any]:
     ]
 
 
-def of_run(run: object, step: str) -> AbstractContextManager[None]:
-    """What this thread logs meanwhile names the run and the step, in the lines of agents, handlers and libraries, too."""
-    return bound_contextvars(run=str(run), step=step)
+def of_run(run: object, step: str, trace: str) -> AbstractContextManager[None]:
+    """What this thread logs meanwhile names run, step and trace, in the lines of agents, handlers and libraries, too."""
+    return bound_contextvars(run=str(run), step=step, trace=trace)
 
 
 def kind_of(error: BaseException) -> str:

@@ -15,6 +15,7 @@ AREAS = {
     "queues": "Review queues",
     "people": "People and groups",
     "audit": "Audit",
+    "alerts": "Alerts: rules, and what they find",
 }
 
 

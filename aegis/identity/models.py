@@ -35,7 +35,7 @@ class User(AbstractUser):
 
 class Area(models.Model):
     """A part of the portal whose configuration is edited as one: access, contracts, routing, workflows, agents, approvals,
-    queues, people, audit. Rows exist from the first migration; guardian grants on them are the right to view or edit."""
+    queues, people, audit, alerts. Rows exist from the first migration; grants on them are the right to view or edit."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.SlugField(unique=True)

@@ -17,6 +17,7 @@ from aegis.portal.governed import catalogue
 from aegis.portal.governed.agents import AgentAdminBase
 from aegis.portal.governed.base import GovernedAdmin
 from aegis.portal.templatetags.aegis import moment, tag
+from approvals.alerts.models import Alert
 from approvals.models import ApprovalPolicy
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability, FloorLock, Role
@@ -75,6 +76,11 @@ class FloorLockAdmin(GovernedAdmin):
 @admin.register(ReviewQueue)
 class ReviewQueueAdmin(GovernedAdmin):
     kind_pages = catalogue.QUEUE
+
+
+@admin.register(Alert)
+class AlertAdmin(GovernedAdmin):
+    kind_pages = catalogue.ALERT
 
 
 @admin.register(User)

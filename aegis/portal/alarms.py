@@ -16,7 +16,7 @@ from aegis.portal import emergency
 from approvals import shortage
 from approvals.notices import outbox, posting
 from orchestration.agents import alarms as agents
-from orchestration.authority import owners, role_reviews
+from orchestration.authority import lock_reviews, owners, role_reviews
 from orchestration.authority.role_reviews import Standing
 from orchestration.engine import queue_alarms
 
@@ -42,7 +42,7 @@ class Alarm:
 
 
 def of(user: User) -> list[Alarm]:
-    """The worst first. Twenty-seven queries at most."""
+    """The worst first. Twenty-nine queries at most."""
     found = [
         Alarm(one.tone, "bot", one.agent, one.words, _document("Agent", one.agent), one.until) for one in agents.of_all(user)
     ]
@@ -54,6 +54,7 @@ def of(user: User) -> list[Alarm]:
         )
         found.append(Alarm(late.tone, "queue", late.title, late.words, url, late.since))
     found += _reviews_of_access(user)
+    found += [Alarm("amber", "lock", one.name, one.words, one.url, one.since) for one in lock_reviews.of_all(user)]
     for left in owners.alarms(user):
         words = f"Its owner {left.shown} has left: nobody decides about its {left.capabilities} capabilities. Name another one."
         found.append(Alarm("red", "effect", left.resource, words, f"{reverse('portal:matrix')}?find={left.resource}", None))

@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("orchestration.api_deadletters")),
     path("", include("orchestration.api_guards")),
     path("", include("orchestration.api_access")),
+    path("", include("orchestration.api_reviews")),
     path("", include("orchestration.api_agents")),
     path("", include("orchestration.api_contracts")),
     path("", include("orchestration.api_routing")),
@@ -33,6 +34,8 @@ urlpatterns = [
     path("", include("audit.api")),
     path("", include("approvals.api")),
     path("", include("approvals.api_handling")),
+    path("", include("approvals.api_advice")),
+    path("", include("approvals.alerts.api")),
     path("openapi", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

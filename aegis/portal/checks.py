@@ -22,6 +22,7 @@ QUESTIONS = frozenset({"change", "effect", "step"})
 KINDS = frozenset(
     {
         "Agent",
+        "Alert",
         "ApprovalPolicy",
         "Capability",
         "Contract",

@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from aegis.core import clock
+from approvals.alerts import reading, seeing
 from approvals.models import ApprovalRequest
 from orchestration.engine.models import ReviewItem
 
@@ -22,6 +23,11 @@ def my_review_items(user: Any) -> QuerySet[ReviewItem]:
     status = ReviewItem.Status
     workable = ReviewItem.objects.visible_to(user, "operate")
     return workable.filter(Q(status=status.OPEN) | Q(status=status.CLAIMED, claimed_by=user.pk))
+
+
+def my_alerts(user: Any) -> int:
+    """Alerts that fire and that this person could take on."""
+    return reading.counted(user)["firing"] if seeing.may_act(user) else 0
 
 
 def counts_of(request: HttpRequest) -> dict[str, int]:

@@ -80,6 +80,7 @@ def _grant_areas() -> None:
     rights += [("Admins", name, "view") for name in AREAS]
     rights += [("Admins", name, "edit") for name in AREAS if name != "audit"]
     rights += [("Site reliability", "workflows", "break")]  # on call: may stop everything at night, in the open
+    rights += [("Site reliability", "alerts", verb) for verb in ("view", "operate")]  # and takes on what fires
     groups = {group.name: group for group in Group.objects.filter(name__in={group for group, _, _ in rights})}
     for group, name, verb in rights:
         grants.grant(groups[group], area(name), verb, actor=BY_COMMAND, reason=REASON)

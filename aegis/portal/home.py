@@ -19,7 +19,10 @@ from aegis.core.pages import etag_of, not_modified, partial
 from aegis.identity.authority import current_epoch
 from aegis.identity.models import User
 from aegis.portal import alarms, counts, emergency, integrity
+from aegis.portal.alerts import listing
 from approvals import delegations
+from approvals.alerts import reading
+from approvals.alerts.models import Episode
 from approvals.models import ApprovalRequest, Delegation
 from approvals.pages.inbox import titles_of
 from approvals.pages.standing import standings
@@ -35,6 +38,7 @@ SOON = timedelta(hours=1)
 ENDING = timedelta(hours=24)  # a delegation about to end
 SHOWN = 6
 EVENTS = 6
+FIRING = 4
 _RARE = ("waiting_time", "waiting_message", "waiting_resource", "waiting_children", "rolled_back")
 _WAITING = ("waiting_decision", "waiting_review")
 
@@ -125,6 +129,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
     wrong = alarms.of(user)
     return {
         "taken": emergency.standing_for(user),
+        "firing": _firing(user),
         "alarms": wrong[: alarms.SHOWN],
         "alarms_count": len(wrong),
         "alarms_more": max(0, len(wrong) - alarms.SHOWN),
@@ -133,6 +138,14 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "guards": guardboard.board(user),
         "events": telling.tell(list(Event.objects.visible_to(user).order_by("-id")[:EVENTS]), user),
     }
+
+
+def _firing(user: User) -> list[listing.Row]:
+    """Alerts that nobody has taken on, newest first; one query where nothing fires."""
+    if not Episode.objects.filter(status=Episode.Status.FIRING).exists():
+        return []
+    rows = reading.episodes(user, show="firing").filter(is_silenced=False)
+    return [listing.row(one) for one in reading.page(rows, limit=FIRING).episodes]
 
 
 def _gather(user: User, counted: dict[str, int]) -> Home:

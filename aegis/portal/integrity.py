@@ -31,11 +31,12 @@ class Badge:
 
 
 def badge() -> Badge:
-    """Two queries. Everybody may see it: it tells a number of events and a place, never content."""
+    """One query, two before the first verification. Everybody may see it: it tells a number and a place, never content."""
     latest = verifications.latest()
     url = reverse("audit:list")
     if latest is None:
-        return _signing(Badge("amber", "shield", "Not verified yet", "the journal has not been verified yet", url))
+        unknown = Badge("amber", "shield", "Not verified yet", "the journal has not been verified yet", url)
+        return _signing(unknown, checkpoints.refusal())
     when = relative((clock.now() - latest.at).total_seconds())
     if not latest.is_good:
         place = f", first at {latest.first_bad}" if latest.first_bad else ""
@@ -45,12 +46,13 @@ def badge() -> Badge:
     through = f"verified through #{trusted:,}" if trusted else f"{latest.checked:,} events verified"
     sentence = f"{through} {when}; what came later is not covered"
     tone, icon = ("amber", "shield") if clock.now() - latest.at > FRESH else ("green", "shield-check")
-    return _signing(Badge(tone, icon, f"Verified {when}", sentence, url, latest.at, latest.checked, trusted=trusted))
+    verified = Badge(tone, icon, f"Verified {when}", sentence, url, latest.at, latest.checked, trusted=trusted)
+    return _signing(verified, latest.refusal or "")  # type: ignore[attr-defined]  # annotated by latest
 
 
-def _signing(shown: Badge) -> Badge:
+def _signing(shown: Badge, why: str) -> Badge:
     """The same, unless no checkpoint is signed: nothing that happens now could be proved later."""
-    if not (why := checkpoints.refusal()):
+    if not why:
         return shown
     return replace(
         shown,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -17,6 +17,7 @@ from aegis.identity.models import Area
 from aegis.portal import counts
 from aegis.portal.governed.kinds import all_pages
 from aegis.portal.saved import listing
+from approvals.alerts.models import Episode
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,25 @@ class Rights:
     areas: frozenset[str]
     models: frozenset[str]  # names of models of which at least one row is granted
     may_break: bool = False  # take a right in an emergency, or see what others took
+    fires: bool = False  # some alert does; whether this person may see it is asked only then
 
     def sees(self, model: str, area: str) -> bool:
         return area in self.areas or model in self.models
 
 
 def rights_of(request: HttpRequest) -> Rights:
-    areas = frozenset(Area.objects.visible_to(request.user).values_list("name", flat=True))
+    fires = Exists(Episode.objects.filter(status=Episode.Status.FIRING))
+    named = list(Area.objects.visible_to(request.user).values_list("name", fires))
+    areas = frozenset(name for name, _ in named)
     rows = GroupObjectPermission.objects.filter(
         Q(permission__codename__startswith="view_") | Q(permission__codename="break_area"),
         group__in=Group.objects.filter(user=request.user.pk),
     )
     found = set(rows.values_list("permission__codename", "content_type__model").distinct())
     may_break = "access" in areas or any(codename == "break_area" for codename, _ in found)
-    return Rights(areas, frozenset(model for codename, model in found if codename != "break_area"), may_break)
+    return Rights(
+        areas, frozenset(model for codename, model in found if codename != "break_area"), may_break, any(on for _, on in named)
+    )
 
 
 def sidebar(request: HttpRequest) -> Any:
@@ -70,7 +76,10 @@ def _sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     here = _current(request.path, [item.link for items in sections.values() for item in items])
     first = listing.opened_first(request.user)  # a list that a person opens with a view of his
     return [
-        {"title": title, "items": [_drawn(request, item, item.link == here, first.get(item.key, item.link)) for item in items]}
+        {
+            "title": title,
+            "items": [_drawn(request, item, item.link == here, first.get(item.key, item.link), rights) for item in items],
+        }
         for title, items in sections.items()
         if items
     ]
@@ -94,6 +103,10 @@ def _operate() -> list[Item]:
         Item(
             "deadletters", "Dead letters", "dead", reverse("deadletters:list"),
             needs=lambda rights: rights.sees("reviewqueue", "queues") or rights.sees("workflow", "workflows"),
+        ),
+        Item(
+            "alerts", "Alerts", "bell", reverse("alerts:list"), "alerts", "firing that you can take on",
+            needs=lambda rights: "alerts" in rights.areas,
         ),
         Item("guards", "Halts and breakers", "pause", reverse("guards:list")),
         Item("audit", "Audit", "audit", reverse("audit:list")),
@@ -129,8 +142,11 @@ def _sees(model: Any) -> Callable[[Rights], bool]:
     return lambda rights: rights.sees(name, area)
 
 
-def _drawn(request: HttpRequest, item: Item, is_here: bool, link: str) -> dict[str, Any]:
-    count = counts.counts_of(request)[item.badge] if item.badge else 0
+def _drawn(request: HttpRequest, item: Item, is_here: bool, link: str, rights: Rights) -> dict[str, Any]:
+    if item.badge == "alerts":
+        count = counts.my_alerts(request.user) if rights.fires else 0
+    else:
+        count = counts.counts_of(request)[item.badge] if item.badge else 0
     return {
         "key": item.key,
         "title": item.title,

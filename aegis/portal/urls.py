@@ -7,6 +7,7 @@ from aegis.portal.governed import pages
 from aegis.portal.matrix import editing as matrix_editing
 from aegis.portal.matrix import explaining as matrix_explaining
 from aegis.portal.matrix import export as matrix_export
+from aegis.portal.matrix import pairs as matrix_pairs
 from aegis.portal.matrix import reviews as matrix_reviews
 from aegis.portal.matrix import unused as matrix_unused
 from aegis.portal.matrix import views as matrix
@@ -27,6 +28,7 @@ urlpatterns = [
     path("matrix/why/", matrix.why_page, name="matrix-why"),
     path("matrix/who/", matrix_explaining.who_page, name="matrix-who"),
     path("matrix/what/", matrix_explaining.what_page, name="matrix-what"),
+    path("matrix/capabilities/", matrix_pairs.pair_page, name="matrix-pair"),
     path("matrix/unused/", matrix_unused.unused_page, name="matrix-unused"),
     path("matrix/unused/drop/", matrix_unused.drop, name="matrix-drop"),
     path("matrix/reviews/", matrix_reviews.reviews_page, name="matrix-reviews"),

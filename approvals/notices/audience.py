@@ -1,5 +1,5 @@
 """Who hears of a notice, as things stand now: whom it asks, for whom those may decide, who asked, who voted; of emergencies,
-who watches over access."""
+who watches over access; of alerts, who answers for the rule."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from aegis.core.visibility import Viewer, groups_with
 from aegis.identity import areas
 from aegis.identity.models import Area, User
 from approvals import delegations, holding, questions
+from approvals.alerts import notices
 from approvals.electors import active_people, silenced_by, standing_decisions
 from approvals.models import ApprovalRequest
 from approvals.notices.models import Notice, NoticePreference
@@ -49,6 +50,8 @@ def sees(person: User, notice: Notice) -> bool:
         return person.pk in (row.delegator_id, row.delegate_id) and not is_void
     if (taken := notice.taken_right) is not None:
         return person.pk == taken.person_id or watches_access(person)
+    if notice.alert is not None:
+        return bool(notices.told(notice, person))
     return notice.request is not None and ApprovalRequest.objects.visible_to(person).filter(pk=notice.request.pk).exists()
 
 
@@ -67,6 +70,8 @@ def _watchers() -> set[str]:
 def _wanted(notice: Notice) -> Collection[str]:
     if notice.taken_right is not None:
         return _watchers() | {str(notice.taken_right.person_id)}
+    if notice.alert is not None:
+        return notices.answering(notice.alert)
     if notice.request is None or notice.kind == Notice.Kind.GIVEN:
         return {str(notice.person_id)} if notice.person_id else set()
     if notice.kind in _ASKING:

@@ -20,6 +20,8 @@ from aegis.core.errors import NotFound
 from aegis.core.visibility import Viewer
 from aegis.identity.models import Area, User
 from aegis.identity.principals import stated
+from approvals.alerts import addresses, notices
+from approvals.alerts.models import Alert
 from approvals.models import ApprovalRequest
 from approvals.notices import again, audience
 from approvals.notices.mail import path_to
@@ -27,7 +29,7 @@ from approvals.notices.models import Delivery, Notice
 
 MOST: Final = 100
 _UNBUILT: Final = "it could not be written; see the worker's log"
-_RELATED: Final = ("request", "taken_right__area")
+_RELATED: Final = ("request", "taken_right__area", "alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ def send_again(*, actor: Actor, reason: str, only: UUID | None = None) -> int:
 def _seen_by(user: Viewer, path: str = "") -> Q:
     """What the reader may see: requests as everywhere, delegations and emergencies as their events, and his own."""
     requests = Q(**{f"{path}request__in": ApprovalRequest.objects.visible_to(user)})
+    requests |= Q(**{f"{path}alert__in": Alert.objects.visible_to(user)})  # that one was told; what it found, it does not say
     if audience.watches_access(user):
-        return requests | Q(**{f"{path}request__isnull": True})
+        return requests | Q(**{f"{path}request__isnull": True, f"{path}alert__isnull": True})
     own = Q(**{f"{path}taken_right__person": user.pk})
     return requests | own | Q(**{f"{path}delegation__delegator": user.pk}) | Q(**{f"{path}delegation__delegate": user.pk})
 
@@ -119,4 +122,6 @@ def _about(notice: Notice) -> tuple[str, str]:
         return notice.request.label, path_to(notice)
     if notice.taken_right is not None:
         return f"“{notice.taken_right.verb}” on {notice.taken_right.area.title}", path_to(notice)
+    if notice.alert is not None:
+        return f"Alert {notices.title_of(notice.alert)}", addresses.of_rule(notice.alert.name)
     return "Delegation", ""  # the page of delegations shows everybody his own

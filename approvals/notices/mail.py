@@ -1,5 +1,5 @@
-"""Mail about requests, delegations and emergencies: text and HTML, a link that opens the signed-in page and decides nothing, no
-secret and no parameter."""
+"""Mail about requests, delegations, emergencies and alerts: text and HTML, a link that opens the signed-in page and decides
+nothing, no secret and no parameter."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from aegis.identity.models import TakenRight, User
+from approvals.alerts import notices
 from approvals.notices.models import Delivery, Notice
 from approvals.pages import words
 from approvals.pages.inbox import titles_of
@@ -57,12 +58,12 @@ def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives:
     return message
 
 
-def _lines(person: User, notices: Sequence[Notice]) -> list[Line]:
-    titles = titles_of(person, [one.request for one in notices if one.request is not None])  # masked as the page masks them
-    return [_line(notice, titles) for notice in notices]
+def _lines(person: User, rows: Sequence[Notice]) -> list[Line]:
+    titles = titles_of(person, [one.request for one in rows if one.request is not None])  # masked as the page masks them
+    return [_line(notice, titles, person) for notice in rows]
 
 
-def _line(notice: Notice, titles: Mapping[UUID, str]) -> Line:
+def _line(notice: Notice, titles: Mapping[UUID, str], person: User) -> Line:
     what, link = str(notice.get_kind_display()), link_to(notice)
     if notice.delegation is not None:
         row = notice.delegation
@@ -73,6 +74,11 @@ def _line(notice: Notice, titles: Mapping[UUID, str]) -> Line:
         return Line(what, title, "Delegation", about if notice.kind == Notice.Kind.DELEGATED else "it counts no more", link)
     if notice.taken_right is not None:
         return _emergency(notice.taken_right, what, link)
+    if notice.alert is not None:
+        told = notices.told(notice, person)
+        return Line(
+            what, notices.title_of(notice.alert), words.plural(len(told), "finding"), notices.summary(told, notice), link
+        )
     asked = notice.request
     assert asked is not None  # a constraint of the table
     status = f"{asked.get_risk_display()} risk, {asked.get_status_display()}"
@@ -96,6 +102,8 @@ def link_to(notice: Notice) -> str:
 
 
 def path_to(notice: Notice) -> str:
+    if notice.alert is not None:
+        return notices.path_to(notice)
     if notice.request_id:
         return reverse("approvals:request", args=[notice.request_id])
     return reverse("portal:emergency" if notice.taken_right_id else "approvals:delegations")

@@ -12,8 +12,8 @@ from aegis.identity.models import TakenRight, User
 
 
 class Notice(models.Model):
-    """One event of a request, of a delegation or of a right taken in an emergency, that somebody shall hear about. Written in
-    the event's own transaction, handed out afterwards."""
+    """One event of a request, of a delegation, of a right taken in an emergency or of an alert, that somebody shall hear about.
+    Written in the event's own transaction, handed out afterwards. What an alert found are the episodes that name the notice."""
 
     class Kind(models.TextChoices):
         ASKED = "asked", "A decision is asked of you"
@@ -28,11 +28,14 @@ class Notice(models.Model):
         BROKEN_INTO = "broken_into", "A right was taken in an emergency"
         OVER = "over", "A right taken in an emergency is over"
         UNREVIEWED = "unreviewed", "Nobody reviewed a right taken in an emergency"
+        FIRED = "fired", "An alert fires"
+        RESOLVED = "resolved", "An alert is over"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey("approvals.ApprovalRequest", null=True, on_delete=models.CASCADE, related_name="notices")
     delegation = models.ForeignKey("approvals.Delegation", null=True, on_delete=models.CASCADE, related_name="+")
     taken_right = models.ForeignKey(TakenRight, null=True, on_delete=models.CASCADE, related_name="+")
+    alert = models.ForeignKey("approvals.Alert", null=True, on_delete=models.CASCADE, related_name="notices")
     kind = models.CharField(max_length=12, choices=Kind)
     seq = models.PositiveIntegerField(default=0)  # of the event in the request's stream
     at = models.DateTimeField()
@@ -51,9 +54,10 @@ class Notice(models.Model):
             models.UniqueConstraint(fields=["delegation", "kind"], name="notice_once_of_delegation"),
             models.UniqueConstraint(fields=["taken_right", "kind"], name="notice_once_of_taken_right"),
             models.CheckConstraint(
-                condition=Q(request__isnull=False, delegation__isnull=True, taken_right__isnull=True)
-                | Q(request__isnull=True, delegation__isnull=False, taken_right__isnull=True, person__isnull=False)
-                | Q(request__isnull=True, delegation__isnull=True, taken_right__isnull=False, person__isnull=True),
+                condition=Q(request__isnull=False, delegation=None, taken_right=None, alert=None)
+                | Q(request=None, delegation__isnull=False, taken_right=None, alert=None, person__isnull=False)
+                | Q(request=None, delegation=None, taken_right__isnull=False, alert=None, person=None)
+                | Q(request=None, delegation=None, taken_right=None, alert__isnull=False, person=None),
                 name="notice_of_one_thing",
             ),
         ]

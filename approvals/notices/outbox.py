@@ -35,7 +35,7 @@ _LONGEST_WAIT: Final = timedelta(hours=2)
 
 _RELATED: Final = (
     "notice__request__policy", "notice__delegation__delegator", "notice__delegation__delegate",
-    "notice__taken_right__person", "notice__taken_right__area", "person",
+    "notice__taken_right__person", "notice__taken_right__area", "notice__alert", "person",
 )  # fmt: skip
 
 Sender = Callable[[Delivery], None]
@@ -67,7 +67,9 @@ def hand_out() -> int:
     """Write the deliveries of waiting notices; one that cannot be built waits as a failed attempt does. Returns how many."""
     now = clock.db_now()
     waiting = Notice.objects.filter(Q(next_at__isnull=True) | Q(next_at__lte=now), handed_at__isnull=True, dead_at__isnull=True)
-    waiting = waiting.select_related("request__policy", "delegation", "taken_right").order_by(*_urgent("taken_right"), "at")
+    waiting = waiting.select_related("request__policy", "delegation", "taken_right", "alert").order_by(
+        *_urgent("taken_right"), "at"
+    )
     done = 0
     for notice in waiting[:PAGE]:
         try:

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from aegis.identity.announcing import Occasion
 from aegis.identity.models import TakenRight, User
+from approvals.alerts.models import Alert
 from approvals.models import ApprovalRequest, Delegation
 from approvals.notices.models import Notice
 
@@ -35,6 +36,11 @@ def post_delegation(row: Delegation, kind: Notice.Kind, now: datetime, *, to: Us
     """`to` shall hear what became of a delegation."""
     if is_telling():
         Notice.objects.create(delegation=row, kind=kind, at=now, person=to)
+
+
+def post_alert(row: Alert, kind: Notice.Kind, now: datetime) -> Notice | None:
+    """Who answers for the rule shall hear of the episodes that will name this notice."""
+    return Notice.objects.create(alert=row, kind=kind, at=now) if is_telling() else None
 
 
 def post_emergency(row: TakenRight, occasion: Occasion, now: datetime) -> None:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
+from approvals.alerts.models import Alert
 from approvals.models import ApprovalRequest
 from approvals.notices import givenup
 from approvals.notices.audience import watches_access
@@ -35,6 +36,7 @@ def notices_page(request: HttpRequest) -> HttpResponse:
     seen = Q(notice__request__in=ApprovalRequest.objects.visible_to(user)) | Q(notice__delegation__isnull=False)
     # Of emergencies the page says no more than that there was one; who lost sight of access is not reminded of those of others.
     seen |= Q(notice__taken_right__isnull=False) if watches_access(user) else Q(notice__taken_right__person=user)
+    seen |= Q(notice__alert__in=Alert.objects.visible_to(user))
     mine = Delivery.objects.filter(seen, person=user)
     context = {
         "chosen": NoticePreference.objects.filter(person=user).first() or NoticePreference(person=user),
@@ -42,7 +44,7 @@ def notices_page(request: HttpRequest) -> HttpResponse:
         "hours": range(24),
         "fault": fault,
         "by_mail": settings.TELLS_BY_MAIL,
-        "deliveries": mine.select_related("notice__request").order_by("-due_at")[:SHOWN],
+        "deliveries": mine.select_related("notice__request", "notice__alert").order_by("-due_at")[:SHOWN],
         "sees_given_up": givenup.may_look(user),
         "title": "Notifications",
     }

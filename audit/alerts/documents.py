@@ -5,6 +5,7 @@ spec:
   anomaly:
     percentile: {of: {measure: answers}, percent: 95}
     direction: up
+  notify: {group: Site reliability}
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from aegis.core import durations
 from aegis.core.canonical import Json
 from aegis.core.errors import Fault, Invalid
 from aegis.core.kinds import envelope
+from audit.alerts import states
 from audit.alerts.rules import (
     MOST_HOURS,
     MOST_WEEKS,
@@ -28,13 +31,16 @@ from audit.alerts.rules import (
     Percentile,
     Rule,
     Share,
+    StateRule,
     Threshold,
 )
 from audit.metrics import measures
 from audit.metrics.measures import MAX_DIMENSIONS, Measure
 
 KIND: Final = "Alert"
-CONDITIONS: Final = ("threshold", "anomaly", "absence", "new_value")
+CONDITIONS: Final = ("threshold", "anomaly", "absence", "new_value", "state")
+#: What a rule of windows has and a state has not.
+_OF_WINDOWS: Final = ("hours", "by", "workflow")
 MEASURED: Final = ("count", "share", "percentile")
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1, "maxLength": 120}
@@ -83,26 +89,77 @@ SCHEMA: Final[Json] = envelope(
             ),
             "absence": _part(["of"], {"of": _FIGURE, **_PAST}),
             "new_value": _part(["of"], {"of": _FIGURE, "after": {"type": "integer", "minimum": 1, "maximum": 10_000}}),
+            "state": _part(
+                ["is"],
+                {
+                    "is": {**_TEXT, "description": "What stands that should not, such as breaker_open."},
+                    "within": {**durations.SCHEMA, "description": "How far it looks ahead or back, such as 4h."},
+                    "only": {"type": "array", "minItems": 1, "maxItems": 50, "uniqueItems": True, "items": _TEXT},
+                },
+            ),
+            "workflow": {**_TEXT, "maxLength": 80, "description": "The one whose events alone count."},
+            "notify": {
+                **_part([], {"group": {**_TEXT, "maxLength": 80}, "owner": {**_TEXT, "maxLength": 150}}),
+                "minProperties": 1, "maxProperties": 1,
+                "description": "Who answers for it and hears of it: a group, or a person by username.",
+            },
         },
     ),
 )  # fmt: skip
 
 
-def load(document: Json) -> Rule:
-    """The rule of a document that keeps the schema.
+def read(document: Json) -> Rule | StateRule:
+    """What a document that keeps the schema stands for.
 
     Raises:
         Invalid: it makes no sense, or names what nobody counts; each fault with its JSON pointer.
     """
+    return _state(document) if "state" in document["spec"] else load(document)
+
+
+def load(document: Json) -> Rule:
+    """The rule over windows of a document that keeps the schema.
+
+    Raises:
+        Invalid: as `read`; or it is about a state, of which there are no windows.
+    """
     spec = document["spec"]
     kind = _one(spec, CONDITIONS, "/spec")
     where = f"/spec/{kind}"
+    if kind == "state":
+        raise _invalid(where, "is judged as it stands now, not by windows")
     condition = _condition(kind, spec[kind], where)
     by = tuple(_place(_measure_of(spec[kind], where), name, "/spec/by") for name in spec.get("by", ()))
     try:
-        return Rule(document["metadata"]["name"], condition, spec.get("hours", 1), by)
+        return Rule(document["metadata"]["name"], condition, spec.get("hours", 1), by, spec.get("workflow", ""))
     except ValueError as error:
         raise _invalid("/spec", str(error)) from None
+
+
+def _state(document: Json) -> StateRule:
+    spec, where = document["spec"], "/spec/state"
+    _one(spec, CONDITIONS, "/spec")
+    if wrong := [name for name in _OF_WINDOWS if name in spec]:
+        raise _invalid(f"/spec/{wrong[0]}", "is for rules over windows; a state is judged as it stands")
+    said = spec["state"]
+    state = states.get(said["is"])
+    if state is None:
+        known = ", ".join(one.name for one in states.all_states())
+        raise _invalid(f"{where}/is", f"nobody watches the state {said['is']!r}", f"watched are {known}")
+    within = None
+    if "within" in said:
+        if state.within is None:
+            raise _invalid(f"{where}/within", f"{state.name} looks neither ahead nor back")
+        try:
+            within = durations.parse(said["within"])
+        except durations.DurationInvalid as error:
+            raise _invalid(f"{where}/within", error.faults[0].what) from None
+    for place, name in enumerate(said.get("only", ())):
+        if state.names and name not in state.names:
+            raise _invalid(
+                f"{where}/only/{place}", f"there is no {state.about} {name!r}", f"there are {', '.join(sorted(state.names))}"
+            )
+    return StateRule(document["metadata"]["name"], state.name, within, frozenset(said.get("only", ())))
 
 
 def _condition(kind: str, spec: Json, where: str) -> Condition:

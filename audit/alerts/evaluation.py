@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, assert_never
 
@@ -13,6 +13,7 @@ from audit.alerts.rules import (
     HOURS_OF_A_WEEK,
     Absence,
     Anomaly,
+    Condition,
     Count,
     Figure,
     Measured,
@@ -124,6 +125,22 @@ def evaluate(rule: Rule, history: History, start: int) -> list[Finding]:
     return sorted(_findings(rule, history, start), key=lambda found: found.group)
 
 
+def badness(rule: Rule, finding: Finding) -> float:
+    """How far a finding lies beyond its border, for comparing the windows of one group: spreads, or the amount beyond."""
+    condition = rule.condition
+    match condition:
+        case Threshold(_, above, below):
+            return finding.value - above if above is not None else (below or 0) - finding.value
+        case Anomaly():
+            return abs(finding.usual.score(finding.value)) if finding.usual else 0
+        case Absence():
+            return finding.usual.center if finding.usual else 0
+        case NewValue():
+            return finding.value
+        case _:
+            assert_never(condition)
+
+
 def past_windows(start: int, hours: int, weeks: int) -> list[int]:
     """Beginnings of the same windows of past weeks and of those beside them, the latest week first."""
     return [start - week * HOURS_OF_A_WEEK + beside * hours for week in range(1, weeks + 1) for beside in BESIDE]
@@ -146,8 +163,8 @@ def _findings(rule: Rule, history: History, start: int) -> Iterator[Finding]:
 
 def _beyond(rule: Rule, condition: Threshold, history: History, start: int) -> Iterator[Finding]:
     for group, one in _watched(condition.measured, history, rule.by):
-        if one.first > start:
-            continue
+        if one.first >= start + rule.hours or (condition.below is not None and one.first > start):
+            continue  # too little in a window that it was not there for from the beginning says nothing; too much does
         value, rests_on = one.at(start, rule.hours)
         is_counted = isinstance(condition.measured, Count)
         if value is None or (rests_on < condition.least and not is_counted):
@@ -268,3 +285,64 @@ def _is_of(figure: Figure, cell: Cell) -> bool:
 @cache
 def _slot(amount: int) -> int:
     return slots.slot_of(amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window of one group. `value` is None where nothing was counted; `usual` where the past says too little."""
+
+    start: int
+    value: float | None
+    rests_on: int
+    usual: Usual | None
+
+
+def measured(rule: Rule, history: History, starts: Iterable[int]) -> list[Window]:
+    """What a rule measures window by window, and what was usual for each: the graph behind a finding.
+
+    Args:
+        rule: one that judges all together (`alone`).
+    """
+    condition = rule.condition
+    figure = condition.measured if isinstance(condition, Threshold | Anomaly) else Count(condition.figure)
+    watched = _watched(figure, history, ())
+    if not watched:
+        return []
+    ((_, one),) = watched
+    weeks, least = (condition.weeks, condition.least) if isinstance(condition, Anomaly | Absence) else (0, 0)
+    found = []
+    for start in starts:
+        value, rests_on = one.at(start, rule.hours)
+        past = one.past(start, rule.hours, weeks, least if isinstance(condition, Anomaly) else 0) if weeks else []
+        usual = None
+        if weeks and len(past) >= condition.samples:  # type: ignore[union-attr]  # weeks are of those two alone
+            center, _ = robust.center_and_spread(past)
+            usual = robust.usual(past, _noise(figure, center, max(rests_on, 1)))
+        found.append(Window(start, value, rests_on, usual))
+    return found
+
+
+def alone(rule: Rule, group: Group) -> Rule:
+    """The rule for one of its groups: over the figures of that group, judging them together."""
+
+    def of(figure: Figure) -> Figure:
+        values = list(figure.values) + [""] * (max(rule.by, default=-1) + 1 - len(figure.values))
+        for place, value in zip(rule.by, group, strict=True):
+            values[place] = value
+        return replace(figure, values=tuple(values))
+
+    condition = rule.condition
+    match condition:
+        case Absence() | NewValue():
+            one: Condition = replace(condition, figure=of(condition.figure))
+        case Threshold(measured=figure) | Anomaly(measured=figure):
+            match figure:
+                case Share():
+                    figure = Share(of(figure.part), of(figure.whole))
+                case Count() | Percentile():
+                    figure = replace(figure, figure=of(figure.figure))
+            one = replace(condition, measured=figure)
+        case _:
+            assert_never(condition)
+    # A rule about new values names a dimension; watched alone its group stands in the figure already.
+    return replace(rule, condition=one, by=rule.by if isinstance(condition, NewValue) else ())

@@ -7,6 +7,7 @@ a count, a share of a count, or a percentile of amounts; a rule is judged for ea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal
 
 HOURS_OF_A_WEEK: Final = 168
@@ -124,18 +125,36 @@ class Rule:
     Attributes:
         hours: length of a window; it divides a day, so that the windows of all weeks are the same.
         by: places of the dimensions whose values are judged apart; empty: all together.
+        workflow: name of the one whose events alone count; "" for everything.
     """
 
     name: str
     condition: Condition
     hours: int = 1
     by: tuple[int, ...] = ()
+    workflow: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.hours <= MOST_HOURS or MOST_HOURS % self.hours:
             raise ValueError("the hours of a window divide a day")
         if isinstance(self.condition, NewValue) and not self.by:
             raise ValueError("a rule about new values names a dimension")
+
+
+@dataclass(frozen=True, slots=True)
+class StateRule:
+    """A rule about what stands now, judged at once and by no window (`audit.alerts.states`).
+
+    Attributes:
+        state: name of the state that a room registered ("breaker_open").
+        within: how far the state looks ahead or back, for those that do; None: as far as it does by itself.
+        only: first parts of the groups that count; empty for all.
+    """
+
+    name: str
+    state: str
+    within: timedelta | None = None
+    only: frozenset[str] = frozenset()
 
 
 def figures_of(condition: Condition) -> tuple[Figure, ...]:

@@ -48,13 +48,13 @@ def said(rule: Rule, finding: Finding) -> str:
     match condition:
         case Threshold(measured):
             border = (
-                f"above {_value(measured, condition.above)}"
+                f"above {value(measured, condition.above)}"
                 if condition.above is not None
-                else f"below {_value(measured, condition.below or 0)}"
+                else f"below {value(measured, condition.below or 0)}"
             )
-            return f"{_value(measured, finding.value)}, {border}; rests on {finding.rests_on:,} events"
+            return f"{value(measured, finding.value)}, {border}; rests on {finding.rests_on:,} events"
         case Anomaly(measured):
-            return f"{_value(measured, finding.value)}, {_usual(measured, finding)}; rests on {finding.rests_on:,} events"
+            return f"{value(measured, finding.value)}, {_usual(measured, finding)}; rests on {finding.rests_on:,} events"
         case Absence():
             center = finding.usual.center if finding.usual else 0
             return f"nothing, where {center:,.0f} are usual"
@@ -92,15 +92,16 @@ def _usual(measured: Measured, finding: Finding) -> str:
     usual = finding.usual
     if usual is None:
         return ""
-    center, spread = _value(measured, usual.center), _value(measured, usual.spread)
+    center, spread = value(measured, usual.center), value(measured, usual.spread)
     return f"usual is {center} (spread {spread}, of {usual.samples} windows): {usual.score(finding.value):+.1f} spreads"
 
 
-def _value(measured: Measured, value: float) -> str:
+def value(measured: Measured, amount: float) -> str:
+    """An amount as people read it: a count, a share in percent, milliseconds."""
     match measured:
         case Share():
-            return f"{value:.1%}"
+            return f"{amount:.1%}"
         case Percentile():
-            return f"{value:,.0f} ms"
+            return f"{amount:,.0f} ms"
         case _:
-            return f"{value:,.4g}" if value < 1_000 else f"{value:,.0f}"
+            return f"{amount:,.4g}" if amount < 1_000 else f"{amount:,.0f}"

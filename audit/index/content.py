@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from uuid import UUID
 
@@ -96,8 +97,8 @@ def _open_words(event: Event, content: Mapping[str, Json], kind: EventType | Non
         yield from words_of(event.stream)
     sentence = kind.sentence_for(content["data"]) if kind else ""
     shown = outcomes.mark(kind, event.outcome).word
-    for text in (event.type, _PLACE.sub(" ", sentence), event.step, event.agent, event.capability, event.outcome, shown):
-        yield from words_of(text)
+    for text in (event.type, _without_places(sentence), event.step, event.agent, event.capability, event.outcome, shown):
+        yield from _named_words(text)
     if content["matrix"]:
         yield from ("matrix", str(content["matrix"]))
     if event.actor_kind == "system":
@@ -107,6 +108,17 @@ def _open_words(event: Event, content: Mapping[str, Json], kind: EventType | Non
             yield word
     for value in content["data"].values():
         yield from _value_words(value)
+
+
+@lru_cache(4_096)
+def _named_words(text: str) -> tuple[str, ...]:
+    """Words of a sentence of the catalogue or a name of configuration: a few hundred texts, again and again."""
+    return tuple(words_of(text))
+
+
+@lru_cache(4_096)
+def _without_places(sentence: str) -> str:
+    return _PLACE.sub(" ", sentence)
 
 
 def _value_words(value: Json) -> Iterator[str]:

@@ -111,3 +111,14 @@ class Hour(models.Model):
 
     class Meta:
         default_permissions = ()
+
+
+class Touched(models.Model):
+    """That an event is about a governed object ("Role/clerk"). Read by the history of that object, newest first."""
+
+    thing = models.CharField(max_length=200)
+    position = models.BigIntegerField()  # of the event, as in Indexed
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["thing", "position"], name="touched_once")]

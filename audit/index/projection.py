@@ -19,6 +19,7 @@ from audit.index.models import Hour, Indexed, Tally
 from audit.models import Event, Payload
 
 NAME: Final = "search"  # of the follower
+BODIES_AT_ONCE: Final = 500  # events whose payloads are in memory; each may hold a megabyte
 
 _TYPES: dict[str, Type] = {"position": "int8", "event_id": "int8", "at": "timestamptz", "run_id": "uuid", "is_bad": "int"}
 _ROWS = Rows({str(field.column): _TYPES.get(str(field.column), "text") for field in Indexed._meta.concrete_fields})
@@ -35,8 +36,12 @@ Counts = dict[tuple[Any, ...], list[int]]
 
 def handle(events: Sequence[Event]) -> None:
     """Take events in leaf order, each with its `leaf_index`, inside the transaction that moves the cursor."""
-    bodies = _bodies(events)
-    write([entry(event.leaf_index, event, bodies.get((event.stream, event.seq), {})) for event in events])  # type: ignore[attr-defined]
+    entries: list[Entry] = []
+    for first in range(0, len(events), BODIES_AT_ONCE):
+        some = events[first : first + BODIES_AT_ONCE]
+        bodies = _bodies(some)
+        entries += [entry(event.leaf_index, event, bodies.get((event.stream, event.seq), {})) for event in some]  # type: ignore[attr-defined]
+    write(entries)
 
 
 def clear() -> None:

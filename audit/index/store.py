@@ -11,12 +11,13 @@ sort. Many: walk from the newest row back and look into each; if the hits on the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import F, Func, Q, TextField, Value
+from django.db.models import F, FloatField, Func, Q, TextField, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.fields import BooleanField
 
@@ -24,9 +25,12 @@ from audit.index.models import IndexedQuerySet
 from audit.index.words import Term, as_match, as_tsquery
 
 #: With fewer hits expected the index is asked first: so many rows are fetched and sorted within a few milliseconds.
-FEW: Final = 2_000
+FEW: Final = 500
 WALK_FIRST: Final = 10_000
 WALK_MOST: Final = 100_000
+
+
+Row = tuple[Any, ...]
 
 
 class Fits(Func):
@@ -49,21 +53,53 @@ class TsQuery(Func):
     output_field = TextField()
 
 
-def positions(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, *, limit: int) -> list[int]:
-    """Positions of the newest rows that fit, at most `limit`, newest first.
+class Epoch(Func):
+    output_field = FloatField()
+    function = "date_part"
+    template = "%(function)s('epoch', %(expressions)s)"
+
+
+def newest(
+    rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, *, limit: int, columns: Sequence[str] = ("position",)
+) -> list[Row]:
+    """Columns of the newest rows that fit, at most `limit`, newest first. They are as the driver brings them, for ten
+    thousand are counted for one page: a moment is one of `as_read`.
 
     Args:
         rows: narrowed by everything but the text.
         closed: rows of which the reader may search the line only; None if there are none.
     """
     if not terms:
-        return list(rows.order_by("-position").values_list("position", flat=True)[:limit])
+        return _read(rows.order_by("-position"), columns, limit)
     if connection.vendor == "postgresql":
-        return _pg_positions(rows, terms, closed, limit)
-    return _sqlite_positions(rows, terms, closed, limit)
+        return _pg_newest(rows, terms, closed, columns, limit)
+    return _sqlite_newest(rows, terms, closed, columns, limit)
 
 
-def _sqlite_positions(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, limit: int) -> list[int]:
+def as_read(moment: datetime) -> float | datetime:
+    """A moment as `newest` brings it, to compare with. Reading ten thousand with their zones takes longer than finding them:
+    PostgreSQL sends seconds since 1970 (doubles hold their microseconds), SQLite a time without a zone, which is UTC."""
+    return moment.timestamp() if connection.vendor == "postgresql" else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _as_sent(column: str) -> str | Func:
+    return Epoch(column) if column == "at" and connection.vendor == "postgresql" else column
+
+
+def _read(rows: IndexedQuerySet, columns: Sequence[str], limit: int) -> list[Row]:
+    try:
+        sql, params = rows.values_list(*map(_as_sent, columns))[:limit].query.sql_with_params()
+    except EmptyResultSet:  # the ORM knows without asking that nothing fits
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        found: list[Row] = cursor.fetchall()
+    return found
+
+
+def _sqlite_newest(
+    rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int
+) -> list[Row]:
     here = rows.filter(position=RawSQL("f.rowid", []))
     if closed is not None:
         seen = RawSQL(
@@ -74,48 +110,50 @@ def _sqlite_positions(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | 
         here = here.filter(~closed | Q(seen))
     try:
         sql, params = here.values("position").query.sql_with_params()
-    except EmptyResultSet:  # the ORM knows without asking that nothing fits
+    except EmptyResultSet:
         return []
-    # The bounds of the row's position bound the text's too, or a word of years ago is walked back to.
+    wanted = ", ".join(f"r.{column}" for column in columns)
+    # The bounds of the row's position bound the text's too, or a word of years ago is walked back to. CROSS: the text leads.
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT f.rowid FROM audit_words f WHERE f.audit_words MATCH %s AND EXISTS ({sql}) ORDER BY f.rowid DESC LIMIT %s",
+            f"SELECT {wanted} FROM audit_words f CROSS JOIN audit_indexed r ON r.position = f.rowid"
+            f" WHERE f.audit_words MATCH %s AND EXISTS ({sql}) ORDER BY f.rowid DESC LIMIT %s",
             [as_match(terms, "whole"), *params, limit],
         )
-        return [position for (position,) in cursor.fetchall()]
+        found: list[Row] = cursor.fetchall()
+    return found
 
 
-def _pg_positions(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, limit: int) -> list[int]:
+def _pg_newest(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int) -> list[Row]:
     asked = as_tsquery(terms)
     if _expected(asked) <= FEW:
-        return _by_index(rows, asked, closed, limit)
-    found: list[int] = []
+        return _by_index(rows, asked, closed, columns, limit)
+    found: list[Row] = []
     top = rows.order_by("-position").values_list("position", flat=True).first()
     span, walked = WALK_FIRST, 0
     while top is not None and len(found) < limit:
         bottom = top - span
-        part = rows.filter(position__lte=top, position__gt=bottom)
-        wanted = limit - len(found)
-        found += part.filter(_text(FitsSeen, asked, closed)).order_by("-position").values_list("position", flat=True)[:wanted]
+        part = rows.filter(position__lte=top, position__gt=bottom).filter(_text(FitsSeen, asked, closed))
+        found += _read(part.order_by("-position"), columns, limit - len(found))
         walked += span
         if len(found) >= limit or bottom < 0:
             return found
         if walked * limit > WALK_MOST * max(len(found), 1):  # at this rate the page is not full within WALK_MOST rows
-            return found + _by_index(rows.filter(position__lte=bottom), asked, closed, limit - len(found))
+            return found + _by_index(rows.filter(position__lte=bottom), asked, closed, columns, limit - len(found))
         top, span = bottom, min(span * 2, WALK_MOST)
     return found
 
 
-def _by_index(rows: IndexedQuerySet, asked: str, closed: Q | None, limit: int) -> list[int]:
+def _by_index(rows: IndexedQuerySet, asked: str, closed: Q | None, columns: Sequence[str], limit: int) -> list[Row]:
     # Sorted by a value, not by the key: else the key's index looks like a short way to the newest, and is a walk through all.
-    found = rows.filter(_text(Fits, asked, closed)).order_by((F("position") + 0).desc())
-    return list(found.values_list("position", flat=True)[:limit])
+    return _read(rows.filter(_text(Fits, asked, closed)).order_by((F("position") + 0).desc()), columns, limit)
 
 
 def _text(how: type[Func], asked: str, closed: Q | None) -> Q:
+    """What fits the words of the line fits those of the whole: so one index answers for readers of either."""
     query = TsQuery(Value(asked))
     condition = Q(how(F("whole"), query))
-    return condition if closed is None else (condition & ~closed) | Q(how(F("open"), query))
+    return condition if closed is None else condition & (~closed | Q(FitsSeen(F("open"), query)))
 
 
 def _expected(asked: str) -> int:

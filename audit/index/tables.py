@@ -11,33 +11,45 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import migrations
 
+from audit.triggers import Feeding
+
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 _DELETE = "INSERT INTO audit_words (audit_words, rowid, open, whole) VALUES ('delete', old.position, old.open, old.whole);"
 _INSERT = "INSERT INTO audit_words (rowid, open, whole) VALUES (new.position, new.open, new.whole);"
 
+#: On SQLite, and watched over like the guards of the record: whoever takes one away hides from the search what comes after.
+FEEDING: Final = Feeding(
+    "audit_indexed",
+    {
+        "audit_indexed_added": f"CREATE TRIGGER audit_indexed_added AFTER INSERT ON audit_indexed BEGIN {_INSERT} END",
+        "audit_indexed_removed": f"CREATE TRIGGER audit_indexed_removed AFTER DELETE ON audit_indexed BEGIN {_DELETE} END",
+        "audit_indexed_emptied": (
+            f"CREATE TRIGGER audit_indexed_emptied AFTER UPDATE OF open, whole ON audit_indexed BEGIN {_DELETE} {_INSERT} END"
+        ),
+    },
+    refill="INSERT INTO audit_words (audit_words) VALUES ('rebuild')",
+    migration=("audit", "0007_search_index"),
+)
+
 CREATE: Final = {
     "postgresql": (
-        "CREATE INDEX indexed_open ON audit_indexed USING gin (open)",
+        # Over the words of the payloads too: who may search the line only is held to `open` row by row (store._text).
         "CREATE INDEX indexed_whole ON audit_indexed USING gin (whole)",
-        # How frequent a word is decides which way a search goes (store.positions); the default knows a hundred words.
+        # How frequent a word is decides which way a search goes (store.newest); the default knows a hundred words.
         "ALTER TABLE audit_indexed ALTER COLUMN open SET STATISTICS 500, ALTER COLUMN whole SET STATISTICS 500",
     ),
     "sqlite": (
         "CREATE VIRTUAL TABLE audit_words USING fts5"
         " (open, whole, content='audit_indexed', content_rowid='position', tokenize='ascii', detail='column')",
-        f"CREATE TRIGGER audit_indexed_added AFTER INSERT ON audit_indexed BEGIN {_INSERT} END",
-        f"CREATE TRIGGER audit_indexed_removed AFTER DELETE ON audit_indexed BEGIN {_DELETE} END",
-        f"CREATE TRIGGER audit_indexed_emptied AFTER UPDATE OF open, whole ON audit_indexed BEGIN {_DELETE} {_INSERT} END",
+        *FEEDING.triggers.values(),
     ),
 }
 DROP: Final = {
     "postgresql": ("DROP INDEX IF EXISTS indexed_open", "DROP INDEX IF EXISTS indexed_whole"),
     "sqlite": (
-        "DROP TRIGGER IF EXISTS audit_indexed_added",
-        "DROP TRIGGER IF EXISTS audit_indexed_removed",
-        "DROP TRIGGER IF EXISTS audit_indexed_emptied",
+        *(f"DROP TRIGGER IF EXISTS {name}" for name in FEEDING.triggers),
         "DROP TABLE IF EXISTS audit_words",
     ),
 }

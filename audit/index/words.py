@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +26,7 @@ MAX_WORDS = 10_000
 _WORD = re.compile(r"[^\W_]+")
 _ASKED = re.compile(r"\S+")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_MOST_OF_AN_ID: Final = 64  # characters; longer texts are looked at, not kept
 _LABEL = re.compile(r"(run|apr|rev)-([0-9a-f]{6,12})")
 
 
@@ -50,8 +52,17 @@ def words_of(text: str) -> Iterator[str]:
 
 def id_word(prefix: str, ref: str | UUID) -> str:
     """The word for a thing with an id; "" for what is no id."""
+    if isinstance(ref, UUID):
+        return f"{SIGN}{prefix}{ref.hex}"
+    digits = _digits(ref) if len(ref) <= _MOST_OF_AN_ID else _digits.__wrapped__(ref)
+    return f"{SIGN}{prefix}{digits}" if digits else ""
+
+
+@lru_cache(16_384)
+def _digits(ref: str) -> str:
+    """Those of an id, "" of anything else. The same people, runs and words of configuration come again and again."""
     try:
-        return f"{SIGN}{prefix}{(ref if isinstance(ref, UUID) else UUID(ref)).hex}"
+        return UUID(ref).hex
     except ValueError:
         return ""
 
@@ -66,7 +77,7 @@ def terms(text: str, people: PeopleCalled, runs: RunsCalled) -> list[Term]:
     A word finds an event by its text, or by the id of a person or run that is called so: names are not in the index, for they
     change and are erased. A piece with signs inside ("INV-20390") is its words, unless it is a label, an id or a hash.
     """
-    pieces = _ASKED.findall(text)
+    pieces = [piece for piece in _ASKED.findall(text) if _WORD.search(piece)]  # "cred %" ends with a beginning all the same
     found: list[Term] = []
     for index, piece in enumerate(pieces):
         if whole := _by_id(piece.lower()):

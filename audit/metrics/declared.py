@@ -6,7 +6,7 @@ from typing import Final
 
 from audit.metrics.measures import Measure
 
-_PERMISSIONS: Final = (
+PERMISSIONS: Final = (
     "access.granted",
     "access.revoked",
     "access.group_joined",
@@ -24,9 +24,9 @@ _PERMISSIONS: Final = (
 MEASURES: Final = (
     Measure(
         "permissions",
-        _PERMISSIONS,
+        PERMISSIONS,
         ("event",),
         lambda seen: (seen.type,),
-        closed={"event": frozenset(_PERMISSIONS)},
+        closed={"event": frozenset(PERMISSIONS)},
     ),
 )

@@ -33,6 +33,9 @@ class Series(models.Model):
     d = models.CharField(max_length=120, blank=True)
     first_at = models.DateTimeField()  # of the event that it began with
     month = models.CharField(max_length=7)  # of `first_at`, "2026-11": how many begin in a month is capped
+    # Sums over its buckets, kept with them: a scrape by Prometheus reads these rows and not the hours of years.
+    count = models.BigIntegerField(default=0, db_default=0)
+    total = models.BigIntegerField(default=0, db_default=0)
 
     objects = SeriesQuerySet.as_manager()
 

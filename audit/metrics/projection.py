@@ -29,6 +29,7 @@ NAME: Final = "metrics"  # of the follower
 MAX_VALUE_CHARS: Final = 120
 
 _BUCKETS = Rows({"series_id": "int8", "hour": "int", "slot": "int", "count": "int8", "total": "int8"})
+_SUMS = Rows({"id": "int8", "count": "int8", "total": "int8"})
 _COUNTED = Rows({"series_id": "int8", "position": "int8"})
 
 Key = tuple[str, str, str, str, str, str, str]  # metric, scope, scope id, a, b, c, d
@@ -146,9 +147,23 @@ def _write(found: Sequence[Found]) -> None:
             [_BUCKETS.param((*place, *counted) for place, counted in sorted(buckets.items()))],
         )
         cursor.execute(
+            "UPDATE audit_series SET count = audit_series.count + v.count, total = audit_series.total + v.total"
+            f" FROM {_SUMS.source()} WHERE audit_series.id = v.id",
+            [_SUMS.param((series, *both) for series, both in sorted(_sums(buckets).items()))],
+        )
+        cursor.execute(
             f"INSERT INTO audit_counted (series_id, position) SELECT series_id, position FROM {_COUNTED.source()}",
             [_COUNTED.param((ids[key], one.position) for one, key in zip(found, keys, strict=True))],
         )
+
+
+def _sums(buckets: Mapping[tuple[int, int, int], Sequence[int]]) -> dict[int, list[int]]:
+    """series -> count and total of these buckets."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for (series, _, _), (count, total) in buckets.items():
+        sums[series][0] += count
+        sums[series][1] += total
+    return sums
 
 
 def _placed(found: Sequence[Found]) -> tuple[list[Key], dict[Key, int]]:

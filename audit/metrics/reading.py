@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
-from audit.metrics import slots
-from audit.metrics.models import Bucket, Series
+from audit.metrics import measures, slots
+from audit.metrics.models import Bucket, Series, SeriesQuerySet
 from audit.scopes import Reach, names_of
 
 Values = tuple[str, str, str, str]
@@ -69,22 +71,39 @@ class Found:
         return dict(sorted(found.items(), key=lambda item: (-item[1].count, str(item[0]))))
 
 
-def read(seen: Reach, metrics: Iterable[str], *, since: int, width: int, workflow: str = "") -> Found:
+def read(
+    seen: Reach,
+    metrics: Iterable[str],
+    *,
+    since: int,
+    width: int,
+    workflow: str = "",
+    only: Mapping[str, Collection[str]] | None = None,
+) -> Found:
     """
     Args:
         since: the first hour (projection.hour_number); a multiple of `width`.
         width: hours of one bar.
         workflow: id; what belongs to no workflow is left out then.
+        only: measure -> its first values that are wanted; of any other measure, all.
     """
-    series = Series.objects.within(seen).filter(metric__in=metrics)
-    if workflow:
-        series = series.filter(scope="workflow", scope_id=workflow)
+    series = _series(seen, metrics, workflow)
+    if only:
+        series = series.filter(reduce(and_, (~Q(metric=name) | Q(a__in=values) for name, values in only.items())))
     rows = Bucket.objects.filter(hour__gte=since, series__in=series)
     columns = ("series__metric", "series__a", "series__b", "series__c", "series__d", "bar", "slot")
     grouped = rows.order_by().annotate(bar=F("hour") / width).values_list(*columns).annotate(n=Sum("count"), t=Sum("total"))
     return Found(
         Row(metric, (a, b, c, d), bar - since // width, slot, n, int(t)) for metric, a, b, c, d, bar, slot, n, t in grouped
     )
+
+
+def most(seen: Reach, metric: str, *, since: int, limit: int, workflow: str = "") -> tuple[list[str], int]:
+    """The first values of a measure with the highest counts, those first, and how many values there are. Two queries."""
+    series = _series(seen, [metric], workflow).exclude(a=measures.OTHER)
+    rows = Bucket.objects.filter(hour__gte=since, series__in=series).order_by().values("series__a").annotate(n=Sum("count"))
+    names = list(rows.order_by("-n", "series__a").values_list("series__a", flat=True)[:limit])
+    return names, rows.count()
 
 
 def begun(seen: Reach, metric: str, workflow: str = "") -> dict[Values, datetime]:
@@ -103,3 +122,8 @@ def workflows(seen: Reach) -> list[tuple[str, str]]:
     ids = set(Series.objects.within(seen).filter(scope="workflow").values_list("scope_id", flat=True).distinct())
     named = names_of("workflow", ids)
     return sorted(((ref, named.get(ref, ref[:8])) for ref in ids), key=lambda item: item[1].lower())
+
+
+def _series(seen: Reach, metrics: Iterable[str], workflow: str) -> SeriesQuerySet:
+    series = Series.objects.within(seen).filter(metric__in=metrics)
+    return series.filter(scope="workflow", scope_id=workflow) if workflow else series

@@ -121,6 +121,7 @@ def _headers(secrets: Sequence[bytes], request: AgentRequest, fence: int, body: 
         "user-agent": "aegis",
         "Idempotency-Key": request.idempotency_key,
         "AEGIS-Fence": str(fence),
+        **({"traceparent": request.traceparent} if request.traceparent else {}),
         **signed,
     }
 

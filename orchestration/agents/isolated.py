@@ -45,6 +45,7 @@ def call(agent: AgentVersion, request: AgentRequest, *, fence: int, timeout: tim
     deadline = clock.monotonic() + timeout.total_seconds()
     asked = canonical.parse(replies.request_document(request, agent.settings, fence=fence), max_bytes=_MAX_REQUEST_BYTES)
     del asked["fence"]  # for those who act by themselves; a callable proposes
+    asked["traceparent"] = request.traceparent
     body = canonical.dump({"callable": agent.callable, "request": asked})
     try:
         raw = _ask(body, agent.connection.get("memory_mb", DEFAULT_MEMORY_MB), deadline)

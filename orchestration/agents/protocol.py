@@ -21,6 +21,7 @@ class AgentRequest:
         idempotency_key: stable over attempts of one visit.
         input: the JSON value of the step's input mapping.
         settings: the agent version's settings, frozen at submission.
+        traceparent: W3C Trace Context of this attempt, to pass on with calls of the agent's own; "" outside of a run.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class AgentRequest:
     idempotency_key: str
     input: Json
     settings: Mapping[str, Json] = field(default_factory=dict)
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

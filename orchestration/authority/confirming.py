@@ -1,7 +1,8 @@
 """A reviewer's word on the grants of one role: these are confirmed, those are proposed to be dropped (docs/adr/0041).
 
 Confirming changes no right. Dropping changes none either: it opens one proposal for the role, which two others decide like
-every guarded change of configuration. Both are one transaction and one event.
+every guarded change of configuration. Both are one transaction and one event. A gate, or a limit, may hold back what another
+role lets through: what dropping it would allow is told before, and refused of whoever was not told (`widening`).
 
 A review is whole when each grant is confirmed or gone. While a proposal to drop waits it is not, so one that is taken back or
 rejected moves no date; once it is applied the review ends by itself (`finish`).
@@ -9,24 +10,27 @@ rejected moves no date; once it is applied the review ends by itself (`finish`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import Subquery
+
 from aegis.core import canonical, clock, clock_text
 from aegis.core.actors import SYSTEM, Actor
 from aegis.core.canonical import Json
 from aegis.core.errors import Conflict, Fault, Invalid, NotFound, Stale
-from aegis.core.kinds import Key
+from aegis.core.kinds import Key, Overlay
 from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
 from aegis.identity.principals import changing_rights, require_live, stated
 from approvals import changes
+from approvals.governed import documents_read_once
 from audit import journal
 from audit.drafts import Context, Draft
-from orchestration.authority import reviewers, role_reviews
+from orchestration.authority import reviewers, role_reviews, shedding
 from orchestration.authority.live import STREAM
 from orchestration.authority.models import Role, RoleReview
 from orchestration.authority.review_terms import read
@@ -35,10 +39,24 @@ from orchestration.authority.role_reviews import Standing
 GUARD: Final = "A review asks for it: two others decide what a reviewer would drop."
 
 
+_WIDENS: Final = {
+    "gate": "Without this gate more is allowed: whoever has {role} and another role that lets {capability} through would do it"
+    " without this approval.",
+    "limit": "Without these limits more is allowed: whoever has {role} and another role that lets {capability} through would"
+    " no longer be held by them.",
+}
+
+
 class DropWaits(Conflict):
     """One proposal to drop grants of a role at a time."""
 
     code, title = "drop_waits", "A proposal to drop grants of this role waits already"
+
+
+class DropWidens(Conflict):
+    """The reviewer was not told what the drop would let through."""
+
+    code, title = "drop_widens", "Dropping this lets more through"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +72,26 @@ class Said:
 
 
 def settle(
-    role: str, *, actor: Actor, reason: str, seen: str, confirm: Collection[str] = (), drop: Collection[str] = ()
+    role: str,
+    *,
+    actor: Actor,
+    reason: str,
+    seen: str,
+    confirm: Collection[str] = (),
+    drop: Collection[str] = (),
+    told: Collection[str] = (),
 ) -> Said:
     """Record a reviewer's word, whole or in part. Call it outside a transaction.
 
     Args:
         seen: digest of the role's document that was shown.
         confirm, drop: capabilities of its grants.
+        told: those of which the reviewer read what dropping them would let through (`widening`).
 
     Raises:
         NotFound: unknown, or the person may not know of it. Forbidden, OwnRole: not his to review. Recorded.
         Stale: the role changed since. DropWaits: somebody's proposal for it is open.
+        DropWidens: he was not told what it lets through.
         Invalid: no reason, nothing chosen, or what the role has no grant for.
         ChangeInvalid, GuardedChange, NobodyEligible: of the proposal.
     """
@@ -74,19 +101,21 @@ def settle(
     def work() -> Said:
         raise_epoch()  # exclusive: a proposal is opened, or taken back, against what stands
         person = require_live(actor)
-        if not Role.objects.filter(name=role).exists():
+        if (row := Role.objects.filter(name=role).first()) is None:
             raise NotFound
-        locked(role)  # two reviewers of one role come here one after the other
+        locked(row)  # two reviewers of one role come here one after the other
         standing = role_reviews.of_role(role)
         if standing is None:
             raise NotFound
         reviewers.require(person, standing.role, standing.seats, standing.terms)
         _check(standing, seen, confirming, dropping)
+        widens = widening(standing.role, dropping)
+        _require_told(widens, told)
         left = tuple(name for name in standing.left if name not in confirming | dropping)
         if dropping or not left or confirming & standing.proposed:
             _answered(standing, actor)
         now = clock.db_now()
-        request = _ask(standing, person, actor, why, dropping) if dropping else None
+        request = _ask(standing, person, actor, why, dropping, widens.values()) if dropping else None
         is_whole = not left and request is None and not standing.settled
         _keep(standing, person, confirming, request, now, is_whole=is_whole, is_answered=not left)
         data: dict[str, Json] = {
@@ -111,7 +140,9 @@ def finish(role: str, change_id: UUID) -> None:
 
     Nothing happens where the last word was not given, or other grants came meanwhile that nobody has confirmed.
     """
-    row = RoleReview.objects.select_for_update(of=("self",)).filter(role=role, answered_by__isnull=False).first()
+    life = Role.objects.filter(name=role).values("pk")[:1]
+    rows = RoleReview.objects.select_for_update(of=("self",))
+    row = rows.filter(role=role, life=Subquery(life), answered_by__isnull=False).first()
     if row is None:
         return
     standing = role_reviews.of_role(role)
@@ -126,10 +157,15 @@ def finish(role: str, change_id: UUID) -> None:
     journal.append(Context(stream=STREAM, scope="access"), [draft], now)
 
 
-def locked(role: str) -> RoleReview:
-    """The role's row, made if there is none, locked for the rest of the transaction."""
-    RoleReview.objects.get_or_create(role=role)
-    return RoleReview.objects.select_for_update().get(role=role)
+def locked(role: Role) -> RoleReview:
+    """The role's row, made if there is none, locked for the rest of the transaction. Of a role that was removed and made again
+    it is a new one: nobody has looked at what stands now."""
+    RoleReview.objects.get_or_create(role=role.name, defaults={"life": role.pk})
+    row = RoleReview.objects.select_for_update().get(role=role.name)
+    if row.life != role.pk:
+        row = RoleReview(pk=row.pk, role=role.name, life=role.pk)
+        row.save(force_update=True)
+    return row
 
 
 def without(role: Role, capabilities: Collection[str]) -> Json:
@@ -137,6 +173,16 @@ def without(role: Role, capabilities: Collection[str]) -> Json:
     document: dict[str, Any] = canonical.parse(role.document)
     kept = [grant for grant in document["spec"]["grants"] if grant["capability"] not in capabilities]
     return {**document, "spec": {**document["spec"], "grants": kept}}
+
+
+def widening(role: Role, capabilities: Collection[str]) -> dict[str, str]:
+    """Capability -> what would become more allowed if its grant were dropped, in words; those that only narrow are left out. It
+    names nobody."""
+    if not capabilities:
+        return {}
+    with documents_read_once():
+        found = shedding.by_dropping(canonical.parse(role.document), capabilities, Overlay())
+    return {name: _WIDENS[what].format(role=role.name, capability=name) for name, what in found.items()}
 
 
 def _check(standing: Standing, seen: str, confirming: frozenset[str], dropping: frozenset[str]) -> None:
@@ -152,7 +198,13 @@ def _check(standing: Standing, seen: str, confirming: frozenset[str], dropping: 
         raise DropWaits(f"{standing.asked_by.display_name} proposed to drop grants of it; that is decided first")
 
 
-def _ask(standing: Standing, person: User, actor: Actor, why: str, dropping: frozenset[str]) -> UUID:
+def _require_told(widens: Mapping[str, str], told: Collection[str]) -> None:
+    if untold := sorted(widens.keys() - set(told)):
+        faults = [Fault(f"/drop/{name}", widens[name]) for name in untold]
+        raise DropWidens("What is dropped holds back what another role lets through; read what it would allow", faults=faults)
+
+
+def _ask(standing: Standing, person: User, actor: Actor, why: str, dropping: frozenset[str], widens: Collection[str]) -> UUID:
     key = Key("Role", standing.name)
     change_set = changes.ask(
         [(key, without(standing.role, dropping))],
@@ -161,6 +213,7 @@ def _ask(standing: Standing, person: User, actor: Actor, why: str, dropping: fro
         reason=why,
         guard=GUARD,
         bases={key: standing.role.digest},
+        also=tuple(widens),
     )
     return change_set.pk
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -21,24 +22,26 @@ from aegis.core.actors import SYSTEM
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError
-from aegis.core.kinds import Key
+from aegis.core.kinds import Key, Overlay
 from aegis.identity.authority import current_epoch, raise_epoch
 from approvals import changes
 from approvals.models import ChangeSet
 from audit import journal
 from audit.drafts import Context, Draft
-from orchestration.authority import confirming, role_reviews
+from orchestration.authority import confirming, role_reviews, shedding
 from orchestration.authority.live import STREAM
 from orchestration.authority.live import current as live
-from orchestration.authority.models import RoleReview
+from orchestration.authority.models import LapseTry, RoleReview
 from orchestration.authority.reviewing import report
 from orchestration.authority.role_reviews import Standing
 
 log = structlog.get_logger(__name__)
 
 PAUSE: Final = 60.0  # seconds between two looks of one process
+AGAIN: Final = timedelta(days=1)  # what was refused is tried again after it, also if no right has changed
 ASKED: Final = "asked"
 ALL_USED: Final = "all_used"
+GUARDING: Final = "all_guarding"  # what nobody used holds back another role by its limits
 _STATUS = ChangeSet.Status
 _GUARD: Final = "Its review was not done in time: two others decide what nobody used."
 
@@ -47,12 +50,28 @@ class _AsBefore(Exception):
     """Nothing came of it, as is on record already: what the transaction did so far is taken back."""
 
 
+class _Moved(Exception):
+    """The role, or its review, is no longer what was judged: the next look judges again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """
+    Attributes:
+        unused: what is proposed to be dropped.
+        code: what comes of it where that is nothing.
+    """
+
+    standing: Standing
+    unused: list[str]
+    code: str
+
+
 class Watch:
-    """When this process looked last, and what it need not try again before rights change."""
+    """When this process looked last. What need not be tried again before rights change is in the database, for all workers."""
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self._refused: dict[str, int] = {}  # role -> epoch
         self._lock = threading.Lock()
 
     def look(self) -> int:
@@ -62,20 +81,23 @@ class Watch:
             if self._at is not None and now - self._at < PAUSE:
                 return 0
             self._at = now
-        return sum(self._each(one) for one in role_reviews.of_all() if _is_open(one, clock.db_now()))
+        at = clock.db_now()
+        overdue = [one for one in role_reviews.of_all() if _is_open(one, at)]
+        tried = {row.role: row for row in LapseTry.objects.filter(role__in=[one.name for one in overdue])} if overdue else {}
+        return sum(self._each(one.name, tried.get(one.name), at) for one in overdue)
 
-    def _each(self, standing: Standing) -> bool:
-        if self._refused.get(standing.name) == current_epoch():
+    def _each(self, role: str, tried: LapseTry | None, now: datetime) -> bool:
+        epoch = current_epoch()
+        if tried is not None and tried.epoch == epoch and now - tried.tried_at < AGAIN:
             return False
         try:
-            is_new = lapse(standing.name)
+            return lapse(role)
         except (OperationalError, InterfaceError):
             raise
         except Exception:  # one role must not keep the others from being looked at
-            log.exception("review_not_lapsed", role=standing.name)
-            is_new = False
-        self._refused[standing.name] = current_epoch()
-        return is_new
+            log.exception("review_not_lapsed", role=role)
+            _note(role, epoch, now)
+            return False
 
 
 _watch = Watch()
@@ -89,31 +111,60 @@ def watch() -> int:
 def lapse(role: str) -> bool:
     """Put on record that the review of a role is overdue, and propose to drop what nobody used.
 
+    The verdicts are read before the lock of authority is taken, for that takes as long as there are many, and while it is held
+    exclusively no run moves. What was judged is compared again under the lock.
+
     Returns:
         False: it is not, or that is done already; another worker was faster.
     """
-
-    def work() -> bool:
-        raise_epoch()  # exclusive: of two workers the second finds what the first has done
-        row = confirming.locked(role)
-        standing, now = role_reviews.of_role(role), clock.db_now()
-        if standing is None or not _is_open(standing, now):
-            return False
-        unused = _unused(standing, now)
-        code, request = _ask(standing, unused) if unused else (ALL_USED, None)
-        if request is None and (row.lapsed_due, row.lapse_code) == (standing.due_at, code):
-            raise _AsBefore
-        row.lapsed_due, row.lapse_code = standing.due_at, code
-        if request is not None:
-            row.request, row.asked_by = request, None
-        row.save(update_fields=["lapsed_due", "lapse_code", "request", "asked_by"])
-        _record(standing, unused, code, request, now)
-        return True
-
-    try:
-        return in_transaction(work)
-    except _AsBefore:
+    epoch, now = current_epoch(), clock.db_now()
+    standing = role_reviews.of_role(role)
+    if standing is None or not _is_open(standing, now):
         return False
+    judged = _judge(standing, now)
+    if not judged.unused and _is_on_record(standing, judged.code):
+        _note(role, epoch, now)
+        return False
+    try:
+        in_transaction(lambda: _put(judged))
+    except _Moved:
+        return False
+    except _AsBefore:
+        _note(role, epoch, now)
+        return False
+    return True
+
+
+def _put(judged: _Judged) -> None:
+    """In a transaction: the proposal, the dates and the record, if everything is still as it was judged."""
+    epoch = raise_epoch()  # exclusive: of two workers the second finds what the first has done
+    was, now = judged.standing, clock.db_now()
+    standing = role_reviews.of_role(was.name)
+    if standing is None or not _is_open(standing, now) or _basis(standing) != _basis(was):
+        raise _Moved
+    row = confirming.locked(standing.role)
+    code, request = _ask(standing, judged.unused) if judged.unused else (judged.code, None)
+    if request is None and _is_on_record(standing, code):
+        raise _AsBefore
+    row.lapsed_due, row.lapse_code = standing.due_at, code
+    if request is not None:
+        row.request, row.asked_by = request, None
+    row.save(update_fields=["lapsed_due", "lapse_code", "request", "asked_by"])
+    _note(standing.name, epoch, now)
+    _record(standing, judged.unused, code, request, now)
+
+
+def _basis(one: Standing) -> tuple[UUID, str, datetime, frozenset[str]]:
+    return one.role.pk, one.role.digest, one.due_at, one.confirmed
+
+
+def _is_on_record(standing: Standing, code: str) -> bool:
+    return (standing.lapsed_due, standing.lapse_code) == (standing.due_at, code)
+
+
+def _note(role: str, epoch: int, now: datetime) -> None:
+    """Every worker leaves the role alone until rights change, or a day has passed: use changes too."""
+    LapseTry.objects.update_or_create(role=role, defaults={"epoch": epoch, "tried_at": now})
 
 
 def _is_open(standing: Standing, now: datetime) -> bool:
@@ -127,9 +178,13 @@ def _is_open(standing: Standing, now: datetime) -> bool:
     return ChangeSet.objects.filter(pk__in=asked, status__in=(_STATUS.STALE, _STATUS.WITHDRAWN)).exists()
 
 
-def _unused(standing: Standing, now: datetime) -> list[str]:
+def _judge(standing: Standing, now: datetime) -> _Judged:
+    """What nobody used and nobody confirmed, but for limits that hold back what another role lets through: a limit is a guard,
+    and time alone proposes to shed none."""
     found = report(live().matrix, standing.terms.every_days, now=now).unused
-    return sorted(one.capability for one in found if one.role == standing.name and one.capability not in standing.confirmed)
+    unused = {one.capability for one in found if one.role == standing.name} - standing.confirmed
+    guarding = shedding.by_dropping(canonical.parse(standing.role.document), unused, Overlay()).keys()
+    return _Judged(standing, sorted(unused - guarding), GUARDING if unused & guarding else ALL_USED)
 
 
 def _ask(standing: Standing, unused: list[str]) -> tuple[str, UUID | None]:

@@ -47,10 +47,12 @@ class MatrixVersion(models.Model):
 class RoleReview(models.Model):
     """How the review of one role stands. The events `role.reviewed` and `role.review_lapsed` tell the same, and more.
 
-    By name, not by row: a role that is removed and added again has its review still. No row: nobody has reviewed it yet.
+    No row: nobody has reviewed it yet. One of an earlier `life` says nothing: the role was removed, and another was made under
+    its name.
     """
 
     role = models.CharField(max_length=80, unique=True)
+    life = models.UUIDField(null=True)  # id of the Role's row, which a role that is made again has anew
     reviewed_at = models.DateTimeField(null=True)  # since when each of its grants is confirmed, or gone
     reviewed_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     confirmed = models.TextField(default="{}")  # canonical JSON: capability -> digest of the grant, confirmed since then
@@ -62,6 +64,17 @@ class RoleReview(models.Model):
     lapse_code = models.CharField(
         max_length=40, blank=True
     )  # what came of it: "asked", "all_used", or why nobody could be asked
+
+    class Meta:
+        default_permissions = ()
+
+
+class LapseTry(models.Model):
+    """When a worker last tried what the lapse of a role's review comes to, for all workers. It decides nothing (`lapsing`)."""
+
+    role = models.CharField(max_length=80, unique=True)
+    epoch = models.BigIntegerField()  # of authority: what was refused then is refused until it moves
+    tried_at = models.DateTimeField()
 
     class Meta:
         default_permissions = ()

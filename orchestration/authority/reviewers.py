@@ -96,6 +96,19 @@ def require(person: User, role: Role, seats: Seats, terms: Terms) -> None:
         raise OwnRole(f"You {HOLDS}; nobody reviews what he holds himself. This binds superusers too")
 
 
+def require_named(person: User, name: str) -> None:
+    """As `require`, of the role of this name; `confirming.settle` asks again.
+
+    Raises:
+        NotFound, OwnRole, Forbidden
+    """
+    role = Role.objects.filter(name=name).first()
+    if role is None:
+        raise NotFound
+    terms = terms_of(role)
+    require(person, role, seats_of({name: terms})[name], terms)
+
+
 def terms_of(role: Role) -> Terms:
     return read(canonical.parse(role.document)["spec"])
 

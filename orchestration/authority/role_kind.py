@@ -120,6 +120,7 @@ class RoleKind(DocumentKind):
             f"{change.key.name} is a role of people, and its cell {capability} would let more through ({why})."
             for capability, why in widened(_cells_of_people(change.old), _cells_of_people(change.new), overlay)
         ]
+        gained += _shed_by_people(change, overlay)
         risky = _risky(change, overlay)
         back = last_granted(
             change.key.name, [name for name in touched if _grants(new.get(name)) and not _grants(old.get(name))]
@@ -168,6 +169,16 @@ def _risky(change: Change, overlay: Overlay) -> Iterator[str]:
     for capability, what in shedding.cleared(name, old, new, overlay):
         if what == "limit" or tiers.is_high(capability, overlay):
             yield f"An agent with {name} and another role would shed the {what} of {name} on {capability}."
+
+
+def _shed_by_people(change: Change, overlay: Overlay) -> Iterator[str]:
+    """Limits of a role of people that go with a cell; gates and denies are found by `widened`."""
+    name = change.key.name
+    for capability, what in shedding.cleared_of_people(
+        name, _cells_of_people(change.old), _cells_of_people(change.new), overlay
+    ):
+        if what == "limit":
+            yield f"Whoever holds {name} and another role of people would shed the limit of {name} on {capability}."
 
 
 def _limits_widened(old: Json | None, new: Json | None) -> str:

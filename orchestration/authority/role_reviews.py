@@ -1,22 +1,24 @@
 """How the review of each role stands: who reviews it, when it is due, what is confirmed, what is proposed to be dropped.
 
 Asked are the grants that let something through; a deny is a guard. Due is counted from the last whole review, or from the day
-the role was first applied. A fixed number of queries, whatever the number of roles.
+the role was made. A fixed number of queries, whatever the number of roles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from aegis.core import canonical
 from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
+from aegis.core.errors import NotFound
 from aegis.core.visibility import Viewer
 from aegis.identity.authority import hold_shared
 from aegis.identity.models import Area, User
@@ -75,6 +77,11 @@ class Standing:
         """Those a person proposed to drop. What AEGIS proposed waits for the reviewer's word all the same."""
         return self.proposed if self.asked_by is not None else frozenset()
 
+    def state_of(self, capability: str) -> Literal["left", "confirmed", "proposed"]:
+        if capability in self.confirmed:
+            return "confirmed"
+        return "proposed" if capability in self.proposed else "left"
+
     @property
     def is_answered(self) -> bool:
         """The last word was given, and two others have yet to decide what it would drop."""
@@ -95,8 +102,10 @@ def of_all(roles: QuerySet[Role] | None = None) -> list[Standing]:
     rows = list((Role.objects.all() if roles is None else roles).order_by("name"))
     specs = {row.name: canonical.parse(row.document)["spec"] for row in rows}
     terms = {name: read(spec) for name, spec in specs.items()}
-    kept = {row.role: row for row in RoleReview.objects.filter(role__in=specs).select_related("reviewed_by", "asked_by")}
-    first = _first_applied(specs)
+    lives = {row.name: row.pk for row in rows}
+    told = RoleReview.objects.filter(role__in=specs).select_related("reviewed_by", "asked_by")
+    kept = {row.role: row for row in told if row.life == lives[row.role]}
+    first = _made(specs)
     seats = reviewers.seats_of(terms) if rows else {}
     proposed = _proposed(kept, specs)
     found = [
@@ -114,6 +123,17 @@ def readable_by(user: User, every: list[Standing]) -> list[Standing]:
     """Those whose role the person may see, or is named to review."""
     visible = set(Role.objects.visible_to(user).values_list("name", flat=True))
     return [one for one in every if one.name in visible or str(user.pk) in one.seats.named]
+
+
+def readable(user: User, name: str) -> Standing:
+    """
+    Raises:
+        NotFound: nothing of it is to be reviewed, or the person neither sees the role nor is named to review it.
+    """
+    found = readable_by(user, of_all(Role.objects.filter(name=name)))
+    if not found:
+        raise NotFound
+    return found[0]
 
 
 def of_reviewer(user: User, now: datetime) -> list[Standing]:
@@ -139,14 +159,20 @@ def problems(stream: str | None) -> list[Problem]:
         types = ("role.reviewed", "role.review_ended")
         lines = Event.objects.filter(stream=STREAM, type__in=types).order_by("seq").values_list("line", "at")
         told = {data["role"]: at for line, at in lines if (data := canonical.parse(line)["data"])["complete"]}
-        rows = RoleReview.objects.values_list("role", "reviewed_at").order_by("role")
+        lives = dict(Role.objects.values_list("name", "pk"))
+        made = _made(lives)
         return [
-            Problem("review", STREAM, 0, f"the last review of the role {role} is not the one that the journal tells of")
-            for role, at in rows
-            if told.get(role) != at
+            Problem("review", STREAM, 0, f"the last review of the role {row.role} is not the one that the journal tells of")
+            for row in RoleReview.objects.order_by("role")
+            if row.reviewed_at != _in_life(told.get(row.role), made[row.role] if row.life == lives.get(row.role, "") else None)
         ]
 
     return in_transaction(work)
+
+
+def _in_life(told: datetime | None, made: datetime | None) -> datetime | None:
+    """The last review that the journal tells of, if the role that stands has it, or the row is of an earlier one."""
+    return None if told is not None and made is not None and told < made else told
 
 
 def may_see_list(user: Viewer) -> bool:
@@ -193,11 +219,12 @@ def _standing(
     )
 
 
-def _first_applied(roles: Mapping[str, Json]) -> dict[str, datetime]:
-    """When each role was first applied, or when all grants were last reviewed at once, as it was before each role had a review
-    of its own (`grants.reviewed`). Two queries."""
-    rows = DocumentVersion.objects.filter(kind="Role", name__in=roles).values_list("name")
-    first = dict(rows.annotate(at=Min("created_at")).order_by())
+def _made(roles: Iterable[str]) -> dict[str, datetime]:
+    """When each role was made, for the last time if it was removed in between; or when all grants were last reviewed at once,
+    as it was before each role had a review of its own (`grants.reviewed`). Two queries."""
+    rows = Role.history.filter(name=OuterRef("name"), history_type="+").order_by("-history_id")
+    number = Coalesce(Subquery(rows.values("version")[:1]), Value(1))
+    first = dict(DocumentVersion.objects.filter(kind="Role", name__in=roles, number=number).values_list("name", "created_at"))
     whole = Event.objects.filter(type="grants.reviewed").aggregate(at=Max("at"))["at"]
     return {name: max(at, whole) if whole else at for name, at in first.items()}
 

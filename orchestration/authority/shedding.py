@@ -41,6 +41,35 @@ def cleared(role: str, old: Mapping[str, Json], new: Mapping[str, Json], overlay
         for _, document in documents(overlay, "Agent")
         if role in document["spec"]["roles"]
     ]
+    yield from _among(gone, others, overlay)
+
+
+def cleared_of_people(
+    role: str, old: Mapping[str, Json], new: Mapping[str, Json], overlay: Overlay
+) -> Iterator[tuple[str, str]]:
+    """As `cleared`, of a role of people: whoever holds it may come to hold any other, so each other role of people is asked."""
+    gone = {capability: cell for capability, cell in old.items() if capability not in new}
+    if gone:
+        each = documents(overlay, "Role")
+        others = [[_cells(document)] for name, document in each if name != role and document["spec"].get("people", False)]
+        yield from _among(gone, others, overlay)
+
+
+def by_dropping(document: Json, capabilities: Collection[str], overlay: Overlay) -> dict[str, str]:
+    """Capability -> "gate" or "limit", for each cell of a role that another role would let through once it is dropped.
+
+    Args:
+        document: of the role as it stands.
+    """
+    old = _cells(document)
+    find = cleared_of_people if document["spec"].get("people", False) else cleared
+    new = {capability: cell for capability, cell in old.items() if capability not in capabilities}
+    return dict(find(document["metadata"]["name"], old, new, overlay))
+
+
+def _among(
+    gone: Mapping[str, Json], others: Collection[Collection[Mapping[str, Json]]], overlay: Overlay
+) -> Iterator[tuple[str, str]]:
     for capability, cell in sorted(gone.items()):
         rests = ([cells[capability] for cells in each if capability in cells] for each in others)
         found = (what for rest in rests if _lets_through(rest) and (what := _lost(cell, rest, overlay)))

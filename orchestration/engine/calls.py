@@ -11,14 +11,14 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 import structlog
 from django.db import connections
 
-from aegis.core import canonical, clock, logs, strangers
+from aegis.core import canonical, clock, logs, strangers, tracing
 from aegis.core.faults import crash_point
 from orchestration.agents import calls as agents
 from orchestration.agents import replies
@@ -97,30 +97,44 @@ class Pool:
                     self._stuck -= 1
 
 
-def make(call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], None], keys: Sequence[bytes] = ()) -> None:
+def make(
+    call: Call, run_id: uuid.UUID, fence: int, answer: Callable[[Answer], None], keys: Sequence[bytes] = (), trace: str = ""
+) -> None:
     """Make one call in this thread. Never raises; whatever happens becomes an answer.
 
     Args:
         keys: signing secrets of the agent that is asked; secret.
+        trace: that the call belongs to; the run's own if "".
     """
-    with logs.of_run(run_id, call.step):
-        answer(Answer(run_id, fence, _made(call, fence, keys)))
+    trace = trace or run_id.hex
+    with logs.of_run(run_id, call.step, trace):
+        answer(Answer(run_id, fence, _made(call, fence, keys, tracing.traceparent(trace, _span(call, run_id, fence)))))
 
 
-def _made(call: Call, fence: int, keys: Sequence[bytes]) -> Replied | EffectAnswered:
+def _span(call: Call, run_id: uuid.UUID, fence: int) -> str:
+    """The span of this very attempt, before anybody exports it."""
+    match call:
+        case AgentCall():
+            return tracing.span_of_attempt(run_id.hex, call.step, call.visit, call.attempt, fence)
+        case EffectCall():
+            return tracing.span_of_effect(run_id.hex, call.key, call.attempt, fence)
+
+
+def _made(call: Call, fence: int, keys: Sequence[bytes], traceparent: str) -> Replied | EffectAnswered:
     started = clock.monotonic()
     match call:
         case AgentCall():
             crash_point("call_starting")
             try:
-                reply = agents.call(call.agent, call.request, fence=fence, timeout=call.timeout, keys=keys)
+                request = replace(call.request, traceparent=traceparent)
+                reply = agents.call(call.agent, request, fence=fence, timeout=call.timeout, keys=keys)
             except BaseException as failure:  # nobody interrupts this thread from outside: an inline agent raised it
                 reply = replies.failed("agent_error", strangers.described(failure))
             crash_point("call_answered")
             return Replied(call.step, call.visit, call.attempt, reply, _milliseconds(started))
         case EffectCall():
             crash_point("effect_starting")
-            news = _effect(call, fence, started)
+            news = _effect(call, fence, started, traceparent)
             crash_point("effect_answered")
             return news
 
@@ -149,13 +163,14 @@ def is_inside(call: Call) -> bool:
             return True
 
 
-def _effect(call: EffectCall, fence: int, started: float) -> EffectAnswered:
+def _effect(call: EffectCall, fence: int, started: float, traceparent: str) -> EffectAnswered:
     handler = effects.registered(call.handler)
     result, error, detail, retry_after = None, "", "", 0.0
     try:
         if handler is None:
             raise effects.EffectRefused(f"no effect handler is named {call.handler!r}")
-        result = handler(effects.EffectRequest(call.key, call.attempt, fence, call.resource, call.parameters))
+        request = effects.EffectRequest(call.key, call.attempt, fence, call.resource, call.parameters, traceparent)
+        result = handler(request)
         canonical.check_value(result)  # it acted; an answer that cannot be kept leaves the outcome unknown, never undone
         if len(canonical.dump(result)) > canonical.MAX_PAYLOAD_BYTES:
             raise effects.EffectUnknown("the answer is too large to keep")

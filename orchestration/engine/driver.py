@@ -324,7 +324,7 @@ class Driver:
         assert call is not None
         margin = 0.0 if calls.is_inside(call) else MARGIN_SECONDS
         held.deadline = clock.monotonic() + call.timeout.total_seconds() + margin
-        _pool().start(_work(call, held.run.id, held.fence, self.answers, keys.get(calls.signer_of(call), ())))
+        _pool().start(_work(call, held, self.answers, keys.get(calls.signer_of(call), ())))
 
     def _take_answers(self) -> None:
         while True:
@@ -405,10 +405,9 @@ def _answers(call: Call | None, news: Replied | EffectAnswered) -> bool:
     return call is not None and (call.step, call.visit, call.attempt) == (news.step, news.visit, news.attempt)
 
 
-def _work(
-    call: Call, run_id: uuid.UUID, fence: int, answers: queue.SimpleQueue[Answer | None], keys: Sequence[bytes]
-) -> Callable[[], None]:
-    return lambda: calls.make(call, run_id, fence, answers.put, keys)
+def _work(call: Call, held: Held, answers: queue.SimpleQueue[Answer | None], keys: Sequence[bytes]) -> Callable[[], None]:
+    run, fence = held.run, held.fence
+    return lambda: calls.make(call, run.id, fence, answers.put, keys, run.trace_id)
 
 
 @cache

@@ -14,13 +14,17 @@ from aegis.core.canonical import Json
 
 @dataclass(frozen=True, slots=True)
 class EffectRequest:
-    """One try of one effect. `fence` grows with every takeover of the run: a receiver may refuse an older one."""
+    """One try of one effect. `fence` grows with every takeover of the run: a receiver may refuse an older one.
+
+    `traceparent` is the W3C header of this attempt: a handler sends it along, so that what it calls joins the run's trace.
+    """
 
     key: str
     attempt: int
     fence: int
     resource: Mapping[str, str]
     parameters: Mapping[str, Json]
+    traceparent: str = ""
 
 
 class EffectRefused(Exception):

@@ -14,7 +14,7 @@ TYPES = (
         "run.submitted",
         "{actor} submitted {subject}",
         "handoffs",
-        fields=("workflow", "version", "priority", "next", "input_digest", "deadline?", "at?"),
+        fields=("workflow", "version", "priority", "next", "input_digest", "deadline?", "at?", "parent_span?"),
         payloads={"input": "personal"},
         tone="blue",
     ),

@@ -121,6 +121,7 @@ def take(claimed: Sequence[Claimed]) -> tuple[list[Held], list[Claimed]]:
             release=release,
             is_child=run.parent_id is not None,
             lineage=tuple(run.lineage.split()),
+            trace=run.trace,
         )
         with _setting_aside(run, broken):
             held.append(_held(run, facts, state, payloads, messages.get(run.id, [])))

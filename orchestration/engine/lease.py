@@ -33,7 +33,7 @@ MAX_BRANCHES: Final = 100  # workflows looked at in one claim, those served leas
 _RUN = "orchestration_run"
 _COLUMNS = (
     "id, workflow_id, release_id, subject_ref, requester_id, parent_id, state, seq, head, fence, wake, seen,"
-    " claims_since_commit, lineage, priority, submitted_at"
+    " claims_since_commit, lineage, trace, priority, submitted_at"
 )
 _LOST = "lease_until < %s"
 _DUE = "lease_until IS NULL AND due_at <= %s"
@@ -65,7 +65,13 @@ class Claimed:
     seen: int
     claims: int
     lineage: str
+    trace: str
     was_lost: bool
+
+    @property
+    def trace_id(self) -> str:
+        """As of `Run.trace_id`."""
+        return self.trace or self.id.hex
 
 
 def incarnation() -> str:
@@ -244,7 +250,7 @@ def _take(pick: str, moments: Sequence[datetime], values: Sequence[Any], until: 
 def _claimed(row: Sequence[Any], was_lost: bool) -> Claimed:
     ids = [read_uuid(value) for value in row[:4]]
     requester, parent = (None if value is None else read_uuid(value) for value in row[4:6])
-    return Claimed(ids[0], ids[1], ids[2], ids[3], requester, parent, *row[6:14], was_lost)  # type: ignore[call-arg]
+    return Claimed(ids[0], ids[1], ids[2], ids[3], requester, parent, *row[6:15], was_lost)  # type: ignore[call-arg]
 
 
 def _skip() -> str:

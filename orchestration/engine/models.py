@@ -97,6 +97,8 @@ class Run(models.Model):
     # Ids of the other workflows whose runs led to this one, with a space between: their halts hold it too. Written when it is
     # forked and never changed. Read with the run by the claim, and from open requests and items by guards.freezing.
     lineage = models.TextField(default="", db_default="", blank=True)
+    # The trace that whoever submitted it brought along, or its parent's (hex); "" = it is the first of its own: see `trace_id`.
+    trace = models.CharField(max_length=32, default="", db_default="", blank=True)
 
     objects = RunQuerySet.as_manager()
 
@@ -129,6 +131,11 @@ class Run(models.Model):
     @property
     def stream(self) -> str:
         return f"run:{self.id}"
+
+    @property
+    def trace_id(self) -> str:
+        """Of the trace that its events, logs and calls belong to: 32 hex digits."""
+        return self.trace or self.id.hex
 
 
 class SubmittedBatch(models.Model):

@@ -113,6 +113,7 @@ class EffectQuestion(_RunQuestion):
     """May this proposal be carried out?"""
 
     kind: ClassVar[str] = "effect"
+    looks_at_fast_paths: ClassVar[bool] = True
 
     def _live(
         self, run: Run, request: ApprovalRequest, shown: dict[str, Json], bound: dict[str, str], is_waiting: bool
@@ -163,6 +164,7 @@ class StepQuestion(_RunQuestion):
     """Is this good enough to go on with?"""
 
     kind: ClassVar[str] = "step"
+    looks_at_fast_paths: ClassVar[bool] = True
 
     def _makers(self, run: Run, request: ApprovalRequest, shown: Mapping[str, Json]) -> Makers:
         definition = releases.load(run.release_id, states.load(run.state).path).definition
@@ -196,6 +198,7 @@ class RollbackQuestion(StepQuestion):
     """Shall what a finished run did be undone? Whoever asked for it does not decide it."""
 
     kind: ClassVar[str] = "rollback"
+    looks_at_fast_paths: ClassVar[bool] = False
     _did: ClassVar[str] = "effect.done"
 
     def _makers(self, run: Run, request: ApprovalRequest, shown: Mapping[str, Json]) -> Makers:

@@ -6,17 +6,20 @@ Computed when asked, from what stands. An item whose clock a halt stopped is not
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import Group
 from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.urls import reverse
 
 from aegis.core import canonical, clock
 from aegis.core.visibility import Viewer
+from audit.alerts.states import Standing, State
 from orchestration.engine.models import QueueSkill, ReviewItem, ReviewQueue
 
 _OPEN: Final = (ReviewItem.Status.OPEN, ReviewItem.Status.CLAIMED)
@@ -45,6 +48,22 @@ class QueueAlarm:
 def of_all(user: Viewer) -> list[QueueAlarm]:
     """Alarms of every queue that a person may see, the worst first. Four queries, whatever waits there."""
     return _alarms(ReviewQueue.objects.visible_to(user))
+
+
+def _late(now: datetime, within: timedelta) -> Sequence[Standing]:
+    """The state `queue_overdue`."""
+    late = [alarm for alarm in _alarms(ReviewQueue.objects.all()) if alarm.code == "overdue"]
+    return [
+        Standing(
+            (one.queue,), one.words, one.count, f"{reverse('review:list')}?{urlencode({'queue': one.queue})}", "queue",
+            str(one.queue_id), one.since,
+        )
+        for one in late
+    ]  # fmt: skip
+
+
+#: For rules of alerts.
+STATE: Final = State("queue_overdue", "A review queue is past its service time", "queue", _late)
 
 
 def of_one(queue: ReviewQueue) -> list[QueueAlarm]:

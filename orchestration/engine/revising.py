@@ -204,6 +204,7 @@ def _scene(place: _Place) -> Scene:
         release=place.release,
         is_child=run.parent_id is not None,
         lineage=tuple(run.lineage.split()),
+        trace=run.trace,
     )
     input_place = state.input or f"{facts.stream}/1"
     bodies = hand.payloads_at([input_place, *state.outputs.values()])

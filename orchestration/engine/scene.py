@@ -41,6 +41,7 @@ class RunFacts:
 
     Attributes:
         lineage: ids of the other workflows whose runs led to it.
+        trace: that its events and calls belong to; its own id if nobody brought one along.
     """
 
     id: uuid.UUID
@@ -50,6 +51,11 @@ class RunFacts:
     release: Release
     is_child: bool = False
     lineage: tuple[str, ...] = ()
+    trace: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        return self.trace or self.id.hex
 
     @property
     def workflows(self) -> tuple[str, ...]:

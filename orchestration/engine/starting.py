@@ -17,6 +17,7 @@ from aegis.core.canonical import Json
 from aegis.core.errors import Invalid
 from aegis.core.expressions import Failed, compile_value
 from aegis.core.faults import crash_point
+from aegis.core.tracing import Parent
 from aegis.identity.models import User
 from audit import chain, journal
 from audit.drafts import Context, Draft, Head
@@ -45,6 +46,7 @@ class Item:
     body: bytes
     digest: str
     key: str | None
+    parent: Parent | None = None  # the span that led here
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def start(workflow: Workflow, release: Release, plans: Sequence[Plan], person: U
             idempotency_key=plan.item.key,
             input_digest=plan.item.digest,
             priority=plan.priority,
+            trace=plan.item.parent.trace if plan.item.parent else "",
             **shared,
         )
         sealed, head = chain.seal(_context(run, release), Head(), [_draft(release, plan, actor, clock_data)], at, salts)
@@ -139,6 +142,7 @@ def _draft(release: Release, plan: Plan, actor: Actor, deadline: Mapping[str, st
         "priority": plan.priority,
         "next": release.definition.steps[0].common.id,
         "input_digest": plan.item.digest,
+        **({"parent_span": plan.item.parent.span} if plan.item.parent else {}),
         **deadline,
     }
     return Draft("run.submitted", actor, data=data, payloads={"input": plan.item.body}, outcome="accepted")
@@ -151,7 +155,7 @@ def _context(run: Run, release: Release) -> Context:
         scope_id=str(release.workflow_id),
         run_id=run.pk,
         subject=str(run.subject_ref),
-        trace=run.pk.hex,
+        trace=run.trace_id,
         definition=release.digest,
     )
 

@@ -21,6 +21,7 @@ from aegis.core.canonical import Json
 from aegis.core.db import in_transaction
 from aegis.core.errors import AegisError, Fault, IdempotencyMismatch, Invalid
 from aegis.core.idempotency import check_key
+from aegis.core.tracing import Parent
 from aegis.identity.models import User
 from audit import journal
 from audit.drafts import Context, Draft
@@ -58,6 +59,7 @@ class Submission:
 
     payload: Json
     idempotency_key: str | None = None
+    parent: Parent | None = None  # the span it comes from; the first submission under a key decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +308,7 @@ def _item(submission: Submission, made_key: str | None) -> Item | Refused:
     body = canonical.dump(submission.payload)
     if len(body) > canonical.MAX_PAYLOAD_BYTES:
         return Refused(Invalid(f"The request has {len(body):,} bytes; at most {canonical.MAX_PAYLOAD_BYTES:,} are kept"))
-    return Item(submission.payload, body, canonical.digest(body), key)
+    return Item(submission.payload, body, canonical.digest(body), key, submission.parent)
 
 
 def _mismatch(key: str, user: str) -> Refused:

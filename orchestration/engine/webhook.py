@@ -1,4 +1,4 @@
-"""The webhooks that hear of approval requests and emergencies: one POST, signed by Standard Webhooks, dialed as agents are.
+"""The webhooks that hear of approval requests, alerts and emergencies: one POST, signed by Standard Webhooks, dialed as agents.
 
 The same rules of addresses, no redirects, bounded time and answers. The body holds ids and configuration words only: nothing
 that an agent or a person typed leaves here, because nobody knows who reads there.
@@ -10,8 +10,9 @@ from typing import Final
 
 from django.conf import settings
 
-from aegis.core import canonical, clock, clock_text
+from aegis.core import canonical, clock, clock_text, tracing
 from aegis.identity.models import TakenRight
+from approvals.alerts import notices
 from approvals.notices.mail import link_to
 from approvals.notices.models import Delivery, Notice
 from approvals.notices.outbox import Silent, Undelivered
@@ -19,6 +20,7 @@ from orchestration.agents import addresses, signing
 from orchestration.agents.addresses import Denied
 from orchestration.agents.dialing import Unreachable, connect
 from orchestration.agents.exchange import Broken, Connection, Stale, TooMuch
+from orchestration.engine.models import Run
 
 KEPT_UNDER: Final = "AEGIS_AGENT_SECRET_NOTICES"  # where the environment has the signing secret
 #: That of the webhook of emergencies, if it has an address of its own: whoever gets the one can make up nothing for the other.
@@ -50,7 +52,7 @@ def send(delivery: Delivery) -> None:
             timestamp=int(clock.now().timestamp()),
             body=body,
         )
-        headers = {"content-type": "application/json", "user-agent": "aegis", **signed}
+        headers = {"content-type": "application/json", "user-agent": "aegis", **_trace(delivery), **signed}
         connection = Connection(connect(endpoint, allowed, deadline=deadline))
         try:
             answer = connection.post(
@@ -70,10 +72,21 @@ def send(delivery: Delivery) -> None:
         raise Undelivered(f"HTTP {answer.status}" + (": redirects are not followed" if 300 <= answer.status < 400 else ""))
 
 
+def _trace(delivery: Delivery) -> dict[str, str]:
+    """The header of the gate that a request of a run stands at; what is about no run belongs to no trace."""
+    request = delivery.notice.request
+    run = Run.objects.filter(pk=request.run_id).first() if request is not None and request.run_id else None
+    if request is None or run is None:
+        return {}
+    return {"traceparent": tracing.traceparent(run.trace_id, tracing.span_of_gate(run.pk.hex, str(request.pk)))}
+
+
 def _body(delivery: Delivery) -> dict[str, object]:
     notice, request, row = delivery.notice, delivery.notice.request, delivery.notice.delegation
     if notice.taken_right is not None:
         return _emergency(notice, notice.taken_right)
+    if notice.alert is not None:
+        return notices.webhook_body(notice, link_to(notice))
     if request is None:
         assert row is not None  # a constraint of the table
         return {

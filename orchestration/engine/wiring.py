@@ -14,16 +14,20 @@ from orchestration.engine.guards import wiring as guards
 
 def register() -> None:
     """Event types, questions, what `journal verify` asks, and what a nudge does. Called from `AppConfig.ready()`."""
+    from approvals.advice import runs as advice_runs
     from approvals.notices import outbox
-    from audit import masking, names, verify
+    from audit import following, masking, names, verify
+    from audit.alerts import states
     from audit.metrics.measures import register as count
     from orchestration.engine import (
+        advised,
         deadletter_command,
         decision_command,
         explain_command,
         integrity,
         lookup,
         measures,
+        queue_alarms,
         rehearsal_command,
         rehearsals,
         webhook,
@@ -37,6 +41,8 @@ def register() -> None:
     from orchestration.engine.questions import RollbackQuestion
     from orchestration.engine.retired_kind import RetiredVersionKind
     from orchestration.engine.revising import RevisableEffect, RevisableStep
+    from orchestration.engine.traces import command as traces_command
+    from orchestration.engine.traces import exporter as traces
     from orchestration.workflows.kind import Rehearsals, register_rehearsals
 
     catalogue.register(*events.TYPES, *children_events.TYPES)
@@ -46,9 +52,14 @@ def register() -> None:
     deadletter_command.register()
     erasing_command.register()
     message_command.register()
+    traces_command.register()
+    if traces.is_wanted():
+        following.register_exporter(traces.NAME)
     decision_command.register()
     explain_command.register()
     rehearsal_command.register()
+    advice_runs.register(advised.PastRuns())
+    states.register(queue_alarms.STATE)
     outbox.register_webhook(webhook.send)
     questions.register(RevisableEffect())
     questions.register(RevisableStep())

@@ -18,6 +18,7 @@ from django.db import connections
 from aegis.core.faults import crash_point
 from aegis.identity import emergency
 from approvals import gates, shortage, sweep
+from approvals.alerts import judging
 from approvals.notices import outbox
 from audit import access, keeping
 from orchestration.authority import lapsing
@@ -26,6 +27,7 @@ from orchestration.engine.erasing import retention
 from orchestration.engine.guards import freezing, waking
 from orchestration.engine.messages import delivery
 from orchestration.engine.resources import rows as resources
+from orchestration.engine.traces import exporter
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +114,7 @@ def housekeep() -> None:
         freezing.keep,
         waking.tidy,
         retention.keep,
+        judging.watch,
         *_MEETINGS,
     ):
         try:
@@ -134,6 +137,8 @@ def start() -> None:
     threading.Thread(target=_keep_record, name="aegis-record", daemon=True).start()
     # A thread of its own: a mail server or a webhook that does not answer keeps no deadline waiting.
     threading.Thread(target=_keep_telling, name="aegis-notices", daemon=True).start()
+    if exporter.is_wanted():  # and a collector neither
+        threading.Thread(target=_keep_traces, name="aegis-traces", daemon=True).start()
 
 
 def stop() -> None:
@@ -169,6 +174,11 @@ def _keep_record() -> None:
 def _keep_telling() -> None:
     while not _stop.wait(max(settings.SWEEP_SECONDS, 2)):
         _guarded(outbox.look)
+
+
+def _keep_traces() -> None:
+    while not _stop.wait(settings.SWEEP_SECONDS):
+        _guarded(exporter.look)
 
 
 def _guarded(work: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet, Sum
 from django.db.models.functions import Left, Length
 from django.urls import reverse
 
@@ -80,20 +80,26 @@ def etag_parts(run: Run, user: User) -> list[object]:
 
 
 def visible_run(user: User, run_id: UUID) -> Run:
-    """The run with what its header names.
+    """The run with what its header names, and whether the reader `may_operate` it.
 
     Raises:
         NotFound
     """
-    return Run.objects.select_related("workflow__owner", "release", "requester").get_visible(user, pk=run_id)
+    operated = Workflow.objects.visible_to(user, "operate").filter(pk=OuterRef("workflow_id"))
+    rows = Run.objects.annotate(may_operate=Exists(operated)).select_related("workflow__owner", "release", "requester")
+    return rows.get_visible(user, pk=run_id)
 
 
 def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
-    """Read the journal and whatever waits, and say it."""
+    """Read the journal and whatever waits, and say it.
+
+    Args:
+        run: of `visible_run`.
+    """
     now = clock.now()
     state = states.load(run.state)
     definition = definition_of(run)
-    may_operate = Workflow.objects.visible_to(user, "operate").filter(pk=run.workflow_id).exists()
+    may_operate = bool(run.may_operate)  # type: ignore[attr-defined]  # annotated by visible_run
     events = list(Event.objects.visible_to(user).filter(run_id=run.pk).order_by("-id")[: MAX_EVENTS + 1])
     raws = timeline.in_order(timeline.parse(events[:MAX_EVENTS]), run.stream)
     entries = timeline.build(

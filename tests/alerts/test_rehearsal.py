@@ -13,7 +13,7 @@ from django.db import transaction
 
 from aegis.core import clock
 from aegis.core.actors import SYSTEM
-from approvals.alert_rehearsal import rehearsed
+from approvals.alerts.rehearsal import rehearsed
 from audit import catalogue, following, journal, sealer
 from audit.alerts.rules import Absence, Anomaly, Count, Figure, NewValue, Rule, Threshold
 from audit.catalogue import EventType

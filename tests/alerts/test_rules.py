@@ -210,3 +210,12 @@ def test_one_odd_value_of_the_past_leaves_the_usual_among_the_others(past: list[
 
     assert min(past) <= center <= max(past)
     assert spread <= robust.SCALE * (max(past) - min(past))
+
+
+def test_a_group_that_begins_within_a_window_can_be_too_much_in_it_and_not_too_little() -> None:
+    begun = History([Cell("runs", ("late",), 3, slots.NONE, 9)])
+    measured = Count(Figure("runs"))
+
+    assert [one.group for one in evaluate(Rule("r", Threshold(measured, above=5), 6, (0,)), begun, 0)] == [("late",)]
+    assert evaluate(Rule("r", Threshold(measured, below=50), 6, (0,)), begun, 0) == []
+    assert evaluate(Rule("r", Threshold(measured, above=5), 1, (0,)), begun, 2) == []

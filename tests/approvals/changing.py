@@ -10,7 +10,7 @@ from aegis.identity.models import User
 from approvals import changes, gates
 from approvals.models import ApprovalPolicy, ApprovalRequest, ChangeSet
 from audit import journal
-from tests.approvals.conftest import policy_document
+from tests.approvals.house import policy_document
 
 Document = tuple[Key, Json | None]
 

@@ -14,7 +14,7 @@ from aegis.identity.models import User
 from approvals import docket, gates, shortage, sweep
 from approvals.models import ApprovalRequest
 from approvals.pages.standing import standing
-from tests.approvals.conftest import ask, decide_as, events_of, line_of, outcomes, policy_document, reload, store_policy
+from tests.approvals.house import ask, decide_as, events_of, line_of, outcomes, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 

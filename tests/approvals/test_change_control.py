@@ -23,7 +23,7 @@ from approvals.models import ApprovalPolicy, ChangeSet, DocumentVersion
 from audit import journal
 from audit.models import Event
 from tests.approvals.changing import doc, events, key, propose, stands
-from tests.approvals.conftest import policy_document
+from tests.approvals.house import policy_document
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_foreign_hooks")]
 
@@ -191,7 +191,7 @@ def test_removing_leaves_versions_and_events_and_is_refused_while_requests_refer
     assert DocumentVersion.objects.filter(name="other").count() == 1
     assert canonical.parse(journal.read("config:ApprovalPolicy")[-1].line)["data"]["action"] == "remove"
 
-    from tests.approvals.conftest import ask
+    from tests.approvals.house import ask
 
     ask(ApprovalPolicy.objects.get())
     with pytest.raises(ChangeInvalid):

@@ -14,7 +14,7 @@ from aegis.core.canonical import Json
 from aegis.identity.models import User
 from approvals import changes
 from approvals.models import ApprovalPolicy, ApprovalRequest, ChangeSet
-from tests.approvals.conftest import policy_document
+from tests.approvals.house import policy_document
 
 pytestmark = pytest.mark.django_db
 Run = Callable[..., tuple[int, str, str]]

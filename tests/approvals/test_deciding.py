@@ -19,7 +19,7 @@ from approvals.errors import NobodyEligible, NotEligible, ReasonMissing, Request
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from audit import access, journal
 from audit.models import DenialCount, Event
-from tests.approvals.conftest import ask, decide_as, events_of, line_of, outcomes, policy_document, reload, store_policy
+from tests.approvals.house import ask, decide_as, events_of, line_of, outcomes, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 

@@ -19,7 +19,7 @@ from approvals.models import ApprovalPolicy, ApprovalRequest
 from approvals.notices import again, givenup, outbox
 from approvals.notices.models import Delivery, Notice
 from audit.models import Event, Payload
-from tests.approvals.conftest import ask, policy_document, store_policy
+from tests.approvals.house import ask, policy_document, store_policy
 
 pytestmark = pytest.mark.django_db
 

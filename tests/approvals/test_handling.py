@@ -17,17 +17,7 @@ from approvals import delegations, gates, handling, shortage
 from approvals.errors import ChangesNotTaken, Claimed, NotEligible, ReasonMissing, RequestSettled, StepUpNeeded
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision, Delegation
 from audit import journal
-from tests.approvals.conftest import (
-    RecordQuestion,
-    ask,
-    decide_as,
-    events_of,
-    line_of,
-    outcomes,
-    policy_document,
-    reload,
-    store_policy,
-)
+from tests.approvals import house
 
 pytestmark = pytest.mark.django_db
 
@@ -55,37 +45,37 @@ def lets(delegator: User, delegate: User, capability: str = "", **more: Any) -> 
 
 
 def test_a_claim_says_who_is_at_it_and_stops_nobody(policy: ApprovalPolicy, lead: User, second_lead: User) -> None:
-    request = ask(policy)
+    request = house.ask(policy)
     handling.claim(request.pk, actor=by(lead), reason="mine")
     handling.claim(request.pk, actor=by(lead))
 
     with pytest.raises(Claimed) as refusal:
         handling.claim(request.pk, actor=by(second_lead))
     assert (refusal.value.http_status, refusal.value.claimed_by) == (409, "Lea")
-    assert refusal.value.claimed_at == reload(request).claimed_at
-    assert events_of(request) == ["request.opened", "request.claimed"]
+    assert refusal.value.claimed_at == house.reload(request).claimed_at
+    assert house.events_of(request) == ["request.opened", "request.claimed"]
     assert journal.payload(request.stream, 2, "reason") == b'"mine"'
 
-    decide_as(second_lead, request)
-    assert outcomes(request) == ["approved"]
+    house.decide_as(second_lead, request)
+    assert house.outcomes(request) == ["approved"]
 
 
 def test_a_claim_is_let_go_and_given_on(policy: ApprovalPolicy, lead: User, second_lead: User) -> None:
-    request = ask(policy)
+    request = house.ask(policy)
     handling.claim(request.pk, actor=by(lead))
     with pytest.raises(Conflict, match="Lea has it"):
         handling.release(request.pk, actor=by(second_lead))
 
     handling.reassign(request.pk, to=second_lead.pk, actor=by(lead), reason="lunch")
-    assert reload(request).claimed_by == second_lead
+    assert house.reload(request).claimed_by == second_lead
     handling.release(request.pk, actor=by(second_lead))
-    assert reload(request).claimed_by is None
-    assert events_of(request)[1:] == ["request.claimed", "request.reassigned", "request.released"]
+    assert house.reload(request).claimed_by is None
+    assert house.events_of(request)[1:] == ["request.claimed", "request.reassigned", "request.released"]
 
 
 @pytest.mark.parametrize("verb", ["claim", "take over", "give"])
 def test_who_is_bound_neither_claims_nor_is_given_it(verb: str, policy: ApprovalPolicy, lead: User, second_lead: User) -> None:
-    request = ask(policy, bound={str(lead.pk): "own the agent that proposed it"})
+    request = house.ask(policy, bound={str(lead.pk): "own the agent that proposed it"})
 
     verbs: dict[str, Callable[[], object]] = {
         "claim": lambda: handling.claim(request.pk, actor=by(lead)),
@@ -95,14 +85,14 @@ def test_who_is_bound_neither_claims_nor_is_given_it(verb: str, policy: Approval
 
     with pytest.raises((NotEligible, Invalid)):
         verbs[verb]()
-    assert reload(request).claimed_by is None
+    assert house.reload(request).claimed_by is None
 
 
 def test_what_is_settled_is_claimed_by_nobody_and_says_who_was_faster(
     policy: ApprovalPolicy, lead: User, second_lead: User
 ) -> None:
-    request = ask(policy)
-    decide_as(lead, request)
+    request = house.ask(policy)
+    house.decide_as(lead, request)
 
     with pytest.raises(RequestSettled) as refusal:
         handling.claim(request.pk, actor=by(second_lead))
@@ -113,7 +103,7 @@ def test_what_is_settled_is_claimed_by_nobody_and_says_who_was_faster(
 
 
 def test_whoever_may_see_it_comments_and_nobody_else(policy: ApprovalPolicy, lead: User, ines: User) -> None:
-    request = ask(policy)
+    request = house.ask(policy)
     handling.comment(request.pk, actor=by(lead), text=" Called the customer. ")
 
     assert journal.payload(request.stream, 2, "comment") == b'"Called the customer."'
@@ -125,69 +115,69 @@ def test_whoever_may_see_it_comments_and_nobody_else(policy: ApprovalPolicy, lea
 
 
 def test_only_who_asked_withdraws_and_the_owner_is_told_once(policy: ApprovalPolicy, lead: User, ines: User) -> None:
-    request = ask(policy, requester=ines)
+    request = house.ask(policy, requester=ines)
     with pytest.raises(Forbidden):
         handling.withdraw(request.pk, actor=by(lead), reason="no")
 
     handling.withdraw(request.pk, actor=by(ines), reason="asked in error")
-    assert reload(request).status == ApprovalRequest.Status.WITHDRAWN
-    assert outcomes(request) == ["withdrawn"]
+    assert house.reload(request).status == ApprovalRequest.Status.WITHDRAWN
+    assert house.outcomes(request) == ["withdrawn"]
     with pytest.raises(RequestSettled):
         handling.withdraw(request.pk, actor=by(ines), reason="again")
     with pytest.raises(RequestSettled):
-        decide_as(lead, request)
+        house.decide_as(lead, request)
 
 
 # Request changes
 
 
 def test_changes_are_requested_with_a_reason_and_settle_it(policy: ApprovalPolicy, lead: User, second_lead: User) -> None:
-    request = ask(policy)
+    request = house.ask(policy)
     with pytest.raises(ReasonMissing):
-        decide_as(lead, request, "request_changes", reason="")
+        house.decide_as(lead, request, "request_changes", reason="")
 
-    decide_as(lead, request, "request_changes", reason="name the invoice")
+    house.decide_as(lead, request, "request_changes", reason="name the invoice")
 
-    assert reload(request).status == ApprovalRequest.Status.CHANGES_REQUESTED
-    assert outcomes(request) == ["changes_requested"]
+    assert house.reload(request).status == ApprovalRequest.Status.CHANGES_REQUESTED
+    assert house.outcomes(request) == ["changes_requested"]
     with pytest.raises(RequestSettled, match="Lea requested changes to this at"):
-        decide_as(second_lead, request)
+        house.decide_as(second_lead, request)
 
 
 def test_changes_are_not_requested_where_nobody_would_make_them(policy: ApprovalPolicy, lead: User, monkeypatch: Any) -> None:
-    monkeypatch.setattr(RecordQuestion, "takes_changes", lambda self, request: False)
-    request = ask(policy)
+    monkeypatch.setattr(house.RecordQuestion, "takes_changes", lambda self, request: False)
+    request = house.ask(policy)
 
     with pytest.raises(ChangesNotTaken):
-        decide_as(lead, request, "request_changes")
-    assert (outcomes(request), line_of(request)["data"]["code"]) == ([], "changes_not_taken")
+        house.decide_as(lead, request, "request_changes")
+    assert (house.outcomes(request), house.line_of(request)["data"]["code"]) == ([], "changes_not_taken")
 
 
 def test_who_is_bound_cannot_request_changes_either(policy: ApprovalPolicy, lead: User, second_lead: User) -> None:
-    request = ask(policy, bound={str(lead.pk): "own the agent that proposed it"})
+    request = house.ask(policy, bound={str(lead.pk): "own the agent that proposed it"})
 
     with pytest.raises(NotEligible):
-        decide_as(lead, request, "request_changes")
+        house.decide_as(lead, request, "request_changes")
 
 
 # Delegation
 
 
 def test_a_delegate_decides_in_the_delegators_place_and_it_says_so(policy: ApprovalPolicy, lead: User, ines: User) -> None:
-    request = ask(policy)
+    request = house.ask(policy)
     with pytest.raises(NotFound):
-        decide_as(ines, request)
+        house.decide_as(ines, request)
     row = lets(lead, ines)
 
     assert ApprovalRequest.objects.awaiting(ines, clock.now()).get() == request
     assert gates.eligibility(request, ines).sentence.startswith("You can decide this for Lea, who lets you until ")
-    decide_as(ines, request)
+    house.decide_as(ines, request)
 
-    assert outcomes(request) == ["approved"]
+    assert house.outcomes(request) == ["approved"]
     vote = Decision.objects.get()
     assert (vote.person, vote.delegation, vote.name) == (ines, row, "Ines")
     assert vote.meaning.endswith("in the place of Lea)")
-    assert line_of(request, 1)["data"]["seat"] == str(lead.pk)
+    assert house.line_of(request, 1)["data"]["seat"] == str(lead.pk)
 
 
 @pytest.mark.parametrize("bound", ["lea", "ines"])
@@ -196,10 +186,10 @@ def test_a_delegate_is_bound_by_all_that_binds_either(
 ) -> None:
     lets(lead, ines)
     tied = lead if bound == "lea" else ines
-    request = ask(policy, bound={str(tied.pk): "own the agent that proposed it"})
+    request = house.ask(policy, bound={str(tied.pk): "own the agent that proposed it"})
 
     with pytest.raises(NotEligible):
-        decide_as(ines, request)
+        house.decide_as(ines, request)
     assert not ApprovalRequest.objects.awaiting(ines, clock.now()).exists()
     with pytest.raises(NotEligible):
         handling.claim(request.pk, actor=by(ines))
@@ -209,10 +199,10 @@ def test_the_requester_cannot_decide_through_a_delegate_nor_as_one(policy: Appro
     second = people.create_person("leo", name="Leo", password="x" * 20, groups=["Leads"], actor=SYSTEM, reason="test")
     lets(lead, ines)
     for asker in (lead, ines):
-        request = ask(policy, requester=asker)
+        request = house.ask(policy, requester=asker)
         with pytest.raises(NotEligible):
-            decide_as(ines, request)
-        assert reload(request).status == ApprovalRequest.Status.OPEN
+            house.decide_as(ines, request)
+        assert house.reload(request).status == ApprovalRequest.Status.OPEN
     assert second.pk
 
 
@@ -221,63 +211,63 @@ def test_who_acts_for_somebody_bound_is_bound_also_in_his_own_right(
     hands: int, policy: ApprovalPolicy, lead: User, second_lead: User, ines: User, person: Callable[..., User]
 ) -> None:
     person("lou", "Leads")
-    request = ask(policy, requester=ines)
+    request = house.ask(policy, requester=ines)
     between = lead if hands == 1 else person("tom", "Clerks")
     row = lets(ines, between, capability="ticket.reply")  # whatever it is about
     if hands == 2:
         lets(between, lead)
 
     with pytest.raises(NotEligible, match="act for somebody who is bound"):
-        decide_as(lead, request)
+        house.decide_as(lead, request)
     assert not ApprovalRequest.objects.awaiting(lead, clock.now()).exists()
     assert ApprovalRequest.objects.awaiting(second_lead, clock.now()).get() == request
     delegations.end(row.pk, actor=by(ines), reason="back")
-    decide_as(lead, request)
-    assert outcomes(request) == ["approved"]
+    house.decide_as(lead, request)
+    assert house.outcomes(request) == ["approved"]
 
 
 def test_a_vote_no_longer_counts_once_its_person_acts_for_somebody_bound(lead: User, second_lead: User, ines: User) -> None:
-    policy = store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
-    request = ask(policy, requester=ines)
-    decide_as(lead, request)
+    policy = house.store_policy(house.policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
+    request = house.ask(policy, requester=ines)
+    house.decide_as(lead, request)
     lets(ines, lead)
 
-    decide_as(second_lead, request)
+    house.decide_as(second_lead, request)
 
-    assert outcomes(request) == []
+    assert house.outcomes(request) == []
 
 
 def test_one_seat_counts_once_whoever_fills_it(lead: User, second_lead: User, ines: User) -> None:
-    policy = store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
+    policy = house.store_policy(house.policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
     lets(lead, ines)
     lets(second_lead, ines)
-    request = ask(policy)
-    decide_as(ines, request)
+    request = house.ask(policy)
+    house.decide_as(ines, request)
 
     for person in (lead, ines):
         with pytest.raises(NotEligible):
-            decide_as(person, request)
-    assert outcomes(request) == []
-    decide_as(second_lead, request)
-    assert outcomes(request) == ["approved"]
+            house.decide_as(person, request)
+    assert house.outcomes(request) == []
+    house.decide_as(second_lead, request)
+    assert house.outcomes(request) == ["approved"]
 
 
 def test_a_delegation_reaches_as_far_as_it_says(policy: ApprovalPolicy, lead: User, ines: User) -> None:
-    request = ask(policy)
+    request = house.ask(policy)
     now = clock.now()
     for narrow in (
-        {"policy": store_policy(policy_document("other")).name},
+        {"policy": house.store_policy(house.policy_document("other")).name},
         {"capability": "ticket.reply"},
         {"starts_at": now + timedelta(hours=1), "ends_at": now + timedelta(hours=2)},
     ):
         lets(lead, ines, **narrow)
         with pytest.raises(NotFound):
-            decide_as(ines, request)
+            house.decide_as(ines, request)
         assert not ApprovalRequest.objects.awaiting(ines, clock.now()).exists()
 
     lets(lead, ines, policy="closing")
-    decide_as(ines, request)
-    assert outcomes(request) == ["approved"]
+    house.decide_as(ines, request)
+    assert house.outcomes(request) == ["approved"]
 
 
 def test_what_is_delegated_is_not_given_on(policy: ApprovalPolicy, lead: User, ines: User, person: Callable[..., User]) -> None:
@@ -286,7 +276,7 @@ def test_what_is_delegated_is_not_given_on(policy: ApprovalPolicy, lead: User, i
     lets(ines, third)
 
     with pytest.raises(NotFound):
-        decide_as(third, ask(policy))
+        house.decide_as(third, house.ask(policy))
 
 
 @pytest.mark.parametrize("cause", ["ended", "disabled", "left"])
@@ -294,10 +284,10 @@ def test_a_right_lost_by_either_takes_the_delegates_vote_along(
     cause: str, lead: User, second_lead: User, ines: User, person: Callable[..., User]
 ) -> None:
     person("lou", "Leads")
-    policy = store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
+    policy = house.store_policy(house.policy_document(stages=[{"groups": ["Leads"], "quorum": 2}]))
     row = lets(lead, ines)
-    request = ask(policy)
-    decide_as(ines, request)
+    request = house.ask(policy)
+    house.decide_as(ines, request)
     match cause:
         case "ended":
             delegations.end(row.pk, actor=by(lead), reason="back")
@@ -306,9 +296,9 @@ def test_a_right_lost_by_either_takes_the_delegates_vote_along(
         case _:
             people.remove_from_group(lead.pk, "Leads", actor=SYSTEM, reason="moved")
 
-    decide_as(second_lead, request)
+    house.decide_as(second_lead, request)
 
-    assert outcomes(request) == []
+    assert house.outcomes(request) == []
 
 
 def test_a_delegation_that_means_nothing_is_refused(policy: ApprovalPolicy, lead: User, ines: User) -> None:
@@ -333,7 +323,7 @@ def test_a_delegation_that_means_nothing_is_refused(policy: ApprovalPolicy, lead
 
 
 def test_high_risk_is_approved_only_by_who_has_just_signed_in(lead: User) -> None:
-    request = ask(store_policy(policy_document(risk="high", step_up={"within": "10m"})))
+    request = house.ask(house.store_policy(house.policy_document(risk="high", step_up={"within": "10m"})))
 
     def approve(proved_at: Any) -> ApprovalRequest:
         return gates.decide(
@@ -344,72 +334,74 @@ def test_high_risk_is_approved_only_by_who_has_just_signed_in(lead: User) -> Non
     for too_old in (None, clock.now() - timedelta(minutes=11)):
         with pytest.raises(StepUpNeeded):
             approve(too_old)
-    assert (outcomes(request), line_of(request)["data"]["code"]) == ([], "step_up_needed")
+    assert (house.outcomes(request), house.line_of(request)["data"]["code"]) == ([], "step_up_needed")
 
     recent = clock.now() - timedelta(minutes=9)
     approve(recent)
 
     vote = Decision.objects.get()
     assert (vote.auth, vote.proved_at, vote.seconds_open, vote.digest) == ("session", recent, 41, request.digest)
-    assert vote.meaning == f"Approved: {RecordQuestion().live(request.subject).title} (stage 1 of 1 of closing)"
+    assert vote.meaning == f"Approved: {house.RecordQuestion().live(request.subject).title} (stage 1 of 1 of closing)"
     signed = canonical.parse(journal.payload(request.stream, vote.seq, "signature") or b"")
     assert signed == {"name": "Lea", "meaning": vote.meaning}
 
 
 def test_a_rejection_never_waits_for_a_sign_in(lead: User) -> None:
-    request = ask(store_policy(policy_document(risk="high")))
+    request = house.ask(house.store_policy(house.policy_document(risk="high")))
 
     gates.decide(request.pk, person=lead, auth="session", verdict="reject", reason="no", seen_digest=request.digest)
 
-    assert outcomes(request) == ["rejected"]
+    assert house.outcomes(request) == ["rejected"]
 
 
 def test_a_bound_person_does_not_choose_by_delegations_who_decides(
     lead: User, second_lead: User, person: Callable[..., User]
 ) -> None:
     asker, third = person("ada2", "Leads"), person("liv", "Leads")
-    request = ask(store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": "all"}])), requester=asker)
+    request = house.ask(
+        house.store_policy(house.policy_document(stages=[{"groups": ["Leads"], "quorum": "all"}])), requester=asker
+    )
     lets(asker, second_lead)
 
-    decide_as(lead, request)
-    decide_as(third, request)
-    assert outcomes(request) == [], "who acts for the asker cannot vote, but is asked all the same"
+    house.decide_as(lead, request)
+    house.decide_as(third, request)
+    assert house.outcomes(request) == [], "who acts for the asker cannot vote, but is asked all the same"
     with pytest.raises(NotEligible):
-        decide_as(second_lead, request)
-    assert shortage.short_of([reload(request)]) == {request.pk: 1}
+        house.decide_as(second_lead, request)
+    assert shortage.short_of([house.reload(request)]) == {request.pk: 1}
 
     delegations.end(Delegation.objects.get().pk, actor=by(asker), reason="back")
-    assert shortage.short_of([reload(request)]) == {}
-    decide_as(second_lead, request)
-    assert outcomes(request) == ["approved"]
+    assert shortage.short_of([house.reload(request)]) == {}
+    house.decide_as(second_lead, request)
+    assert house.outcomes(request) == ["approved"]
 
 
 def test_a_delegation_taken_back_gives_the_delegator_his_voice_back(lead: User, second_lead: User, ines: User) -> None:
-    request = ask(store_policy(policy_document(stages=[{"groups": ["Leads"], "quorum": 2}])))
+    request = house.ask(house.store_policy(house.policy_document(stages=[{"groups": ["Leads"], "quorum": 2}])))
     lent = lets(lead, ines)
-    decide_as(ines, request)
-    assert gates.eligibility(reload(request), lead).refusal == "voted"
+    house.decide_as(ines, request)
+    assert gates.eligibility(house.reload(request), lead).refusal == "voted"
 
     delegations.end(lent.pk, actor=by(lead), reason="back")
-    assert shortage.short_of([reload(request)]) == {}
+    assert shortage.short_of([house.reload(request)]) == {}
     assert ApprovalRequest.objects.awaiting(lead, clock.now()).get() == request
-    decide_as(lead, request)
-    assert outcomes(request) == [], "both together are one"
-    decide_as(second_lead, request)
-    assert outcomes(request) == ["approved"]
+    house.decide_as(lead, request)
+    assert house.outcomes(request) == [], "both together are one"
+    house.decide_as(second_lead, request)
+    assert house.outcomes(request) == ["approved"]
 
 
 def test_a_delegation_taken_back_once_its_stage_is_passed_counts_its_delegator_once(
     lead: User, second_lead: User, ines: User
 ) -> None:
     stages = [{"groups": ["Leads"], "quorum": 1}, {"groups": ["Leads"], "quorum": 1}]
-    request = ask(store_policy(policy_document(stages=stages)))
+    request = house.ask(house.store_policy(house.policy_document(stages=stages)))
     lent = lets(lead, ines)
-    decide_as(ines, request)
+    house.decide_as(ines, request)
     delegations.end(lent.pk, actor=by(lead), reason="back")
 
     assert not ApprovalRequest.objects.awaiting(lead, clock.now()).exists()
     with pytest.raises(NotEligible, match="a person counts once"):
-        decide_as(lead, reload(request))
-    decide_as(second_lead, reload(request))
-    assert outcomes(request) == ["approved"]
+        house.decide_as(lead, house.reload(request))
+    house.decide_as(second_lead, house.reload(request))
+    assert house.outcomes(request) == ["approved"]

@@ -14,7 +14,7 @@ from aegis.core import clock
 from aegis.identity.models import User
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from audit.models import Event
-from tests.approvals.conftest import ask, events_of, line_of, outcomes, policy_document, reload, store_policy
+from tests.approvals.house import ask, events_of, line_of, outcomes, policy_document, reload, store_policy
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -25,7 +28,7 @@ from approvals.notices import outbox
 from approvals.notices.models import Delivery, Notice, NoticePreference
 from audit.models import Event
 from orchestration.engine import webhook
-from tests.approvals.conftest import ask, decide_as, policy_document, store_policy
+from tests.approvals.house import ask, decide_as, policy_document, store_policy
 
 pytestmark = pytest.mark.django_db
 
@@ -431,7 +434,7 @@ def test_a_mail_server_that_hangs_costs_a_pass_one_timeout_and_not_one_for_each_
     policy, lea, leo, ines, settings, monkeypatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hangs:  # it takes connections and never says a word
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_BACKEND = "approvals.notices.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = hangs.getsockname()
         settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 0.3
         settings.TELLS_BY_WEBHOOK = True
@@ -443,4 +446,43 @@ def test_a_mail_server_that_hangs_costs_a_pass_one_timeout_and_not_one_for_each_
     mails = Delivery.objects.filter(channel=Delivery.Channel.MAIL).order_by("-attempts")
     assert [one.attempts for one in mails] == [1, 0]
     assert mails[0].detail == "SMTPServerDisconnected"
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("greeting", [b"", b"220 here\r\n"])
+def test_a_mail_server_that_trickles_costs_a_pass_one_timeout_in_all(
+    policy, lea, leo, ines, settings, monkeypatch, greeting
+) -> None:
+    """A byte now and then keeps every single read within its time."""
+    over = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(greeting)
+                while not over.wait(0.1):
+                    peer.sendall(b"2")
+
+    with socket.create_server(("127.0.0.1", 0)) as drips:
+        thread = threading.Thread(target=trickle, args=(drips,), daemon=True)
+        thread.start()
+        settings.EMAIL_BACKEND = "approvals.notices.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = drips.getsockname()
+        settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, 0.5
+        settings.TELLS_BY_WEBHOOK = True
+        heard: list[Delivery] = []
+        monkeypatch.setattr(outbox, "_webhook", [heard.append])
+        ask(policy, requester=ines)
+        watchdog = threading.Timer(8, over.set)  # without the limit the pass would never end
+        watchdog.start()
+        began = time.monotonic()
+        outbox.look()
+        took = time.monotonic() - began
+        watchdog.cancel()
+        over.set()
+        thread.join()
+
+    assert took < 4
+    assert [one.attempts for one in Delivery.objects.filter(channel=Delivery.Channel.MAIL).order_by("-attempts")] == [1, 0]
     assert len(heard) == 1

@@ -8,7 +8,7 @@ from jsonschema_rs import validator_for
 from aegis.core.errors import Invalid
 from aegis.core.expressions import Failed
 from approvals import policies, policy_schema, policy_words
-from tests.approvals.conftest import policy_document
+from tests.approvals.house import policy_document
 
 FACTS = {"capability": "ticket.reply", "parameters": {"amount": 10}, "record": {}, "requester": {}, "risk": "low"}
 

@@ -20,7 +20,7 @@ from approvals.models import Decision
 from approvals.quality import Vote, by_person, by_policy
 from audit import scopes, search
 from audit.asking import from_params
-from tests.approvals.conftest import ask, decide_as, policy_document, store_policy
+from tests.approvals.house import ask, decide_as, policy_document, store_policy
 from tests.support.counted import counted
 
 

@@ -14,7 +14,7 @@ from aegis.core import clock
 from aegis.identity.models import User
 from approvals import gates, holding, sweep
 from approvals.models import ApprovalRequest
-from tests.approvals.conftest import ask, events_of, outcomes, policy_document, store_policy
+from tests.approvals.house import ask, events_of, outcomes, policy_document, store_policy
 from tests.approvals.test_two_approvers_race import ROUNDS, race, voting
 
 pytestmark = [

@@ -12,7 +12,7 @@ from aegis.identity import people
 from aegis.identity.models import User
 from approvals import shortage
 from approvals.models import ApprovalPolicy, ApprovalRequest
-from tests.approvals.conftest import ask, decide_as, events_of, line_of, policy_document, reload, store_policy
+from tests.approvals.house import ask, decide_as, events_of, line_of, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 

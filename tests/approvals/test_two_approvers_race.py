@@ -29,7 +29,7 @@ from approvals.errors import NotEligible, RequestExpired, RequestSettled
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from audit import journal
 from audit.models import Event
-from tests.approvals.conftest import ask, events_of, outcomes, policy_document, reload, store_policy
+from tests.approvals.house import ask, events_of, outcomes, policy_document, reload, store_policy
 
 pytestmark = [
     pytest.mark.postgres,

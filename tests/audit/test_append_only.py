@@ -11,11 +11,13 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from aegis.identity.models import Area
-from audit import checks, triggers
+from aegis.identity.models import Area, User
+from audit import checks, search, triggers
+from audit.asking import Search
 from audit.models import Event, Payload
 from tests.audit.conftest import NOON
 from tests.support.emptying import Emptying
+from tests.support.following import caught_up
 from tests.support.journal_guard import lifted
 
 EVENT = (
@@ -152,6 +154,22 @@ def test_start_up_check_finds_a_trigger_that_is_not_always_on(db: None, sql: Cal
     sql(f"ALTER TABLE audit_event {state} audit_event_append_only")
 
     assert triggers.faults() == ["audit_event: trigger audit_event_append_only is not enabled always"]
+
+
+@on_sqlite
+def test_a_trigger_that_feeds_the_search_is_missed_and_what_it_missed_is_made_good(
+    note: Callable[..., Any], sql: Callable[..., None], quinn: User
+) -> None:
+    sql("DROP TRIGGER audit_indexed_added")
+    note(reason="sesame")
+    caught_up()
+    assert triggers.faults() == ["audit_indexed: trigger audit_indexed_added is missing"]
+    assert not search.find(Search(text="sesame", span="all"), quinn).hits
+
+    triggers.restore()
+
+    assert triggers.faults() == []
+    assert len(search.find(Search(text="sesame", span="all"), quinn).hits) == 1
 
 
 def test_protect_puts_triggers_back_and_says_so_in_the_journal(recorded: Event, sql: Callable[..., None], capsys: Any) -> None:

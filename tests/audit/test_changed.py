@@ -31,8 +31,9 @@ def rows(found: changed.Changed) -> list[tuple[str, str, str, str]]:
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str, str], str]:
     kept: dict[tuple[str, str, str], str] = {}
-    monkeypatch.setattr(changed, "_documents", lambda *key: kept.get(key))
-    monkeypatch.setattr("audit.masking.value", lambda viewer, run, value: {**value, "iban": "hidden"})
+    monkeypatch.setattr(changed, "_documents", lambda wanted: {key: kept[key] for key in wanted if key in kept})
+    hiding = SimpleNamespace(values=lambda viewer, about: [{**value, "iban": "hidden"} for _, value in about])
+    monkeypatch.setattr("audit.masking._masker", hiding)
     return kept
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from aegis.core import clock
 from aegis.core.errors import NotFound
@@ -123,6 +124,27 @@ def test_a_follower_that_breaks_keeps_no_other_from_its_turn(note: Note, countin
 
     assert counting.counts["config:A"] == 3
     assert len(handled) == sealer.size()
+
+
+def test_followers_that_stand_at_the_same_place_share_one_reading(
+    note: Note, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(following.LIMIT, connection.vendor, 2)
+    others: list[int] = []
+    following.register_follower("others", lambda events: others.extend(event.leaf_index for event in events), lambda: None)  # type: ignore[attr-defined]
+    sealed(note, 2)
+    first = sealer.size()
+    following.follow_all()
+    sealed(note, 2)
+
+    with CaptureQueriesContext(connection) as asked:
+        following.follow_all()
+    assert sum('"audit_event"."line"' in query["sql"] for query in asked.captured_queries) == 1
+    sealed(note, 5)  # more than one reading holds
+    following.follow_all()
+
+    assert counting.seen == others == list(range(sealer.size()))
+    assert sealer.size() == first + 7
 
 
 def test_rebuilding_from_zero_gives_the_same(note: Note, counting: Counting) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import pytest
@@ -160,8 +161,6 @@ class TestAgainstAReference(TestCase):
     def test_hits_counts_and_histogram_are_those_of_a_reference(
         self, made: list[dict[str, Any]], ask: Search, only: str | None, closed: UUID | None
     ) -> None:
-        from unittest import mock
-
         write(made)
         caught_up()
         seen = scopes.Reach({"workflow": None if only is None else frozenset([only])})
@@ -273,6 +272,34 @@ def test_above_the_cap_numbers_say_at_least(crates: Callable[..., None], quinn: 
     assert (capped.total, capped.is_capped, "agent" in capped.capped) == (most, True, True)
     exact = counting.count(Search(outcome=("done",)), quinn, seen)
     assert (exact.total, exact.is_capped, "agent" in exact.capped, "outcome" in exact.capped) == (4, False, True, False)
+
+
+@pytest.mark.parametrize("few", [-1, 10**9])  # PostgreSQL walks, or asks the index
+def test_words_of_a_payload_find_nothing_for_whom_it_is_masked_and_words_of_the_line_do(
+    crates: Callable[..., None], quinn: User, monkeypatch: Any, few: int
+) -> None:
+    monkeypatch.setattr(store, "FEW", few)
+    seen = scopes.Reach({"workflow": None})
+    crates(3, note="sesame", place="cellar", run_id=RUNS[1])
+    crates(2, note="sesame", place="cellar", run_id=RUNS[2])
+
+    def numbers(closed: UUID | None) -> list[int]:
+        with mock.patch.object(masking, "_masker", Everyone(closed)):
+            asked = [Search(text=text) for text in ("sesame", "cellar", "sesame cellar")]
+            assert [len(search.find(ask, quinn, seen=seen).hits) for ask in asked] == [
+                counting.count(ask, quinn, seen).total for ask in asked
+            ]
+            return [len(search.find(ask, quinn, seen=seen).hits) for ask in asked]
+
+    assert numbers(None) == [5, 5, 5]
+    assert numbers(RUNS[1]) == [2, 5, 2]
+
+
+@pytest.mark.postgres
+def test_postgresql_plans_for_disks_that_do_not_turn(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW random_page_cost")
+        assert cursor.fetchone() == ("1.1",)
 
 
 @pytest.fixture

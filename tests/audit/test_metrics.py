@@ -62,7 +62,7 @@ def post(stream: str, type_: str, to: str, scope_id: str = HERE, outcome: str = 
 def snapshot() -> tuple[Any, ...]:
     """Everything that is counted, by what it means and not by its rows' numbers."""
     key = ("series__metric", "series__scope_id", "series__a", "series__b", "series__c", "series__d")
-    rows = Series.objects.values_list("metric", "scope_id", "a", "b", "first_at", "month")
+    rows = Series.objects.values_list("metric", "scope_id", "a", "b", "first_at", "month", "count", "total")
     buckets = Bucket.objects.values_list(*key, "hour", "slot", "count", "total")
     return sorted(rows), sorted(buckets), sorted(Counted.objects.values_list(*key, "position"))
 

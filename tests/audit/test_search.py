@@ -128,6 +128,7 @@ def test_the_last_word_counts_as_a_beginning_and_no_other(sent: Callable[..., Ev
     wanted = sent("booked by the requester")
 
     assert found(quinn, text="booked reque") == [wanted]
+    assert found(quinn, text="booked reque %") == [wanted], "signs behind it are no word"
     assert found(quinn, text="reque booked") == []
 
 

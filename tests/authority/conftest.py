@@ -1,12 +1,19 @@
-"""A small matrix: two capabilities on tickets, three roles, two agents."""
+"""A small matrix: two capabilities on tickets, three roles, two agents. And a house whose roles are reviewed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from aegis.core import clock
+from aegis.identity.models import User
 from orchestration.authority.verdicts import Matrix, Principal, Resource, load
+from tests.authority.role_reviewing import CLOSE, DECIDERS, DESK, PAY, Move, by_name
+from tests.support import configuration as config
+from tests.support.configuration import capability
 
 REPLY = {
     "resource": "ticket", "risk": "medium", "safety": "keyed", "handler": "record.patch", "digest": "d" * 64,
@@ -60,3 +67,31 @@ def lock(policy: str, *, floor: str | None = "same", capability: str = "ticket.r
 @pytest.fixture
 def facts() -> dict[str, Any]:
     return dict(FACTS)
+
+
+@pytest.fixture
+def house(person: Callable[..., User], olivia: User, sam: User, ada: User, quinn: User) -> Callable[..., None]:
+    """Applies a configuration in which olivia owns the agent with `support-bot`, and lee and mia decide changes."""
+    for name in ("lee", "mia", "kim"):
+        person(name, "Deciders")
+    person("ben", "Support leads")
+
+    def apply(*documents: Any) -> None:
+        standing_ = by_name((DECIDERS, DESK, capability(CLOSE), capability(PAY)))
+        config.bootstrap(*(standing_ | by_name(documents)).values())
+
+    return apply
+
+
+@pytest.fixture
+def move(monkeypatch: pytest.MonkeyPatch) -> Move:
+    """Sets the clock on by so many days."""
+    at, now = [timedelta()], clock.now
+    for name in ("now", "db_now"):
+        monkeypatch.setattr(clock, name, lambda: now() + at[0])
+
+    def by(days: float) -> datetime:
+        at[0] += timedelta(days=days)
+        return clock.now()
+
+    return by

@@ -2,116 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from aegis.core import canonical, clock
-from aegis.core.actors import Actor, user_actor
-from aegis.core.db import in_transaction
+from aegis.core import clock
 from aegis.core.errors import Forbidden, Invalid, NotFound, Stale
 from aegis.core.kinds import Key
 from aegis.identity import people
-from aegis.identity.authority import raise_epoch
 from aegis.identity.models import User
 from approvals import changes, gates, handling
-from approvals.errors import ChangeInvalid, NobodyEligible, NotEligible
+from approvals.errors import ChangeInvalid, NobodyEligible
 from approvals.models import ApprovalRequest, ChangeSet
 from audit import journal
 from audit.models import Event
-from orchestration.authority import confirming, lapsing, live, role_reviews
+from orchestration.authority import live, role_reviews
 from orchestration.authority.confirming import DropWaits
 from orchestration.authority.models import Role, RoleReview
 from orchestration.authority.reviewers import OwnRole
-from orchestration.authority.role_reviews import Standing
+from tests.authority.role_reviewing import (
+    CLOSE,
+    DESK,
+    PAY,
+    Move,
+    as_,
+    at_once,
+    away,
+    decide,
+    events,
+    lapsed,
+    person_,
+    reviewed,
+    settle,
+    standing,
+)
 from tests.support import configuration as config
-from tests.support.configuration import agent, capability, grant, policy, role
+from tests.support.configuration import agent, grant, role
 
 pytestmark = pytest.mark.django_db
-CLOSE, PAY = "ticket.close", "ticket.pay"
-DECIDERS = policy("config-change", ("Deciders", 2))
-BOT = role("support-bot", grant("allow"), grant("allow", CLOSE), grant("deny", PAY))
-Move = Callable[..., datetime]
-
-
-def reviewed(document: Any, **review: Any) -> Any:
-    return {**document, "spec": {**document["spec"], "review": review}}
-
-
-@pytest.fixture
-def house(person: Callable[..., User], olivia: User, sam: User, ada: User, quinn: User) -> Callable[..., None]:
-    """Applies a configuration in which olivia owns the agent with `support-bot`, and lee and mia decide changes."""
-    for name in ("lee", "mia", "kim"):
-        person(name, "Deciders")
-    person("ben", "Support leads")
-
-    def apply(*documents: Any) -> None:
-        standing_ = _by_name((DECIDERS, BOT, capability(CLOSE), capability(PAY)))
-        config.bootstrap(*(standing_ | _by_name(documents)).values())
-
-    return apply
-
-
-@pytest.fixture
-def move(monkeypatch: pytest.MonkeyPatch) -> Move:
-    """Sets the clock on by so many days."""
-    at, now = [timedelta()], clock.now
-    for name in ("now", "db_now"):
-        monkeypatch.setattr(clock, name, lambda: now() + at[0])
-
-    def by(days: float) -> datetime:
-        at[0] += timedelta(days=days)
-        return clock.now()
-
-    return by
-
-
-def _by_name(documents: Any) -> dict[str, Any]:
-    return {one["metadata"]["name"]: one for one in documents}
-
-
-def standing(name: str = "support-bot") -> Standing:
-    found = role_reviews.of_role(name)
-    assert found is not None
-    return found
-
-
-def as_(person: User) -> Actor:
-    return user_actor(person.pk, auth="session")
-
-
-def settle(person: User, name: str = "support-bot", **word: Any) -> confirming.Said:
-    given = {"reason": "looked at it", "seen": Role.objects.get(name=name).digest, **word}
-    return confirming.settle(name, actor=as_(person), **given)
-
-
-def events(kind: str = "role.reviewed") -> list[dict[str, Any]]:
-    return [
-        canonical.parse(line)["data"] for line in Event.objects.filter(type=kind).order_by("id").values_list("line", flat=True)
-    ]
-
-
-def decide(request: Any, *persons: User, verdict: str = "approve") -> ApprovalRequest:
-    for person in persons:
-        row = ApprovalRequest.objects.get(pk=request)
-        word = {"verdict": verdict, "reason": "so be it", "seen_digest": row.digest, "proved_at": clock.db_now()}
-        gates.decide(row.pk, person=person, auth="session", **word)
-    return ApprovalRequest.objects.get(pk=request)
-
-
-def away(ada: User) -> None:
-    """One of three who decide is left."""
-    for name in ("mia", "kim"):
-        people.disable_person(person_(name).pk, actor=as_(ada), reason="away")
-
-
-def person_(name: str) -> User:
-    return User.objects.get(username=name)
 
 
 # ---- who may ---------------------------------------------------------------------------------------------------------------
@@ -127,7 +58,7 @@ def test_without_a_reviewer_named_it_is_whoever_may_edit_access(house: Any, ada:
 
 
 def test_a_group_that_is_named_reviews_and_who_edits_access_does_not(house: Any, ada: User, sam: User) -> None:
-    house(reviewed(BOT, group="Support leads"))
+    house(reviewed(DESK, group="Support leads"))
 
     settle(sam, confirm=["ticket.reply"])
     with pytest.raises(Forbidden) as refused:
@@ -138,7 +69,7 @@ def test_a_group_that_is_named_reviews_and_who_edits_access_does_not(house: Any,
 
 
 def test_a_person_who_is_named_reviews_alone(house: Any, quinn: User, ada: User) -> None:
-    house(reviewed(BOT, person="quinn"))
+    house(reviewed(DESK, person="quinn"))
 
     assert standing().seats.eligible == {str(quinn.pk)}
     with pytest.raises(Forbidden):
@@ -146,7 +77,7 @@ def test_a_person_who_is_named_reviews_alone(house: Any, quinn: User, ada: User)
 
 
 def test_nobody_reviews_a_role_of_an_agent_he_owns(house: Any, olivia: User) -> None:
-    house(reviewed(BOT, person="olivia"))
+    house(reviewed(DESK, person="olivia"))
     User.objects.filter(pk=olivia.pk).update(is_superuser=True)
 
     with pytest.raises(OwnRole):
@@ -167,7 +98,7 @@ def test_nobody_reviews_a_role_of_people_that_he_is_in(house: Any, sam: User, ad
 
 
 def test_who_has_left_reviews_nothing(house: Any, quinn: User, ada: User) -> None:
-    house(reviewed(BOT, person="quinn"))
+    house(reviewed(DESK, person="quinn"))
     people.disable_person(quinn.pk, actor=as_(ada), reason="left")
 
     assert not standing().has_reviewer
@@ -177,7 +108,7 @@ def test_who_has_left_reviews_nothing(house: Any, quinn: User, ada: User) -> Non
 
 
 def test_a_review_of_everything_is_an_event_and_moves_the_date(house: Any, ada: User, move: Move) -> None:
-    house(reviewed(BOT, every_days=30))
+    house(reviewed(DESK, every_days=30))
     assert not standing().is_due(move(29))
     assert standing().is_due(move(2))
 
@@ -333,8 +264,46 @@ def test_a_role_removed_and_added_again_sheds_no_reviewer(house: Any, ada: User)
     assert "lonely would be reviewed every 90 days, no longer every 30." in judged.guards
 
 
+def test_a_role_removed_and_made_again_is_due_as_a_new_one(house: Any, ada: User, move: Move) -> None:
+    lonely = role("lonely", grant("allow"), grant("allow", CLOSE))
+    house(lonely)
+    move(40)
+    settle(ada, "lonely", confirm=["ticket.reply", CLOSE])
+    move(10)
+    settle(ada, "lonely", confirm=[CLOSE])
+    changes.propose([(Key("Role", "lonely"), None)], author=ada, actor=as_(ada), reason="no longer needed")
+    made = move(30)
+    config.propose(ada, lonely)
+    decided = ChangeSet.objects.order_by("-created_at")[0]
+    if decided.status == "proposed":
+        decide(decided.pk, person_("lee"), person_("mia"))
+
+    now = standing("lonely")
+    assert (now.reviewed_at, now.reviewed_by, now.confirmed) == (None, None, frozenset())
+    assert timedelta() <= now.due_at - made - now.terms.every < timedelta(minutes=1)
+    assert role_reviews.problems(None) == []
+
+    settle(ada, "lonely", confirm=[CLOSE])
+
+    again = standing("lonely")
+    assert (again.reviewed_at, again.confirmed) == (None, {CLOSE})
+    assert role_reviews.problems(None) == []
+    settle(ada, "lonely", confirm=["ticket.reply"])
+    assert standing("lonely").reviewed_by == ada
+    assert role_reviews.problems(None) == []
+
+
+def test_a_change_of_a_role_begins_no_new_life(house: Any, ada: User, move: Move) -> None:
+    house()
+    due = standing().due_at
+    move(10)
+    config.propose(ada, role("support-bot", grant("allow"), grant("deny", CLOSE), grant("deny", PAY)))
+
+    assert standing().due_at == due
+
+
 def test_a_reviewer_who_may_not_edit_access_proposes_all_the_same(house: Any, sam: User) -> None:
-    house(reviewed(BOT, person="sam"))
+    house(reviewed(DESK, person="sam"))
     said = settle(sam, confirm=["ticket.reply"], drop=[CLOSE])
 
     decide(said.request, person_("lee"), person_("mia"))
@@ -343,7 +312,7 @@ def test_a_reviewer_who_may_not_edit_access_proposes_all_the_same(house: Any, sa
 
 
 def test_who_asked_and_who_holds_the_role_cannot_decide(house: Any, ada: User) -> None:
-    house(reviewed(BOT, person="lee"), agent(owner="kim"))
+    house(reviewed(DESK, person="lee"), agent(owner="kim"))
     with pytest.raises(NobodyEligible):  # only mia is left of three
         settle(person_("lee"), confirm=["ticket.reply"], drop=[CLOSE])
 
@@ -385,7 +354,7 @@ def test_a_word_that_says_nothing_is_refused(house: Any, ada: User, word: Any) -
 
 def test_what_a_scope_test_speaks_for_is_not_proposed(house: Any, ada: User) -> None:
     test = {"name": "it closes", "capability": CLOSE, "parameters": {}, "expect": "allow"}
-    house({**BOT, "spec": {**BOT["spec"], "tests": [test]}})
+    house({**DESK, "spec": {**DESK["spec"], "tests": [test]}})
 
     with pytest.raises(ChangeInvalid):
         settle(ada, confirm=["ticket.reply"], drop=[CLOSE])
@@ -402,151 +371,8 @@ def test_without_two_people_who_decide_nothing_is_proposed(house: Any, ada: User
     assert not events()
 
 
-# ---- not done in time ------------------------------------------------------------------------------------------------------
-
-
-def lapsed() -> int:
-    return lapsing.Watch().look()
-
-
-def test_an_overdue_review_becomes_one_proposal_to_drop_what_nobody_used(house: Any, move: Move) -> None:
-    house(reviewed(BOT, every_days=30))
-    move(29)
-    assert lapsed() == 0
-    move(2)
-
-    assert lapsed() == 1
-    assert lapsed() == 0
-
-    change_set = ChangeSet.objects.get(status="proposed")
-    assert change_set.author is None
-    now = standing()
-    assert (now.request, now.asked_by, now.proposed) == (change_set.pk, None, {"ticket.reply", CLOSE})
-    (told,) = events("role.review_lapsed")
-    assert (told["unused"], told["days"], told["code"], told["request"]) == (2, 30, "asked", str(change_set.pk))
-    assert live.current().matrix.roles["support-bot"].grants.keys() >= {"ticket.reply", CLOSE}
-
-
-def test_a_lapse_never_proposes_to_drop_a_gate(house: Any, move: Move) -> None:
-    gated = role("support-bot", grant("allow"), grant("gate", CLOSE, policy="reply-1"), grant("deny", PAY))
-    house(reviewed(gated, every_days=30), policy("reply-1", ("Deciders", 1)))
-    move(31)
-
-    assert lapsed() == 1
-    assert standing().proposed == {"ticket.reply"}
-
-
-def test_what_a_person_proposed_is_not_taken_back_as_if_time_had(house: Any, ada: User) -> None:
-    house()
-    said = settle(ada, drop=[CLOSE])
-    assert said.request is not None
-    request = said.request
-
-    def take_back() -> bool:
-        raise_epoch()
-        return changes.withdraw_asked(request, actor=as_(ada), reason="answered")
-
-    assert in_transaction(take_back) is False
-    assert ChangeSet.objects.get(pk=request).status == ChangeSet.Status.PROPOSED
-
-
-def test_a_proposal_that_was_rejected_is_not_opened_again(house: Any, move: Move) -> None:
-    house()
-    move(91)
-    lapsed()
-    decide(standing().request, person_("lee"), verdict="reject")
-
-    assert lapsed() == 0
-    assert not ChangeSet.objects.filter(status="proposed").exists()
-    move(91)
-    assert lapsed() == 0  # due since the same day
-
-
-def test_a_proposal_whose_base_moved_is_made_anew(house: Any, ada: User, move: Move) -> None:
-    house()
-    move(91)
-    lapsed()
-    first = standing().request
-    config.propose(ada, role("support-bot", grant("allow"), grant("allow", CLOSE, reason="kept"), grant("deny", PAY)))
-    assert ChangeSet.objects.get(pk=first).status == "stale"
-
-    assert lapsed() == 1
-    assert standing().request not in (None, first)
-
-
-def test_the_reviewers_word_takes_the_place_of_what_was_proposed_by_time(house: Any, ada: User, move: Move) -> None:
-    house()
-    move(91)
-    lapsed()
-    first = standing().request
-
-    settle(ada, confirm=["ticket.reply", CLOSE])
-
-    assert ChangeSet.objects.get(pk=first).status == "withdrawn"
-    assert ApprovalRequest.objects.get(pk=first).status == "withdrawn"
-    assert lapsed() == 0
-
-
-def test_what_was_confirmed_in_time_is_not_proposed(house: Any, ada: User, move: Move) -> None:
-    house()
-    move(91)
-    settle(ada, confirm=[CLOSE])
-
-    lapsed()
-
-    assert standing().proposed == {"ticket.reply"}
-
-
-def test_who_comes_to_hold_the_role_later_cannot_decide_either(house: Any, ada: User, move: Move) -> None:
-    house(role("Closers", grant("allow", CLOSE), people=True), role("support-bot", grant("deny")))
-    move(91)
-    lapsed()
-    request = standing("Closers").request
-    people.add_to_group(person_("lee").pk, "Closers", actor=as_(ada), reason="closes now")
-
-    with pytest.raises(NotEligible):
-        decide(request, person_("lee"))
-    decide(request, person_("mia"), person_("kim"))
-    assert CLOSE not in live.current().matrix.roles["Closers"].grants
-
-
-def test_a_lapse_that_nobody_could_decide_is_on_record_once_and_asked_when_that_is_mended(
-    house: Any, ada: User, move: Move
-) -> None:
-    house()
-    away(ada)
-    move(91)
-    watch = lapsing.Watch()
-
-    assert watch.look() == 1
-    assert lapsed() == 0
-    (told,) = events("role.review_lapsed")
-    assert told["code"] == "nobody_eligible"
-    people.enable_person(person_("mia").pk, actor=as_(ada), reason="back")
-    assert lapsed() == 1
-    assert [one["code"] for one in events("role.review_lapsed")] == ["nobody_eligible", "asked"]
-
-
-def test_what_a_process_could_not_do_it_tries_again_only_when_rights_change(
-    house: Any, ada: User, move: Move, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house()
-    away(ada)
-    move(91)
-    monkeypatch.setattr(lapsing, "PAUSE", 0.0)
-    watch, tried = lapsing.Watch(), []
-    watch.look()
-    monkeypatch.setattr(lapsing, "lapse", lambda name: bool(tried.append(name)))
-
-    watch.look()
-    assert tried == []
-    people.enable_person(person_("kim").pk, actor=as_(ada), reason="back")
-    watch.look()
-    assert tried == ["support-bot"]
-
-
 def test_a_look_asks_as_many_questions_for_many_roles_as_for_one(house: Any, ada: User) -> None:
-    house(reviewed(BOT, person="quinn"))
+    house(reviewed(DESK, person="quinn"))
     counts = []
     for number in range(2):
         with CaptureQueriesContext(connection) as asked:
@@ -587,7 +413,7 @@ def test_the_record_proves_a_review_and_finds_one_that_was_made_up(house: Any, a
 def test_a_review_that_cannot_be_is_a_fault(house: Any, review: Any, where: str) -> None:
     house()
 
-    assert any(place.startswith(f"Role/support-bot{where}") for place in config.faults(reviewed(BOT, **review)))
+    assert any(place.startswith(f"Role/support-bot{where}") for place in config.faults(reviewed(DESK, **review)))
 
 
 def test_a_role_of_people_cannot_review_itself(house: Any) -> None:
@@ -598,20 +424,20 @@ def test_a_role_of_people_cannot_review_itself(house: Any) -> None:
 
 
 def test_a_review_is_told_in_words_and_loosened_by_two(house: Any, ada: User) -> None:
-    house(reviewed(BOT, person="quinn", every_days=30))
+    house(reviewed(DESK, person="quinn", every_days=30))
 
-    assert "support-bot is reviewed by quinn, every 14 days." in config.sentences(reviewed(BOT, person="quinn", every_days=14))
-    assert config.propose(ada, reviewed(BOT, person="quinn", every_days=60)).status == "proposed"
-    assert config.propose(ada, reviewed(BOT, person="ada", every_days=30)).status == "proposed"
-    assert config.propose(ada, BOT).status == "proposed"
-    assert config.propose(ada, reviewed(BOT, person="quinn", every_days=14)).status == "applied"
+    assert "support-bot is reviewed by quinn, every 14 days." in config.sentences(reviewed(DESK, person="quinn", every_days=14))
+    assert config.propose(ada, reviewed(DESK, person="quinn", every_days=60)).status == "proposed"
+    assert config.propose(ada, reviewed(DESK, person="ada", every_days=30)).status == "proposed"
+    assert config.propose(ada, DESK).status == "proposed"
+    assert config.propose(ada, reviewed(DESK, person="quinn", every_days=14)).status == "applied"
 
 
 def test_the_terms_of_a_review_make_no_new_matrix(house: Any, ada: User) -> None:
     house()
     before = live.current().matrix.number
 
-    config.propose(ada, reviewed(BOT, person="quinn"))
+    config.propose(ada, reviewed(DESK, person="quinn"))
 
     assert live.current().matrix.number == before
     assert standing().terms.person == "quinn"
@@ -620,56 +446,13 @@ def test_the_terms_of_a_review_make_no_new_matrix(house: Any, ada: User) -> None
 # ---- at once ---------------------------------------------------------------------------------------------------------------
 
 
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    def alone(work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except Exception as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [one.result() for one in [pool.submit(alone, work) for work in works]]
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_of_many_sweeps_at_once_one_opens_the_proposal(house: Any, move: Move) -> None:
-    house()
-    RoleReview.objects.create(role="support-bot")  # else its making alone would put them in a row
-    move(91)
-
-    found = at_once(*[lambda: lapsing.lapse("support-bot")] * 6)
-
-    assert sorted(found) == [False] * 5 + [True]
-    assert ChangeSet.objects.filter(status="proposed").count() == 1
-    assert len(events("role.review_lapsed")) == 1
-
-
-@pytest.mark.postgres
-@pytest.mark.django_db(transaction=True)
-def test_a_sweep_and_a_reviewer_at_once_leave_one_answer(house: Any, ada: User, move: Move) -> None:
-    house()
-    move(91)
-
-    at_once(
-        lambda: lapsing.lapse("support-bot"),
-        lambda: settle(ada, confirm=["ticket.reply"], drop=[CLOSE]),
-        lambda: lapsing.lapse("support-bot"),
-    )
-
-    (waiting,) = ChangeSet.objects.filter(status="proposed")
-    assert ApprovalRequest.objects.get(pk=waiting.pk).requester == ada
-    assert not standing().is_due(clock.now())
-
-
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_two_reviewers_at_once_open_one_proposal(house: Any, ada: User, person: Any) -> None:
     house()
     eve = person("eve", "Admins")
-    RoleReview.objects.create(role="support-bot")
+    row = Role.objects.get(name="support-bot")
+    RoleReview.objects.create(role=row.name, life=row.pk)
 
     found = at_once(lambda: settle(ada, drop=[CLOSE]), lambda: settle(eve, drop=["ticket.reply"]))
 

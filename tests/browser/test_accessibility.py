@@ -137,6 +137,7 @@ def of_an_auditor(page: Page) -> Iterator[Scene]:
 def of_an_admin(page: Page) -> Iterator[Scene]:
     """The matrix, and of each governed kind its list and of one document every part."""
     yield Scene("matrix", "/matrix/")
+    yield Scene("matrix-pair", "/matrix/capabilities/?one=article.draft&other=article.publish", looks=DIAGONAL)
     yield Scene(
         "matrix-cell",
         "/matrix/",

@@ -74,13 +74,14 @@ def lines_of(form: str) -> tuple[Any, io.StringIO]:
 def test_as_json_a_line_is_one_object_that_names_the_run_and_tells_of_an_error_without_its_words():
     log, out = lines_of("json")
 
-    with logs.of_run("run-1", "check"):
+    with logs.of_run("run-1", "check", "t" * 32):
         log.error("call\nbroke", runs=2, exc_info=raised())
     log.warning("later")
 
     first, second = map(json.loads, out.getvalue().splitlines())
     assert first | {"timestamp": "", "exception": ""} == {
-        "event": "call\nbroke", "level": "error", "run": "run-1", "step": "check", "runs": 2, "process": os.getpid(),
+        "event": "call\nbroke", "level": "error", "run": "run-1", "step": "check", "trace": "t" * 32,
+        "runs": 2, "process": os.getpid(),
         "timestamp": "", "exception": "",
     }  # fmt: skip
     assert "Invalid (invalid)" in first["exception"]
@@ -96,11 +97,12 @@ def test_as_json_libraries_write_the_same_keys():
     except Invalid:
         broken = logging.LogRecord("some.library", logging.ERROR, "x", 1, "broke", None, sys.exc_info())
 
-    with logs.of_run("run-1", "check"):
+    with logs.of_run("run-1", "check", "t" * 32):
         first, second = (json.loads(logs.JsonFormatter().format(one)) for one in (record, broken))
 
     assert first == {
         "event": "slow answer", "level": "warning", "logger": "some.library", "run": "run-1", "step": "check",
+        "trace": "t" * 32,
         "timestamp": first["timestamp"], "process": os.getpid(),
     }  # fmt: skip
     assert "Invalid (invalid)" in second["exception"]
@@ -110,7 +112,7 @@ def test_as_json_libraries_write_the_same_keys():
 def test_as_text_the_run_is_named_too():
     log, out = lines_of("text")
 
-    with logs.of_run("run-1", "check"):
+    with logs.of_run("run-1", "check", "t" * 32):
         log.error("call_broke")
 
     assert "run-1" in out.getvalue()

@@ -31,5 +31,5 @@ def test_a_line_of_an_agent_names_the_run_and_the_step(
 
     house.drive(*runs)
 
-    assert seen == {str(run.pk): {"run": str(run.pk), "step": "write"} for run in runs}
+    assert seen == {str(run.pk): {"run": str(run.pk), "step": "write", "trace": run.pk.hex} for run in runs}
     assert get_contextvars() == {}

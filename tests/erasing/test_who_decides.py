@@ -15,7 +15,7 @@ from approvals import delegations
 from approvals.errors import NobodyEligible, NotEligible
 from audit.models import Erasure, Payload
 from orchestration.engine.models import Run
-from tests.approvals.conftest import store_policy
+from tests.approvals.house import store_policy
 from tests.engine import house as engine
 from tests.erasing import house
 from tests.support.api import client_of

@@ -18,7 +18,7 @@ import pytest
 from approvals.notices import outbox
 from approvals.notices.models import Delivery
 from orchestration.engine import webhook
-from tests.approvals.conftest import ask, policy_document, store_policy
+from tests.approvals.house import ask, policy_document, store_policy
 from tests.hostile.house import hostile_server
 
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,18 @@ def last_event() -> Event:
 def test_the_areas_are_there_after_migrating(area_rows: None) -> None:
     names = set(Area.objects.values_list("name", flat=True))
 
-    assert names == {"access", "contracts", "routing", "workflows", "agents", "approvals", "queues", "people", "audit"}
+    assert names == {
+        "access",
+        "contracts",
+        "routing",
+        "workflows",
+        "agents",
+        "approvals",
+        "queues",
+        "people",
+        "audit",
+        "alerts",
+    }
 
 
 def test_an_admin_adds_a_person_with_groups_and_the_journal_has_it(ada: User, sam: User, as_actor: AsActor) -> None:

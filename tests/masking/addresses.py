@@ -24,7 +24,8 @@ from django.urls.resolvers import RoutePattern
 from aegis.identity.models import TakenRight, User
 from aegis.portal.governed.kinds import all_pages
 from aegis.portal.models import SavedView
-from approvals.models import ApprovalRequest, Delegation
+from approvals.alerts.models import Alert, Episode, Silence
+from approvals.models import ApprovalPolicy, ApprovalRequest, Delegation
 from audit.models import Event
 from orchestration.agents.models import AgentCredential
 from orchestration.engine.deadletters import CODES
@@ -53,6 +54,9 @@ QUERIES = {
     "review:list": ["", "tab=done", "part=board"],
     "approvals:inbox": ["tab=mine", "tab=waiting", "tab=requested", "tab=done"],
     "audit:list": ["span=all"],
+    "alerts:list": ["", "status=all&part=list"],
+    "alerts:rule": ["", "rehearse=1"],
+    "audit:history": ["object=Agent/clerk", "object=Item/asked"],
     "audit:export": ["span=all&format=csv", "span=all&format=jsonl"],
     "api-events": ["span=all&limit=500"],
     "portal:search": ["q=asked"],
@@ -62,6 +66,7 @@ QUERIES = {
     "portal:matrix": ["", "by=agent", "by=person"],
     "portal:matrix-export": ["", "by=agent", "by=person"],
     "portal:matrix-print": ["", "by=agent", "by=person"],
+    "portal:matrix-pair": ["", "of=agent&one=note.write&other=note.read"],
     "portal:matrix-unused": ["", "days=30"],
     "portal:matrix-reviews": ["", "show=due"],
     "portal:matrix-role-review": ["role=clerk"],
@@ -70,6 +75,7 @@ QUERIES = {
     "api-access-may": ["who=agent:clerk&capability=note.write"],
     "api-access-who": ["capability=note.write"],
     "api-access-what": ["who=agent:clerk"],
+    "api-role-reviews": ["", "show=due"],
     "portal:matrix-cell": ["role=clerk&capability=note.write"],
     "api-run-events": [""],
     "api-requests": ["status=open", "status=approved"],
@@ -87,8 +93,11 @@ BODIES: dict[str, Any] = {
     "api-request-revisions": {"parameters": {"text": "edited"}, "reason": "better", "digest": "0" * 64},
     "api-dead-letters-redrive": {"ids": [], "reason": "mended"},
     "api-review-item-statement": {"outcome": "happened", "reason": "I looked"},
+    "api-alert-acknowledge": {"note": "I look"},
+    "api-alert-notes": {"note": "I looked"},
     "api-halts": {"what": "workflow", "name": "notes", "reason": "stop"},
     "api-routing-replay": {"last": 100},
+    "api-role-review": {"reason": "looked", "seen": "0" * 64, "confirm": ["note.write"]},
     "workflow-dry-run": {"input": {"id": "asked"}, "answers": {"write": {"output": {"summary": "x"}}}},
 }
 #: What forms take; each reads what it knows of it.
@@ -125,6 +134,9 @@ def reads() -> Iterator[tuple[str, str]]:
             yield from ((name, f"{address}?{query}" if query else address) for query in _queries(name))
     for event in _some(_telling_events()):
         yield "audit:list", f"/audit/?span=all&event={event.stream}/{event.seq}"
+    written = Event.objects.filter(type="effect.done", run_id__isnull=False).order_by("id")
+    for run_id in _some([*written.values_list("run_id", flat=True)]):
+        yield "audit:history", f"/audit/history/?object=Run/{run_id}"
 
 
 def open_all(person: Any, browser: Client, only: Container[str] = ()) -> Iterator[Asked]:
@@ -225,6 +237,8 @@ def _values(name: str, parameter: str) -> list[Any]:
             return [*ApprovalRequest.objects.order_by("opened_at").values_list("pk", flat=True)]
         case "delegation_id":
             return [*Delegation.objects.values_list("pk", flat=True)]
+        case "verb" if name == "alerts:act":
+            return ["note", "acknowledge", "silence"]
         case "verb":
             return ["claim", "comment", "release", "withdraw"]
         case "group_id":
@@ -240,6 +254,12 @@ def _values(name: str, parameter: str) -> list[Any]:
             return [*TakenRight.objects.order_by("taken_at").values_list("pk", flat=True)]
         case "page":
             return ["runs"]
+        case "episode_id":
+            return [*Episode.objects.order_by("started_at").values_list("pk", flat=True)]
+        case "silence_id":
+            return [*Silence.objects.order_by("starts_at").values_list("pk", flat=True)]
+        case "rule":
+            return [*Alert.objects.order_by("name").values_list("name", flat=True)]
         case "view_id":
             return [*SavedView.objects.order_by("name").values_list("pk", flat=True)]
         case "prefix":
@@ -265,6 +285,8 @@ def _names(name: str) -> list[str]:
             return ["answer@1", "request@1"]
         case _, "api-routing-replay":
             return [*RoutingTable.objects.values_list("name", flat=True)]
+        case _, "api-policy-advice":
+            return [*ApprovalPolicy.objects.order_by("name").values_list("name", flat=True)]
         case "workflow", _:
             return [*Workflow.objects.values_list("name", flat=True)]
     return ["notes"] if name.startswith("workflows:") else ["clerk"]

@@ -16,6 +16,7 @@ from aegis.core.kinds import document_key
 from aegis.identity.models import Area, TakenRight
 from aegis.portal.models import SavedView
 from approvals import changes, delegations
+from approvals.alerts.models import Alert
 from orchestration.agents.models import Agent, AgentCredential
 from orchestration.agents.protocol import Abstain, Done
 from orchestration.engine import verbs
@@ -23,6 +24,7 @@ from orchestration.engine.guards import verbs as guards
 from orchestration.engine.models import Run
 from orchestration.workflows import releases
 from orchestration.workflows.models import Workflow
+from tests.alerts.found import fire, silence
 from tests.engine import house
 from tests.masking.canaries import (
     ANSWER,
@@ -68,6 +70,7 @@ def sensitive_house(furnish, nia, sam) -> None:
     documents.append(house.document("Workflow", "paid", HEARING, title="Paid", owner="Support leads"))
     lock = {"capability": "note.write", "policy": "leads", "kind": "law", "basis": "§ 1", "owner": "Support leads"}
     documents.append(house.document("FloorLock", "four-eyes", lock))
+    documents.append(house.document("Alert", "silent", {"by": ["agent"], "absence": {"of": {"measure": "answers"}}}))
     furnish(effect="gate", steps=STEPS, capability={"parameters": PARAMETERS}, extra=documents, contract={"schema": CLAIM})
 
 
@@ -124,6 +127,9 @@ def everything(runs, sam, ada, zoe, nia) -> dict[str, Run]:
     )
     leads = Group.objects.get(name="Support leads")
     SavedView.objects.create(owner=ada, page="runs", name="mine", query="status=failed", group=leads)
+    alert = Alert.objects.get(name="silent")
+    fire(alert, "clerk")
+    silence(alert, ada)
     caught_up()
     return runs
 

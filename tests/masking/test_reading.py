@@ -18,7 +18,7 @@ from tests.support.following import caught_up
 #: Routes on which a payload stands.
 SHOWING = {
     "runs:run", "runs:event", "review:item", "approvals:request", "api-run-events", "api-request", "audit:event",
-    "audit:panel", "audit:list", "audit:export", "api-events", "deadletters:list",
+    "audit:panel", "audit:list", "audit:history", "audit:export", "api-events", "deadletters:list",
 }  # fmt: skip
 
 pytestmark = pytest.mark.django_db(transaction=True)

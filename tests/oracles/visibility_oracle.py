@@ -209,7 +209,8 @@ def _known_verbs(kind: str, objects: Mapping[str, Any]) -> frozenset[str]:
     if kind == "none":
         return frozenset()
     rule = objects[kind]
-    own = (
-        {"view", "edit"} if "area" in rule or "shared" in rule else set(rule.get("verbs") or objects[rule["follows"]]["verbs"])
-    )
+    if "area" in rule or "shared" in rule:
+        own = {"view", "edit"} | ({"operate"} if "area" in rule else set())
+    else:
+        own = set(rule.get("verbs") or objects[rule["follows"]]["verbs"])
     return frozenset(own | ({"decide", "withdraw"} if rule.get("eligible") else set()))

@@ -16,7 +16,7 @@ from approvals import delegations
 from approvals.models import ApprovalPolicy, ApprovalRequest, Delegation
 from approvals.pages import delegating
 from orchestration.authority.models import Capability
-from tests.approvals.conftest import ask, events_of, policy_document, reload, store_policy
+from tests.approvals.house import ask, events_of, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from django.test import Client
 from aegis.core.actors import SYSTEM
 from aegis.identity import people
 from aegis.identity.models import User
-from tests.approvals.conftest import ask, events_of, policy_document, reload, store_policy
+from tests.approvals.house import ask, events_of, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 

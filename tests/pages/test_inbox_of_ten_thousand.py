@@ -15,7 +15,7 @@ from aegis.core import canonical, clock
 from aegis.identity.models import User
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from audit.models import Payload
-from tests.approvals.conftest import policy_document, store_policy
+from tests.approvals.house import policy_document, store_policy
 
 pytestmark = pytest.mark.django_db
 

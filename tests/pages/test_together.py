@@ -16,7 +16,7 @@ from approvals import bulk, handling, questions
 from approvals.models import ApprovalPolicy, ApprovalRequest, Decision
 from approvals.pages.detail import typed_subject
 from audit.models import Event
-from tests.approvals.conftest import RecordQuestion, ask, change_record, decide_as, policy_document, reload, store_policy
+from tests.approvals.house import RecordQuestion, ask, change_record, decide_as, policy_document, reload, store_policy
 
 pytestmark = pytest.mark.django_db
 URL = "/approvals/together/"

@@ -32,6 +32,7 @@ QUERIES: Mapping[str, list[str]] = {
     "portal:matrix": ["", "by=agent", "by=person"],
     "portal:matrix-export": ["", "by=agent", "by=person"],
     "portal:matrix-print": ["", "by=agent", "by=person"],
+    "portal:matrix-pair": [f"of={of}&one=noteown.write&other=noteother.write" for of in ("role", "agent", "person")],
     "portal:matrix-who": ["capability=noteown.write"],
     "portal:matrix-what": ["who=agent:clerk-zqown"],
     "api-access-may": ["who=agent:clerk-zqown&capability=noteown.write"],
@@ -39,6 +40,7 @@ QUERIES: Mapping[str, list[str]] = {
     "api-access-what": ["who=agent:clerk-zqown"],
     "approvals:inbox": ["tab=waiting", "tab=mine", "tab=requested", "tab=done"],
     "audit:list": ["span=all"],
+    "audit:history": ["object=Run/RUN-{run}", "object=Workflow/notes-{mark}"],
     "portal:metrics": ["", "span=30d"],
     "audit:export": ["span=all&format=csv", "span=all&format=jsonl"],
     "api-events": ["span=all&limit=500"],
@@ -94,18 +96,22 @@ def is_about(world: World, name: str, pattern: str) -> bool:
 
 def _value(world: World, name: str, parameter: str, relation: str, of_set: Set | None) -> Any:
     fixed = {"verb": "claim", "number": 1, "page": "runs", "version": 1, "content_type_id": 1, "object_id": 1}
+    if name == "alerts:act" and parameter == "verb":
+        return "note"
     if parameter in fixed:
         return fixed[parameter]
     if parameter == "kind":
         return {"portal:open": "Agent", "schema": "Workflow"}.get(name, "agent")
     if parameter in ("delegation_id", "group_id", "person_id"):
         return {"delegation_id": world.delegation, "group_id": world.group, "person_id": world.stand_in.pk}[parameter]
+    if parameter == "rule":
+        return named("odd", relation if of_set else "deleted")
     if parameter == "name":
         return _name(name, relation if of_set else "deleted")
     if parameter == "taken_id":  # nobody here has taken a right: all ids are unknown
         return UNKNOWN
     gone: dict[str, Any] = {"stream": f"run:{UNKNOWN}", "seq": 1, "letter_id": str(UNKNOWN), "prefix": GONE}
-    gone |= dict.fromkeys(("run_id", "item_id", "request_id", "halt_id", "view_id", "pk"), UNKNOWN)
+    gone |= dict.fromkeys(("run_id", "item_id", "request_id", "halt_id", "view_id", "pk", "episode_id", "silence_id"), UNKNOWN)
     if of_set is None and parameter in gone:
         return gone[parameter]
     if of_set is None:
@@ -123,6 +129,10 @@ def _value(world: World, name: str, parameter: str, relation: str, of_set: Set |
             return of_set.halt
         case "view_id":
             return of_set.view
+        case "episode_id":
+            return of_set.episode
+        case "silence_id":
+            return of_set.silence
         case "prefix":
             return of_set.credential
         case "stream":
@@ -138,7 +148,8 @@ def _name(name: str, relation: str) -> str:
     if name == "api-contract":
         return f"{named('answer', relation)}@1"
     for beginning, what in (("api-routing", "table"), ("workflow", "notes"), ("agents:", "clerk"), ("api-agent", "clerk"),
-                            ("guards:", "clerk"), ("api-breaker", "clerk")):  # fmt: skip
+                            ("guards:", "clerk"), ("api-breaker", "clerk"), ("api-role-review", "clerk"),
+                            ("api-policy", "gate")):  # fmt: skip
         if name.startswith(beginning):
             return named(what, relation)
     raise AssertionError(f"{name}: say what fills <name> in {WHERE}")
@@ -165,8 +176,13 @@ def body(world: World, name: str, relation: str) -> dict[str, Any]:
         "api-routing-replay": {"last": 10},
         "api-emergency": {"area": "access", "right": "edit", "minutes": 10, "reason": "fire"},
         "api-emergency-review": {"verdict": "justified", "reason": "it burnt"},
+        "api-role-review": {"reason": "looked", "seen": "0" * 64, "confirm": ["noteown.write"]},
         "workflow-dry-run": {"input": payload, "answers": {"write": {"output": {}}}},
         "workflow-retire": {"version": 1, "reason": "old"},
+        "api-alert-acknowledge": {"note": "I look"},
+        "api-alert-notes": {"note": "I looked"},
+        "api-alert-silence": {"until": ends, "reason": "works"},
+        "api-alert-rule-silence": {"until": ends, "reason": "works"},
         "api-delegations": {"to": str(world.stand_in.pk), "starts_at": starts, "ends_at": ends, "reason": "away"},
     }
     return known.get(name, {"reason": "because"})

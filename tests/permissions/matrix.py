@@ -30,7 +30,7 @@ KINDS = {
     "workflow": "workflow", "agent": "agent", "queue": "queue", "policy": "policy", "contract": "contract",
     "capability": "capability", "role": "role", "lock": "lock", "table": "routing-table", "run": "run", "request": "request",
     "item": "review-item", "halt": "halt", "breaker": "breaker", "person": "person", "delegation": "journal",
-    "view": "saved-view",
+    "view": "saved-view", "alert": "alert",
 }  # fmt: skip
 #: The log, sign-ins and sessions: what may grow when nothing else may.
 LOG = re.compile(r"audit_|django_session|axes_|django_admin_log")

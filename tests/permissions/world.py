@@ -21,6 +21,7 @@ from aegis.identity import grants, people
 from aegis.identity.models import Area, User
 from aegis.portal.models import SavedView
 from approvals import delegations
+from approvals.alerts.models import Alert
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from audit import following
 from audit.metrics import projection as metrics
@@ -35,6 +36,7 @@ from orchestration.engine.models import ReviewItem, ReviewQueue, Run
 from orchestration.routing.models import RoutingTable
 from orchestration.workflows import releases
 from orchestration.workflows.models import Workflow, WorkflowRelease
+from tests.alerts.found import fire, silence
 from tests.engine import house
 from tests.oracles.visibility_oracle import PRINCIPALS
 from tests.support.following import caught_up
@@ -47,7 +49,7 @@ GRANTED: dict[str, type[Any]] = {"workflow": Workflow, "agent": Agent, "queue": 
 #: Kinds of governed documents by model name, for the pages of `portal.governed`.
 GOVERNED: dict[str, type[Any]] = {
     "agent": Agent, "workflow": Workflow, "routingtable": RoutingTable, "approvalpolicy": ApprovalPolicy, "contract": Contract,
-    "capability": Capability, "role": Role, "floorlock": FloorLock, "reviewqueue": ReviewQueue,
+    "capability": Capability, "role": Role, "floorlock": FloorLock, "reviewqueue": ReviewQueue, "alert": Alert,
 }  # fmt: skip
 #: Model name -> kind in canaries, where they differ.
 CANARY_OF = {"routingtable": "table", "approvalpolicy": "policy", "floorlock": "lock", "reviewqueue": "queue"}
@@ -80,6 +82,8 @@ class Set:
     releases: list[str] = field(default_factory=list)
     rows: dict[str, UUID] = field(default_factory=dict)  # model name -> id of the document's row
     event: tuple[str, int] = ("", 0)
+    episode: UUID | None = None
+    silence: UUID | None = None
     digest: str = ""
 
 
@@ -102,6 +106,7 @@ class World:
             found |= {str(item): ("item", relation) for item in one.items.values()}
             found |= {str(one.request): ("request", relation), str(one.halt): ("halt", relation)}
             found |= {str(one.view): ("view", relation)}
+            found |= {str(one.episode): ("alert", relation), str(one.silence): ("alert", relation)}
             found |= {str(key): (CANARY_OF.get(model, model), relation) for model, key in one.rows.items()}
         return found
 
@@ -221,6 +226,7 @@ def _documents(relation: str) -> list[dict[str, Any]]:
         doc("Agent", named("clerk", relation), agent, "agent"),
         doc("Workflow", named("notes", relation), {**flow, "steps": steps}, "workflow", owner="Owners"),
         doc("Workflow", named("idle", relation), {**flow, "steps": wait}, "workflow", owner="Owners"),
+        doc("Alert", named("odd", relation), {"absence": {"of": {"measure": "runs"}}}, "alert"),
     ]
 
 
@@ -252,6 +258,9 @@ def _furnished(relation: str, made: dict[str, User]) -> Set:
     found.request, found.digest = request.pk, request.digest
     found.halt = guards.halt("workflow", named("idle", relation), actor=SYSTEM, reason=token("halt", relation)).halt.pk
     guards.open_breaker("agent", named("clerk", relation), actor=SYSTEM, reason=token("breaker", relation))
+    alert = Alert.objects.get(name=named("odd", relation))
+    found.episode = fire(alert, named("clerk", relation), words=token("alert", relation)).pk
+    found.silence = silence(alert, made["ida"], token("alert", relation))
     found.view = _view(relation, made["ida"]).pk
     found.releases = _releases(notes)
     agent = Agent.objects.get(name=named("clerk", relation))

@@ -109,6 +109,7 @@ def everything(owner: str = "ada") -> list[dict[str, Any]]:
             title="Intake",
             owner="Admins",
         ),
+        document("Alert", "slow", {"threshold": {"count": {"measure": "runs"}, "above": 5}}, title="Many runs"),
     ]
 
 

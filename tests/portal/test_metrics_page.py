@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from urllib.parse import urlparse
 
@@ -15,12 +15,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from aegis.core import clock
+from aegis.core.actors import SYSTEM
 from aegis.identity.models import User
 from aegis.portal.metrics import board
 from aegis.portal.metrics.asked import Asked
 from aegis.portal.metrics.charts import Stack
 from audit import scopes, search
 from audit.asking import from_params
+from audit.drafts import Draft
+from audit.metrics import reading
 from orchestration.workflows.models import Workflow
 from tests.support import counted as journal
 from tests.support.counted import counted
@@ -267,3 +270,45 @@ def _shape(page: str, ref: str) -> str:
     """The page without what the reader typed himself, and without what differs between any two answers."""
     page = re.sub(r'name="csrfmiddlewaretoken" value="[^"]*"|nonce="[^"]*"', "", page.replace(ref, "REF"))
     return re.sub(r"<time[^>]*>[^<]*</time>", "", page)
+
+
+def test_what_is_handed_over_is_counted_and_no_share_of_the_runs(workflows: tuple[Workflow, Workflow], quinn: User) -> None:
+    now = clock.now()
+    run = journal.run(workflows[0].pk, now, queue="desk")
+    for _ in range(3):
+        again = Draft(
+            "review.opened", SYSTEM, {"step": "read", "visit": 2, "item": str(run), "queue": "desk", "code": "review"}
+        )
+        journal.write(f"run:{run}", ("workflow", str(workflows[0].pk)), now, again, run_id=run)
+    counted()
+
+    tile = next(tile for tile in shown_to(quinn).tiles if tile.label == "Handed to people")
+
+    assert "%" not in tile.value + tile.detail
+    assert int(tile.value) == 4
+    assert tile.detail == "review items; 400 for each 100 runs that ended"
+
+
+def test_the_busiest_tables_are_shown_and_the_others_are_counted_by_the_database(
+    workflows: tuple[Workflow, Workflow], quinn: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    for number in range(7):
+        for _ in range(number + 1):
+            journal.run(workflows[number % 2].pk, now, table=f"table-{number}")
+    counted()
+    read: list[set[str]] = []
+    real = reading.Found.__init__
+
+    def noting(self: reading.Found, rows: Iterable[reading.Row]) -> None:
+        kept = list(rows)
+        read.append({row.values[0] for row in kept if row.metric == "routes"})
+        real(self, kept)
+
+    monkeypatch.setattr(reading.Found, "__init__", noting)
+
+    shown = shown_to(quinn)
+
+    assert [stack.title for stack in shown.routes] == ["table-6", "table-5", "table-4", "table-3"]
+    assert shown.tables_more == 3
+    assert read == [{"table-6", "table-5", "table-4", "table-3"}], "no row of the others left the database"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
+from django.db.models import Sum
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from aegis.core import clock
@@ -11,6 +16,7 @@ from aegis.core.actors import user_actor
 from aegis.identity.models import User
 from audit import following
 from audit.metrics import projection
+from audit.metrics.models import Bucket, Series
 from audit.scopes import names_of
 from orchestration.workflows.models import Workflow
 from tests.support import counted as journal
@@ -78,3 +84,24 @@ def test_the_lag_of_a_follower_that_stands_still_is_told(busy: Workflow, client:
 
     assert behind > 0
     assert scraped(client)["aegis_follower_lag_events", (("follower", "metrics"),)] == behind
+
+
+def test_a_scrape_reads_a_row_for_each_series_and_no_hour_however_many_there_are(
+    busy: Workflow, client: Client, settings: object
+) -> None:
+    settings.METRICS_TOKEN = TOKEN  # type: ignore[attr-defined]
+    scraped(client)
+    with CaptureQueriesContext(connection) as few:
+        scraped(client)
+    for hours in range(40):
+        journal.run(busy.pk, clock.now() - timedelta(hours=hours), tokens=50)
+    counted()
+
+    with CaptureQueriesContext(connection) as many:
+        found = scraped(client)
+
+    assert len(many) == len(few)
+    assert not [query["sql"] for query in many if "audit_bucket" in query["sql"]]
+    assert sum(value for (name, _), value in found.items() if name == "aegis_started_total") == 44
+    of_buckets = Bucket.objects.values_list("series_id").annotate(n=Sum("count"), t=Sum("total"))
+    assert sorted(of_buckets) == sorted(Series.objects.values_list("pk", "count", "total"))

@@ -95,6 +95,41 @@ def test_everything_is_ticked_and_what_is_unticked_is_proposed(roles: None, ada:
     assert f'href="/approvals/{request.pk}/"' in browser.get(ONE, {"role": "support-bot"}).content.decode()
 
 
+def test_the_reviewer_reads_what_becomes_more_allowed_before_he_drops_a_gate(
+    person: Callable[..., User], olivia: User, ada: User, sam: User, quinn: User, browser_of: Any
+) -> None:
+    for name in ("lee", "mia"):
+        person(name, "Deciders")
+    person("ben", "Support leads")
+    config.bootstrap(
+        policy("config-change", ("Deciders", 2)),
+        policy("reply-1", ("Deciders", 1)),
+        capability(CLOSE),
+        role("support-bot", grant("gate", policy="reply-1"), grant("allow", CLOSE)),
+        role("helper", grant("allow")),
+        agent(roles=["support-bot", "helper"]),
+    )
+    says = (
+        "if dropped Without this gate more is allowed: whoever has support-bot and another role that lets ticket.reply through"
+    )
+    browser = browser_of(ada)
+    page = browser.get(ONE, {"role": "support-bot"})
+    assert says in text(page)
+    assert re.findall(r'name="told" value="([^"]+)"', page.content.decode()) == ["ticket.reply"]
+    assert says not in text(browser_of(quinn).get(ONE, {"role": "support-bot"}))  # he drops nothing
+
+    untold = browser.post(ONE, word(listed=["ticket.reply", CLOSE], one="drop ticket.reply"))
+    assert untold.status_code == 409
+    assert "Dropping this lets more through drop_widens" in text(untold)
+    assert not ChangeSet.objects.filter(status="proposed").exists()
+
+    browser.post(ONE, word(listed=["ticket.reply", CLOSE], one="drop ticket.reply", told=["ticket.reply"]))
+    request = ApprovalRequest.objects.get(question="change")
+    assert "Without this gate more is allowed" in text(
+        browser_of(User.objects.get(username="lee")).get(f"/approvals/{request.pk}/")
+    )
+
+
 def test_one_grant_is_confirmed_by_its_own_button(roles: None, ada: User, browser_of: Any) -> None:
     browser = browser_of(ada)
 

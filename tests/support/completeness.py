@@ -42,12 +42,14 @@ NOT_GOVERNED: Final = {
     "identity_historical": "versions of a row whose change is the event",
     "approvals_historical": "versions of a row whose change is the event",
     "orchestration_historical": "versions of a row whose change is the event",
+    "approvals_alert_judged": "how far rules are judged, as followers' places; what a judgement changes is an event",
     "approvals_notice": "told, and kept to be told: what it tells of is an event, and so is giving it up",
     "approvals_delivery": "attempts to bring a notice, as above",
     "approvals_noticepreference": "a person's own choice of when to be told",
     "orchestration_workflowrelease": "documents by their digest, kept at first need; the run that is bound to them says so",
     "portal_savedview": "an address somebody keeps; it grants nothing",
     "orchestration_inboxitem": "a word to a run until the run takes it; what it does about it is the event, naming who said it",
+    "orchestration_lapsetry": "when a worker tries the lapse of a review again; what comes of it is the event",
     "orchestration_resource": "who holds a resource and who waits: the run that is told of it says so in its next commit",
 }
 #: Table -> columns that move without an event.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from audit import following, sealer
-from audit.index import projection
+from audit.index import following_things, projection
 
 
 def caught_up() -> None:
     sealer.seal()
     following.catch_up(projection.NAME)
+    following.catch_up(following_things.NAME)

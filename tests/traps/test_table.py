@@ -21,7 +21,8 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 
 def rows() -> dict[str, str]:
     """Trap -> what its row says."""
-    lines = [line.split("|") for line in TABLE.read_text().splitlines() if line.startswith("| ")]
+    table = TABLE.read_text().partition("\n## ")[0]  # what stands below tells of planted bugs
+    lines = [line.split("|") for line in table.splitlines() if line.startswith("| ")]
     return {cells[1].strip(): "|".join(cells[2:]) for cells in lines[1:]}
 
 
@@ -37,6 +38,14 @@ def test_every_row_names_tests_that_exist_or_says_why_there_is_none() -> None:
             tree = ast.parse((ROOT / file).read_text())
             functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
             assert test in functions if test else any(name.startswith("test_") for name in functions), f"{trap}: {file}::{test}"
+
+
+def test_what_saw_a_planted_bug_stands_in_the_row_of_its_trap() -> None:
+    below = TABLE.read_text().partition("\n## ")[2]
+    planted = [line.split("|") for line in below.splitlines() if line.startswith("| ") and ": " in line]
+    assert planted
+    for cells in planted:
+        assert cells[2].strip() in rows()[cells[1].partition(":")[0].strip()], cells[1]
 
 
 def test_a_test_named_after_a_trap_stands_in_its_row() -> None:

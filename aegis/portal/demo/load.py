@@ -15,7 +15,7 @@ from aegis.core.errors import Fault, NotFound
 from aegis.identity import grants, people
 from aegis.identity.models import User
 from aegis.portal import demo_people
-from aegis.portal.demo.examples import EXAMPLES, Example, read_samples
+from aegis.portal.demo.examples import EXAMPLES, ROOT, Example, read_samples
 from aegis.portal.demo.sheet import Row
 from approvals import changes
 from approvals.models import ChangeSet
@@ -23,6 +23,7 @@ from orchestration.engine import verbs
 from orchestration.workflows import releases
 from orchestration.workflows.models import Workflow
 
+ALERTS = ROOT / "alerts"
 EXAMPLE = settings.BASE_DIR / "examples" / "support_intake"
 WORKFLOW = "support-intake"
 MAILBOX = "support-mailbox"
@@ -39,7 +40,7 @@ def configuration() -> bool:
     if ChangeSet.objects.filter(status=ChangeSet.Status.APPLIED).exists():
         return False
     demo_people.ensure(settings.DATA_DIR)
-    folders = [EXAMPLE / "manifests", *(example.manifests for example in EXAMPLES)]
+    folders = [EXAMPLE / "manifests", *(example.manifests for example in EXAMPLES), ALERTS]
     changes.bootstrap([(found.key, found.document) for found in manifests.read_paths(folders)])
     return True
 

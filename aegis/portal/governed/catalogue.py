@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from aegis.core.canonical import Json
-from aegis.portal.governed import overviews, tables, workflows
+from aegis.portal.governed import advice, overviews, tables, workflows
 from aegis.portal.governed.kinds import KindPages, register
+from approvals.alerts.models import Alert
 from approvals.models import ApprovalPolicy
 from orchestration.agents.models import Agent
 from orchestration.authority.models import Capability, FloorLock, Role
@@ -82,6 +83,8 @@ POLICY = register(
         icon="policy",
         intro="Who must say yes, how many, until when",
         overview=overviews.policy,
+        more_pages={"advice": ("<uuid:pk>/advice/", advice.page)},
+        tabs=(("advice", "chart", "Advice"),),
         skeleton=_document({"stages": [{"groups": [], "quorum": 1}], "deadline": "24h"}),
     )
 )
@@ -159,5 +162,18 @@ QUEUE = register(
         intro="Who works on what a run could not finish",
         overview=overviews.queue,
         skeleton=_document({"groups": [], "service_time": "4h", "owner": ""}),
+    )
+)
+ALERT = register(
+    KindPages(
+        kind="Alert",
+        model=Alert,
+        singular="alert",
+        plural="alerts",
+        plural_title="Alert rules",
+        icon="bell",
+        intro="What is odd about the figures, or stands that should not, and who hears of it",
+        overview=overviews.alert,
+        skeleton=_document({"anomaly": {"count": {"measure": "runs"}, "direction": "both"}}),
     )
 )

@@ -16,6 +16,8 @@ from aegis.portal.governed import texts
 from aegis.portal.matrix import cells
 from aegis.portal.templatetags.aegis import document_url
 from approvals import policies, policy_words
+from approvals.alerts import kind as alert_kind
+from approvals.alerts.models import Alert, Episode, Judged
 from approvals.models import ApprovalPolicy, ApprovalRequest
 from orchestration.agents import alarms
 from orchestration.agents.models import Agent
@@ -83,6 +85,15 @@ def policy(row: ApprovalPolicy, document: Json, reader: Viewer) -> dict[str, Any
         "stages": [(stage, [(name, people.get(name, 0)) for name in stage.groups]) for stage in loaded.stages],
         "policy": loaded,
         "open_requests": ApprovalRequest.objects.visible_to(reader).filter(policy=row, status="open").count(),
+    }
+
+
+def alert(row: Alert, document: Json, reader: Viewer) -> dict[str, Any]:
+    found = Episode.objects.visible_to(reader).filter(alert=row)
+    return {
+        "sentences": alert_kind.said(document),
+        "open_episodes": found.filter(ended_at=None).count(),
+        "judged": Judged.objects.filter(alert=row).first(),
     }
 
 

@@ -25,10 +25,12 @@ def url_of(row: Governed, page: str = "change", **more: object) -> str:
 
 @require_safe
 def open_by_name(request: HttpRequest, kind: str) -> HttpResponse:
-    """Follow a link made by `{% document_url %}`. Hidden and unknown names look the same."""
+    """Follow a link made by `{% document_url %}`, perhaps to another page of the document. Hidden and unknown names look the
+    same."""
     known = pages_of(kind)
     row = known.model.objects.get_visible(request.user, name=request.GET.get("name", ""))
-    return HttpResponseRedirect(url_of(row))
+    page = request.GET.get("page", "")
+    return HttpResponseRedirect(url_of(row, page if page in known.more_pages else "change"))
 
 
 def who_may(row: Governed | None, kind: KindPages, action: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -25,7 +26,6 @@ from aegis.portal.matrix.views import require_access
 from approvals.models import ApprovalRequest
 from orchestration.authority import confirming, reviewers, reviewing, role_reviews
 from orchestration.authority.matrix import Matrix
-from orchestration.authority.models import Role
 from orchestration.authority.revealing import HANDLER as REVEALING
 from orchestration.authority.reviewing import Use
 from orchestration.authority.role_reviews import Standing
@@ -34,6 +34,7 @@ from orchestration.engine import explaining
 #: What a passed due date came to, where nobody could be asked to drop what is unused; any other code is a refusal of lint.
 _LAPSED: Final = {
     "all_used": "Every grant was used, so nothing is proposed.",
+    "all_guarding": "What was unused limits what another role lets through, so it is not proposed.",
     "asked": "The proposal to drop what was unused is decided, or ran out.",
     "guarded_change": "No approval policy “config-change” asks two people, so nobody could be asked to drop what is unused.",
     "nobody_eligible": "Too few people may decide, so nobody could be asked to drop what is unused.",
@@ -65,6 +66,7 @@ class Line:
 
     Attributes:
         state: "left", "confirmed" or "proposed".
+        widens: what would become more allowed if it were dropped; "" if nothing.
         used: how it was used within the days between two reviews, in words; tone, icon beside it.
     """
 
@@ -75,6 +77,7 @@ class Line:
     icon: str
     used: str
     last_at: datetime | None
+    widens: str = ""
 
 
 @require_safe
@@ -106,20 +109,18 @@ def role_page(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     given = request.POST if request.method == "POST" else request.GET
     name = given.get("role", "").replace("\x00", "")
-    found = role_reviews.readable_by(user, role_reviews.of_all(Role.objects.filter(name=name)))
-    if not found:
-        raise NotFound
+    standing = role_reviews.readable(user, name)
     refused: AegisError | None = None
     reason = request.POST.get("reason", "").replace("\x00", "").strip()
     if request.method == "POST":
         try:
-            return _settled(request, found[0], reason)
+            return _settled(request, standing, reason)
         except (Forbidden, NotFound):
             raise
         except AegisError as error:
             refused = error
-            found = role_reviews.readable_by(user, role_reviews.of_all(Role.objects.filter(name=name))) or found
-    standing = found[0]
+            with suppress(NotFound):
+                standing = role_reviews.readable(user, name)
     with one_look():
         context = _context(user, standing) | {
             "ticked": set(request.POST.getlist("confirm")) if refused else set(standing.left),
@@ -139,6 +140,7 @@ def _settled(request: HttpRequest, standing: Standing, reason: str) -> HttpRespo
         seen=request.POST.get("seen", "")[:64],
         confirm=confirm,
         drop=drop,
+        told=request.POST.getlist("told"),
     )
     told = [f"{len(confirm)} of {standing.name} confirmed."] if confirm else []
     if said.request is not None:
@@ -206,21 +208,17 @@ def _context(user: User, standing: Standing) -> dict[str, Any]:
 def _lines(matrix: Matrix, standing: Standing, days: int) -> list[Line]:
     used = reviewing.uses(clock.db_now() - timedelta(days=days))
     unused = {one.capability for one in reviewing.report(matrix, days).unused if one.role == standing.name}
+    widens = confirming.widening(standing.role, standing.grants)
     return [
         Line(
             cells.cell(matrix, standing.name, name),
             str(grant.get("reason", "")),
-            _state(standing, name),
+            standing.state_of(name),
             *_used(matrix, name, used.get(f"{standing.name}/{name}"), days, is_unused=name in unused),
+            widens.get(name, ""),
         )
         for name, grant in standing.grants.items()
     ]
-
-
-def _state(standing: Standing, name: str) -> str:
-    if name in standing.confirmed:
-        return "confirmed"
-    return "proposed" if name in standing.proposed else "left"
 
 
 def _used(matrix: Matrix, name: str, use: Use | None, days: int, *, is_unused: bool) -> tuple[str, str, str, datetime | None]:

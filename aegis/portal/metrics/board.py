@@ -1,4 +1,4 @@
-"""What the metrics page shows: the counts of a time, told as figures, charts and tables. Two queries and the names."""
+"""What the metrics page shows: the counts of a time, told as figures, charts and tables. A few queries, whatever there is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aegis.portal.metrics.asked import Asked
 from aegis.portal.metrics.charts import Lines, Part, Stack
 from approvals.pages.words import duration
 from audit import catalogue
-from audit.metrics import measures, reading
+from audit.metrics import reading
 from audit.metrics.reading import Found, Row, Sums
 from audit.scopes import Reach
 
@@ -116,16 +116,23 @@ class Board:
 
 
 def gather(seen: Reach, asked: Asked) -> Board:
-    found = reading.read(seen, (*READ, "unreadable"), since=asked.since, width=asked.width, workflow=asked.workflow)
+    names, tables = reading.most(seen, "routes", since=asked.since, limit=TABLES_SHOWN, workflow=asked.workflow)
+    found = reading.read(
+        seen,
+        (*READ, "unreadable"),
+        since=asked.since,
+        width=asked.width,
+        workflow=asked.workflow,
+        only={"routes": names},
+    )
     failures = _failures(found, asked, reading.begun(seen, "failures", asked.workflow))
-    tables = _tables(found, asked)
     return Board(
         tiles=_tiles(found, asked),
         runs=_stack(found, asked, "runs", OUTCOMES, "Runs by outcome", noun="runs ended"),
         latency=_latency(found, asked),
         success=_stack(found, asked, "runs", SUCCESSES, "Success criterion of completed runs", place=1, before=("completed",)),
-        routes=tables[:TABLES_SHOWN],
-        tables_more=max(0, len(tables) - TABLES_SHOWN),
+        routes=tuple(_named(found, asked, "routes", 1, name, "decisions", (name,)) for name in names),
+        tables_more=tables - len(names),
         handed=_stack(found, asked, "handed", HANDED, "Handed to people", noun="review items opened"),
         causes=_pairs(found, asked, "handed", 1, 2),
         policies=_policies(found, asked),
@@ -155,7 +162,7 @@ def _tiles(found: Found, asked: Asked) -> tuple[Tile, ...]:
             asked.url("runs"), "grey", "clock",
         ),
         Tile(
-            "Handed to people", share(handed.count, started.count), f"{handed.count:,} items, {started.count:,} runs started",
+            "Handed to people", f"{handed.count:,}", _for_each_hundred(handed.count, runs.count),
             asked.url("handed"), "amber" if handed.count else "grey", "queue",
         ),
         Tile(
@@ -180,6 +187,11 @@ def _tiles(found: Found, asked: Asked) -> tuple[Tile, ...]:
         ),
     ]  # fmt: skip
     return tuple(tiles)
+
+
+def _for_each_hundred(items: int, runs: int) -> str:
+    """No share: a run may be handed over many times, and be handed over in one time and end in another."""
+    return f"review items; {items * 100 / runs:.0f} for each 100 runs that ended" if runs else "review items; no run ended"
 
 
 def _spent(cost: Sums) -> str:
@@ -225,11 +237,6 @@ def _named(found: Found, asked: Asked, metric: str, place: int, title: str, noun
         for name in names
     ]
     return charts.stack(title, parts, _moments(asked), _bars(asked, metric, *before), each=asked.each, noun=noun)
-
-
-def _tables(found: Found, asked: Asked) -> tuple[Stack, ...]:
-    names = [name for name in found.by("routes", lambda row: row.values[0]) if name != measures.OTHER]
-    return tuple(_named(found, asked, "routes", 1, name, "decisions", (name,)) for name in names)
 
 
 def _permissions(found: Found, asked: Asked) -> Stack:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
@@ -24,7 +23,7 @@ from aegis.core import clock
 from audit import checkpoints, following, sealer
 from audit.metrics import measures
 from audit.metrics.measures import Measure
-from audit.metrics.models import Bucket, Series
+from audit.metrics.models import Series
 from audit.scopes import names_of
 
 #: Measures whose values name people.
@@ -49,33 +48,29 @@ def _is_known(header: str) -> bool:
 
 
 class Counts(Collector):
-    """Sums over the buckets, read anew at each scrape: a rebuild looks like a restart of the counters, as it should."""
+    """The sums that each series keeps: a row for each, however many hours were counted. A rebuild looks like a restart of the
+    counters, as it should."""
 
     def collect(self) -> Iterator[Metric]:
-        sums = {pk: (n, int(t)) for pk, n, t in _summed()}
         rows: dict[str, list[Series]] = {}
-        for series in Series.objects.filter(pk__in=sums).order_by("pk"):
+        for series in Series.objects.order_by("pk"):
             rows.setdefault(series.metric, []).append(series)
         workflows = names_of("workflow", {one.scope_id for found in rows.values() for one in found if one.scope == "workflow"})
         for measure in measures.all_measures():
             if measure.name not in PERSONAL:
-                yield from _families(measure, rows.get(measure.name, []), sums, workflows)
+                yield from _families(measure, rows.get(measure.name, []), workflows)
         yield from _health()
 
 
-def _summed() -> Any:
-    return Bucket.objects.order_by().values_list("series_id").annotate(n=Sum("count"), t=Sum("total"))
-
-
-def _families(measure: Measure, rows: list[Series], sums: dict[int, tuple[int, int]], workflows: Any) -> Iterator[Metric]:
+def _families(measure: Measure, rows: list[Series], workflows: Any) -> Iterator[Metric]:
     labels = ["workflow", *measure.dimensions]
     counted: dict[tuple[str, ...], list[int]] = {}
     for row in rows:
         values = (row.a, row.b, row.c, row.d)[: len(measure.dimensions)]
         workflow = workflows.get(row.scope_id, row.scope_id) if row.scope == "workflow" else ""
         both = counted.setdefault((workflow, *values), [0, 0])
-        both[0] += sums[row.pk][0]
-        both[1] += sums[row.pk][1]
+        both[0] += row.count
+        both[1] += row.total
     count = CounterMetricFamily(
         f"aegis_{measure.name}", f"Events counted as {measure.name} (docs/guide/metrics.md)", labels=labels
     )

@@ -162,7 +162,7 @@ def _row(child: Child, parent: Run, one: Kin, salts: Any) -> tuple[Run, Sequence
         scope_id=str(child.release.workflow_id),
         run_id=child.id,
         subject=one.subject,
-        trace=child.id.hex,
+        trace=parent.trace_id,
         definition=child.release.digest,
     )
     lines, head = chain.seal(context, Head(), [child.first], one.at, salts)
@@ -183,6 +183,7 @@ def _row(child: Child, parent: Run, one: Kin, salts: Any) -> tuple[Run, Sequence
         submitted_at=one.at,
         parent_id=parent.pk,
         lineage=_lineage(parent, child),
+        trace=parent.trace_id,
         parent_step=child.step,
         parent_visit=child.visit,
         ordinal=child.ordinal,

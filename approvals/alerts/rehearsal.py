@@ -1,20 +1,22 @@
-"""`manage.py aegis alerts ...`: what rules in files would have said of the past. Reads only."""
+"""What rules in files would have said of the past. Reads only."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from aegis.core import clock, commands, manifests
+from aegis.core import clock, manifests
 from aegis.core.commands import Terminal
 from aegis.core.errors import Fault, Invalid
 from aegis.core.manifests import Manifest
 from approvals import shapes
+from approvals.alerts import workflows
 from audit import following
 from audit.alerts import counted, documents, telling
 from audit.alerts.evaluation import evaluate
-from audit.alerts.rules import Rule
+from audit.alerts.rules import Rule, StateRule
 from audit.alerts.telling import Episode
 from audit.metrics import projection
 
@@ -22,31 +24,23 @@ MOST_DAYS: Final = 90
 SHOWN: Final = 20
 
 
-def register() -> None:
-    commands.register("alerts", "Try rules of alerts over the past.", add_arguments, handle)
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
-    rehearse = verbs.add_parser("rehearse", help="say when the rules of some manifests would have fired")
-    rehearse.add_argument("paths", nargs="+", help="files or folders with manifests of the kind Alert")
-    rehearse.add_argument("--days", type=int, default=30, help=f"how far back, 1 to {MOST_DAYS}; 30 if not given")
-
-
-def handle(options: dict[str, Any], terminal: Terminal) -> int:
-    if not 1 <= options["days"] <= MOST_DAYS:
+def rehearse(paths: Sequence[str], days: int, terminal: Terminal) -> int:
+    """Say when the rules of some manifests would have fired. Reads only."""
+    if not 1 <= days <= MOST_DAYS:
         terminal.note(f"--days is 1 to {MOST_DAYS}")
         return 2
-    rules = [_rule(one) for one in manifests.read_paths(options["paths"]) if one.key.kind == documents.KIND]
-    if not rules:
+    found = [_rule(one) for one in manifests.read_paths(paths) if one.key.kind == documents.KIND]
+    if not found:
         terminal.note(f"No manifest of the kind {documents.KIND} there")
         return 2
     behind = following.lag(projection.NAME)
     if behind.is_late:
         terminal.note(f"The metrics are {behind.events:,} events behind: what those count is missing here.")
     now = projection.hour_number(clock.db_now())
-    for rule, found in rehearsed(rules, days=options["days"], now=now):
-        _tell(rule, found, options["days"], terminal)
+    for state in (one for one in found if isinstance(one, StateRule)):
+        terminal.line(f"{state.name}: is judged as it stands; there is no past to try it over.")
+    for rule, episodes in rehearsed([one for one in found if isinstance(one, Rule)], days=days, now=now):
+        _tell(rule, episodes, days, terminal)
     return 0
 
 
@@ -57,19 +51,27 @@ def rehearsed(rules: list[Rule], *, days: int, now: int) -> list[tuple[Rule, lis
         now: the hour that is not over yet; no window that reaches into it is judged.
     """
     first = now - days * 24
-    history = counted.history(rules, first=first, until=now)
-    found = []
+    by_workflow: defaultdict[str, list[Rule]] = defaultdict(list)
     for rule in rules:
-        starts = range(first + -first % rule.hours, now - rule.hours + 1, rule.hours)
-        found.append((rule, telling.episodes(one for start in starts for one in evaluate(rule, history, start))))
+        by_workflow[rule.workflow].append(rule)
+    found = []
+    for name, some in by_workflow.items():
+        workflow = workflows.id_of(name)
+        if workflow is None:
+            found += [(rule, list[Episode]()) for rule in some]
+            continue
+        history = counted.history(some, first=first, until=now, workflow=workflow)
+        for rule in some:
+            starts = range(first + -first % rule.hours, now - rule.hours + 1, rule.hours)
+            found.append((rule, telling.episodes(one for start in starts for one in evaluate(rule, history, start))))
     return found
 
 
-def _rule(manifest: Manifest) -> Rule:
+def _rule(manifest: Manifest) -> Rule | StateRule:
     faults = list(shapes.faults_of(documents.KIND, documents.SCHEMA, manifest.document))
     if not faults:
         try:
-            return documents.load(manifest.document)
+            return documents.read(manifest.document)
         except Invalid as error:
             faults = list(error.faults)
     raise _located(manifest, faults)

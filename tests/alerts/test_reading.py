@@ -1,0 +1,127 @@
+"""What a person sees of episodes: by the area, and by what their counts are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Group
+
+from aegis.core.actors import SYSTEM
+from aegis.core.errors import Invalid
+from aegis.identity import grants
+from aegis.identity.areas import area
+from aegis.identity.models import User
+from approvals.alerts import reading
+from approvals.alerts.findings import Told, key_of
+from approvals.alerts.models import Alert, Episode
+from tests.alerts.changing import apply, document
+
+pytestmark = pytest.mark.django_db
+
+AT = datetime(2026, 11, 2, 8, tzinfo=UTC)
+
+
+def told(at: datetime = AT) -> dict[str, Any]:
+    return Told(at, at + timedelta(hours=1), 9, 9, 4, "9, above 5; rests on 9 events", "/audit/?figure=runs").as_json()
+
+
+def episode(alert: Alert, group: str = "", *, scope: str = "alert", scope_id: str = "", at: datetime = AT) -> Episode:
+    pairs = (("agent", group),) if group else ()
+    found = told(at)
+    return Episode.objects.create(
+        alert=alert, rule=alert.name, digest=alert.digest, group=[list(one) for one in pairs],
+        group_key=key_of(pairs, scope, scope_id), scope=scope,
+        scope_id=scope_id or (str(alert.pk) if scope == "alert" else ""), started_at=at, last_at=at, first=found, worst=found,
+        last=found,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def rule(ada: User) -> Alert:
+    return apply(ada, document(threshold={"count": {"measure": "runs"}, "above": 5}))
+
+
+@pytest.fixture
+def on_call(person: Callable[..., User]) -> User:
+    """Views alerts, and nothing else."""
+    made = person("nils", "Site reliability")
+    grants.grant(Group.objects.get(name="Site reliability"), area("alerts"), "view", actor=SYSTEM, reason="test")
+    return made
+
+
+def test_a_rule_over_everything_is_for_who_sees_everything(rule: Alert, quinn: User, ada: User, on_call: User) -> None:
+    row = episode(rule)
+
+    assert list(reading.episodes(quinn)) == list(reading.episodes(ada)) == [row]
+    assert list(reading.episodes(on_call)) == []
+    assert reading.counted(on_call) == {"firing": 0, "acknowledged": 0}
+    assert [(one.alert, one.firing) for one in reading.rules(on_call)] == [(rule, 0)]
+    assert [(one.alert, one.firing) for one in reading.rules(quinn)] == [(rule, 1)]
+
+
+@pytest.mark.parametrize("missing", ["workflows", "agents", "approvals", "queues", "audit", "alerts"])
+def test_one_area_less_and_nothing_of_it_is_told(rule: Alert, quinn: User, missing: str) -> None:
+    episode(rule)
+    grants.revoke(Group.objects.get(name="Auditors"), area(missing), "view", actor=SYSTEM, reason="test")
+
+    assert list(reading.episodes(quinn)) == []
+
+
+def test_a_state_is_for_who_sees_what_it_is_about(rule: Alert, on_call: User, root: User) -> None:
+    system, other = episode(rule, "a", scope="system"), episode(rule, "b", scope="agent", scope_id=str(UUID(int=7)))
+    grants.grant(Group.objects.get(name="Site reliability"), area("audit"), "view", actor=SYSTEM, reason="test")
+
+    assert list(reading.episodes(on_call)) == [system]
+    assert other not in reading.episodes(on_call)
+    assert list(reading.episodes(root)) == []
+
+
+def test_pages_follow_each_other_and_none_is_left_out(rule: Alert, quinn: User) -> None:
+    made = [episode(rule, f"agent-{number}", at=AT + timedelta(hours=number // 2)) for number in range(7)]
+
+    seen, before = [], ""
+    while True:
+        page = reading.page(reading.episodes(quinn), before=before, limit=3)
+        seen += page.episodes
+        before = page.following
+        if not before:
+            break
+
+    assert [one.started_at for one in seen] == sorted((one.started_at for one in made), reverse=True)
+    assert {one.pk for one in seen} == {one.pk for one in made}
+    assert len(seen) == 7
+
+
+@pytest.mark.parametrize("before", ["x", "2026-11-02T08:00:00,x", f"2026-11-02T08:00:00,{UUID(int=1)}"])
+def test_what_is_no_page_is_refused(rule: Alert, quinn: User, before: str) -> None:
+    with pytest.raises(Invalid):
+        reading.page(reading.episodes(quinn), before=before)
+
+
+def test_an_unknown_list_is_refused(quinn: User) -> None:
+    with pytest.raises(Invalid):
+        reading.episodes(quinn, show="loud")
+
+
+def test_the_queries_of_lists_do_not_grow(rule: Alert, ada: User, quinn: User, django_assert_num_queries: Any) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            reading.page(reading.episodes(quinn))
+            reading.rules(quinn)
+            reading.counted(quinn)
+        return len(asked)
+
+    episode(rule, "first")
+    before = queries()
+    two = apply(ada, document("two", threshold={"count": {"measure": "runs"}, "above": 5}))
+    for number in range(20):
+        episode(two, f"agent-{number}")
+
+    assert queries() == before
