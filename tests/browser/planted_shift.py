@@ -93,7 +93,7 @@ def _rule(judged: int) -> None:
     metadata = {"name": RULE, "title": TITLE}
     _propose("Alert", RULE, {"apiVersion": "aegis/v1", "kind": "Alert", "metadata": metadata, "spec": spec})
     alert = Alert.objects.get(name=RULE)
-    _wait(lambda: Judged.objects.filter(alert=alert, digest=alert.digest).exists(), "a worker takes up the rule")
+    _wait(lambda: Judged.objects.filter(alert=alert, digest=alert.basis).exists(), "a worker takes up the rule")
     Judged.objects.filter(alert=alert).update(until=judged)
 
 
