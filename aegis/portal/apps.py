@@ -13,10 +13,12 @@ class PortalConfig(AppConfig):
         from aegis.core import commands
         from aegis.portal import checks  # noqa: F401  (registers the system checks)
         from aegis.portal.demo import command
-        from aegis.portal.saved import events
+        from aegis.portal.saved import events, telling
+        from approvals.notices import followed
         from audit import catalogue
 
         catalogue.register(*events.TYPES)
+        followed.register(telling.Views())
         commands.register("demo", command.HELP, command.add_arguments, command.handle)
 
 

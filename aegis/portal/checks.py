@@ -5,6 +5,7 @@
 | E011 | a question that can be asked of people but is owned by nobody |
 | E012 | a kind of configuration that manifests may hold but nobody handles |
 | E017 | a bell that nobody answers: work would wait for nothing |
+| E019 | what people follow and nobody would tell them |
 
 E010 (scopes) and E013 (recorder, announcer) are checked where those ports are declared.
 """
@@ -17,6 +18,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from aegis.core import kinds, wake
 from approvals import questions
+from approvals.notices import followed
 
 QUESTIONS = frozenset({"change", "effect", "step"})
 KINDS = frozenset(
@@ -56,3 +58,11 @@ def the_bell_is_answered(**_: Any) -> list[CheckMessage]:
         return []
     hint = "The engine calls aegis.core.wake.register in its AppConfig.ready."
     return [Error("Nobody answers the bell: no worker would drive a run", hint=hint, id="aegis.E017")]
+
+
+@register()
+def what_is_followed_is_told(**_: Any) -> list[CheckMessage]:
+    if followed.is_registered():
+        return []
+    hint = "The portal calls approvals.notices.followed.register in its AppConfig.ready."
+    return [Error("Nobody tells people of the views that they follow", hint=hint, id="aegis.E019")]

@@ -1,4 +1,4 @@
-"""What the portal keeps of people's own: saved views of lists."""
+"""What the portal keeps of people's own: saved views of lists, and which of them they are told of by mail."""
 
 from __future__ import annotations
 
@@ -41,3 +41,35 @@ class SavedView(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Subscription(models.Model):
+    """That a person is told by mail of what is new in a view of the audit. It gives no right: who does not see the view any
+    more keeps the row and is told nothing, and nothing of that time later."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    view = models.ForeignKey(SavedView, on_delete=models.CASCADE, related_name="subscriptions")
+    told = models.BigIntegerField()  # place in the journal up to which nothing is to be told any more
+    told_at = models.DateTimeField()  # when that was
+    due_at = models.DateTimeField()  # when a worker looks next: the hour of the person's daily mail
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["person", "view"], name="subscribed_once")]
+        indexes: ClassVar = [models.Index(fields=["due_at"], name="subscription_due")]  # saved.telling.write_due
+
+
+class Telling(models.Model):
+    """What one notice covers: the events at places (`after`, `through`]. Written with the notice, which holds its id. What they
+    are is read when the mail is."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="tellings")
+    after = models.BigIntegerField()
+    through = models.BigIntegerField()
+    since = models.DateTimeField()  # when it was looked before
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()

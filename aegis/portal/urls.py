@@ -55,8 +55,11 @@ urlpatterns = [
     path("views/", saved.list_page, name="views"),
     path("views/open/<str:page>/", saved.open_first, name="views-open"),
     path("views/save/", saved.save, name="views-save"),
+    path("views/<uuid:view_id>/", saved.view, name="views-view"),
     path("views/<uuid:view_id>/change/", saved.change, name="views-change"),
     path("views/<uuid:view_id>/delete/", saved.delete, name="views-delete"),
     path("views/<uuid:view_id>/first/", saved.first, name="views-first"),
+    path("views/<uuid:view_id>/subscribe/", saved.subscribe, name="views-subscribe"),
+    path("views/<uuid:view_id>/unsubscribe/", saved.unsubscribe, name="views-unsubscribe"),
     path("account/shortcuts/", account.set_shortcuts, name="shortcuts"),
 ]

@@ -1,5 +1,5 @@
 """Who hears of a notice, as things stand now: whom it asks, for whom those may decide, who asked, who voted; of emergencies,
-who watches over access; of alerts, who answers for the rule."""
+who watches over access; of alerts, who answers for the rule; of what somebody follows, he alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from approvals import delegations, holding, questions
 from approvals.alerts import notices
 from approvals.electors import active_people, silenced_by, standing_decisions
 from approvals.models import ApprovalRequest
+from approvals.notices import followed
 from approvals.notices.models import Notice, NoticePreference
 from approvals.pages.standing import standing
 
@@ -52,6 +53,8 @@ def sees(person: User, notice: Notice) -> bool:
         return person.pk == taken.person_id or watches_access(person)
     if notice.alert is not None:
         return bool(notices.told(notice, person))
+    if notice.telling is not None:
+        return notice.person_id == person.pk and followed.is_seen(notice.telling, person)
     return notice.request is not None and ApprovalRequest.objects.visible_to(person).filter(pk=notice.request.pk).exists()
 
 

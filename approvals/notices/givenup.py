@@ -97,8 +97,9 @@ def _seen_by(user: Viewer, path: str = "") -> Q:
     """What the reader may see: requests as everywhere, delegations and emergencies as their events, and his own."""
     requests = Q(**{f"{path}request__in": ApprovalRequest.objects.visible_to(user)})
     requests |= Q(**{f"{path}alert__in": Alert.objects.visible_to(user)})  # that one was told; what it found, it does not say
+    requests |= Q(**{f"{path}telling__isnull": False, f"{path}person": user.pk})  # what others follow is theirs alone
     if audience.watches_access(user):
-        return requests | Q(**{f"{path}request__isnull": True, f"{path}alert__isnull": True})
+        return requests | Q(**{f"{path}request__isnull": True, f"{path}alert__isnull": True, f"{path}telling__isnull": True})
     own = Q(**{f"{path}taken_right__person": user.pk})
     return requests | own | Q(**{f"{path}delegation__delegator": user.pk}) | Q(**{f"{path}delegation__delegate": user.pk})
 
@@ -122,6 +123,8 @@ def _about(notice: Notice) -> tuple[str, str]:
         return notice.request.label, path_to(notice)
     if notice.taken_right is not None:
         return f"“{notice.taken_right.verb}” on {notice.taken_right.area.title}", path_to(notice)
+    if notice.telling is not None:
+        return "A saved view", path_to(notice)
     if notice.alert is not None:
         return f"Alert {notices.title_of(notice.alert)}", addresses.of_rule(notice.alert.name)
     return "Delegation", ""  # the page of delegations shows everybody his own

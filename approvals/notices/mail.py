@@ -1,5 +1,5 @@
-"""Mail about requests, delegations, emergencies and alerts: text and HTML, a link that opens the signed-in page and decides
-nothing, no secret and no parameter."""
+"""Mail about requests, delegations, emergencies, alerts and followed views: text and HTML, a link that opens the signed-in page
+and decides nothing, no secret and no parameter."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from aegis.identity.models import TakenRight, User
 from approvals.alerts import notices
+from approvals.notices import followed
 from approvals.notices.models import Delivery, Notice
 from approvals.pages import words
 from approvals.pages.inbox import titles_of
@@ -22,11 +23,13 @@ from approvals.pages.inbox import titles_of
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One request, delegation or right taken in an emergency, in a mail.
+    """One request, delegation, right taken in an emergency or followed view, in a mail.
 
     Attributes:
         about: what is to be known of it before opening it.
-        link: "" where nobody has said under which address AEGIS is reached.
+        link, stop: its page, and the one where its reader ends being told of it; "" where nobody has said under which address
+            AEGIS is reached.
+        lines: sentences of what is new in it.
     """
 
     what: str
@@ -34,12 +37,16 @@ class Line:
     label: str
     about: str
     link: str
+    lines: Sequence[str] = ()
+    stop: str = ""
 
 
-def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives:
-    """One mail about one notice, or a digest of several. Its id is that of the first delivery, so that one sent again after a
-    crash can be told from another one."""
+def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives | None:
+    """One mail about one notice, or a digest of several; None if nothing is left to say. Its id is that of the first delivery,
+    so that one sent again after a crash can be told from another one."""
     lines = _lines(person, [row.notice for row in rows])
+    if not lines:
+        return None
     is_digest = rows[0].is_digest
     subject = f"AEGIS: {words.plural(len(lines), 'notice')} today" if is_digest else f"AEGIS: {lines[0].what}: {lines[0].label}"
     context = {
@@ -60,10 +67,10 @@ def build(person: User, rows: Sequence[Delivery]) -> EmailMultiAlternatives:
 
 def _lines(person: User, rows: Sequence[Notice]) -> list[Line]:
     titles = titles_of(person, [one.request for one in rows if one.request is not None])  # masked as the page masks them
-    return [_line(notice, titles, person) for notice in rows]
+    return [line for notice in rows if (line := _line(notice, titles, person)) is not None]
 
 
-def _line(notice: Notice, titles: Mapping[UUID, str], person: User) -> Line:
+def _line(notice: Notice, titles: Mapping[UUID, str], person: User) -> Line | None:
     what, link = str(notice.get_kind_display()), link_to(notice)
     if notice.delegation is not None:
         row = notice.delegation
@@ -74,6 +81,11 @@ def _line(notice: Notice, titles: Mapping[UUID, str], person: User) -> Line:
         return Line(what, title, "Delegation", about if notice.kind == Notice.Kind.DELEGATED else "it counts no more", link)
     if notice.taken_right is not None:
         return _emergency(notice.taken_right, what, link)
+    if notice.telling is not None:
+        news = followed.told(notice.telling, person)
+        if news is None:
+            return None
+        return Line(what, news.title, news.label, news.about, _whole(news.path), news.lines, _whole(news.stop))
     if notice.alert is not None:
         told = notices.told(notice, person)
         return Line(
@@ -98,12 +110,18 @@ def _emergency(row: TakenRight, what: str, link: str) -> Line:
 
 
 def link_to(notice: Notice) -> str:
-    return f"{settings.PUBLIC_URL}{path_to(notice)}" if settings.PUBLIC_URL else ""
+    return _whole(path_to(notice))
+
+
+def _whole(path: str) -> str:
+    return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else ""
 
 
 def path_to(notice: Notice) -> str:
     if notice.alert is not None:
         return notices.path_to(notice)
+    if notice.telling is not None:
+        return reverse("portal:views")
     if notice.request_id:
         return reverse("approvals:request", args=[notice.request_id])
     return reverse("portal:emergency" if notice.taken_right_id else "approvals:delegations")

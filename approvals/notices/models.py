@@ -12,8 +12,9 @@ from aegis.identity.models import TakenRight, User
 
 
 class Notice(models.Model):
-    """One event of a request, of a delegation, of a right taken in an emergency or of an alert, that somebody shall hear about.
-    Written in the event's own transaction, handed out afterwards. What an alert found are the episodes that name the notice."""
+    """One event of a request, of a delegation, of a right taken in an emergency or of an alert, that somebody shall hear about,
+    or what is new in something he follows. Written in the event's own transaction, handed out afterwards. What an alert found
+    are the episodes that name the notice."""
 
     class Kind(models.TextChoices):
         ASKED = "asked", "A decision is asked of you"
@@ -30,12 +31,14 @@ class Notice(models.Model):
         UNREVIEWED = "unreviewed", "Nobody reviewed a right taken in an emergency"
         FIRED = "fired", "An alert fires"
         RESOLVED = "resolved", "An alert is over"
+        FOLLOWED = "followed", "New in a saved view"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.ForeignKey("approvals.ApprovalRequest", null=True, on_delete=models.CASCADE, related_name="notices")
     delegation = models.ForeignKey("approvals.Delegation", null=True, on_delete=models.CASCADE, related_name="+")
     taken_right = models.ForeignKey(TakenRight, null=True, on_delete=models.CASCADE, related_name="+")
     alert = models.ForeignKey("approvals.Alert", null=True, on_delete=models.CASCADE, related_name="notices")
+    telling = models.UUIDField(null=True)  # an id of the room above that told it (notices.followed), and knows what it says
     kind = models.CharField(max_length=12, choices=Kind)
     seq = models.PositiveIntegerField(default=0)  # of the event in the request's stream
     at = models.DateTimeField()
@@ -53,11 +56,13 @@ class Notice(models.Model):
             models.UniqueConstraint(fields=["request", "seq", "kind"], name="notice_once"),
             models.UniqueConstraint(fields=["delegation", "kind"], name="notice_once_of_delegation"),
             models.UniqueConstraint(fields=["taken_right", "kind"], name="notice_once_of_taken_right"),
+            models.UniqueConstraint(fields=["telling"], name="notice_once_of_telling"),
             models.CheckConstraint(
-                condition=Q(request__isnull=False, delegation=None, taken_right=None, alert=None)
-                | Q(request=None, delegation__isnull=False, taken_right=None, alert=None, person__isnull=False)
-                | Q(request=None, delegation=None, taken_right__isnull=False, alert=None, person=None)
-                | Q(request=None, delegation=None, taken_right=None, alert__isnull=False, person=None),
+                condition=Q(request__isnull=False, delegation=None, taken_right=None, alert=None, telling=None)
+                | Q(request=None, delegation__isnull=False, taken_right=None, alert=None, telling=None, person__isnull=False)
+                | Q(request=None, delegation=None, taken_right__isnull=False, alert=None, telling=None, person=None)
+                | Q(request=None, delegation=None, taken_right=None, alert__isnull=False, telling=None, person=None)
+                | Q(request=None, delegation=None, taken_right=None, alert=None, telling__isnull=False, person__isnull=False),
                 name="notice_of_one_thing",
             ),
         ]
@@ -103,7 +108,8 @@ class Delivery(models.Model):
 
 
 class NoticePreference(models.Model):
-    """How a person wants to hear of requests. Nobody without a row is left out: they hear of each at once."""
+    """How a person wants to hear of requests. Nobody without a row is left out: they hear of each at once. What he follows
+    comes once a day in any case, at this hour."""
 
     class Mode(models.TextChoices):
         EACH = "each", "Each at once"
@@ -112,7 +118,7 @@ class NoticePreference(models.Model):
 
     person = models.OneToOneField(User, primary_key=True, on_delete=models.CASCADE, related_name="+")
     mode = models.CharField(max_length=8, choices=Mode, default=Mode.EACH)
-    hour = models.PositiveSmallIntegerField(default=7)  # of the digest, UTC
+    hour = models.PositiveSmallIntegerField(default=7)  # of the digest, and of what is followed, UTC
 
     class Meta:
         app_label = "approvals"

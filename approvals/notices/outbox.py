@@ -22,7 +22,7 @@ from django.db.models.expressions import Combinable
 from aegis.core import clock
 from aegis.core.db import in_transaction
 from aegis.identity.models import User
-from approvals.notices import audience, mail, posting
+from approvals.notices import audience, followed, mail, modes, posting
 from approvals.notices.models import Delivery, Notice, NoticePreference
 
 log = structlog.get_logger(__name__)
@@ -56,9 +56,13 @@ def register_webhook(sender: Sender) -> None:
 
 
 def look() -> int:
-    """Hand out what waits, then send what is due. Returns how many attempts were made."""
+    """Write what is new of what people follow, hand out what waits, then send what is due. How many attempts were made."""
     if not posting.is_telling():
         return 0
+    try:
+        followed.write_due()
+    except Exception:
+        log.exception("followed_failed")  # it is due still; nobody waits for it
     hand_out()
     return deliver()
 
@@ -146,7 +150,8 @@ def _deliveries(notice: Notice, people: Sequence[User], now: datetime) -> list[D
             channel=Delivery.Channel.MAIL,
             person=person,
             is_digest=person.pk in hours,
-            due_at=_next_digest(now, hours[person.pk]) if person.pk in hours else now,
+            # What is followed is posted when the hour has come: the mail of that hour takes it along.
+            due_at=modes.next_hour(now, hours[person.pk]) if person.pk in hours and notice.telling is None else now,
         )
         for person in people
     ]
@@ -162,11 +167,6 @@ def _not_built(notice: Notice) -> None:
         mine.update(dead_at=now, attempts=F("attempts") + 1)
     else:
         mine.update(next_at=now + _wait(notice.attempts + 1), attempts=F("attempts") + 1, tried_since=since)
-
-
-def _next_digest(now: datetime, hour: int) -> datetime:
-    today = now.replace(hour=hour, minute=0, second=0, microsecond=0)
-    return today if today > now else today + timedelta(days=1)
 
 
 def _with_it(row: Delivery) -> Sequence[Delivery]:

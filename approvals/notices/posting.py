@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 
@@ -22,7 +23,9 @@ def is_telling() -> bool:
 
 
 def tells_by_webhook(notice: Notice) -> bool:
-    """Emergencies have an address of their own where one is set, else that of everything."""
+    """Emergencies have an address of their own where one is set, else that of everything; what one person follows has none."""
+    if notice.telling is not None:
+        return False  # a person follows it for himself, and what it says is his to see
     return bool(settings.TELLS_BY_WEBHOOK or (notice.taken_right_id and settings.EMERGENCY_WEBHOOK_URL))
 
 
@@ -41,6 +44,11 @@ def post_delegation(row: Delegation, kind: Notice.Kind, now: datetime, *, to: Us
 def post_alert(row: Alert, kind: Notice.Kind, now: datetime) -> Notice | None:
     """Who answers for the rule shall hear of the episodes that will name this notice."""
     return Notice.objects.create(alert=row, kind=kind, at=now) if is_telling() else None
+
+
+def post_followed(telling: UUID, now: datetime, *, to: User) -> None:
+    """`to` shall hear what is new in something he follows. Called by the source of `notices.followed`, where mail is sent."""
+    Notice.objects.create(telling=telling, kind=Notice.Kind.FOLLOWED, at=now, person=to)
 
 
 def post_emergency(row: TakenRight, occasion: Occasion, now: datetime) -> None:

@@ -37,6 +37,7 @@ def notices_page(request: HttpRequest) -> HttpResponse:
     # Of emergencies the page says no more than that there was one; who lost sight of access is not reminded of those of others.
     seen |= Q(notice__taken_right__isnull=False) if watches_access(user) else Q(notice__taken_right__person=user)
     seen |= Q(notice__alert__in=Alert.objects.visible_to(user))
+    seen |= Q(notice__telling__isnull=False)  # that there was one; what it said, the page of views does
     mine = Delivery.objects.filter(seen, person=user)
     context = {
         "chosen": NoticePreference.objects.filter(person=user).first() or NoticePreference(person=user),

@@ -127,6 +127,7 @@ def everything(runs, sam, ada, zoe, nia) -> dict[str, Run]:
     )
     leads = Group.objects.get(name="Support leads")
     SavedView.objects.create(owner=ada, page="runs", name="mine", query="status=failed", group=leads)
+    SavedView.objects.create(owner=ada, page="audit", name="news", query="span=all", group=leads)
     alert = Alert.objects.get(name="silent")
     fire(alert, "clerk")
     silence(alert, ada)

@@ -22,6 +22,7 @@ from aegis.identity.models import Area, User
 from aegis.portal import checks as portal_checks
 from aegis.portal import demo_people
 from approvals import questions
+from approvals.notices import followed
 from tests.support.serving import ROOT
 
 STRONG = "0123456789abcdefghijklmnopqrstuvwxyz" * 2
@@ -157,18 +158,21 @@ def test_w019_a_crash_point_outside_a_test(monkeypatch: pytest.MonkeyPatch) -> N
     assert ids(wake_checks.nobody_is_told_to_die()) == ["aegis.W019"]
 
 
-def test_e011_e012_e017_ports_without_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e011_e012_e017_e019_ports_without_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     assert portal_checks.questions_have_owners() == []
     assert portal_checks.kinds_have_owners() == []
     assert portal_checks.the_bell_is_answered() == []
+    assert portal_checks.what_is_followed_is_told() == []
 
     monkeypatch.delitem(questions._questions, "effect")
     monkeypatch.delitem(kinds._kinds, "Workflow")
     monkeypatch.setattr(wake, "_on_nudge", None)
+    monkeypatch.setattr(followed, "_source", None)
 
     assert ids(portal_checks.questions_have_owners()) == ["aegis.E011"]
     assert ids(portal_checks.kinds_have_owners()) == ["aegis.E012"]
     assert ids(portal_checks.the_bell_is_answered()) == ["aegis.E017"]
+    assert ids(portal_checks.what_is_followed_is_told()) == ["aegis.E019"]
 
 
 def test_e013_changes_of_rights_that_nobody_records(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,7 @@ NOT_GOVERNED: Final = {
     "approvals_noticepreference": "a person's own choice of when to be told",
     "orchestration_workflowrelease": "documents by their digest, kept at first need; the run that is bound to them says so",
     "portal_savedview": "an address somebody keeps; it grants nothing",
+    "portal_telling": "the places that a notice covers, as the notice itself",
     "orchestration_inboxitem": "a word to a run until the run takes it; what it does about it is the event, naming who said it",
     "orchestration_lapsetry": "when a worker tries the lapse of a review again; what comes of it is the event",
     "orchestration_resource": "who holds a resource and who waits: the run that is told of it says so in its next commit",
@@ -57,6 +58,7 @@ NOT_GOVERNED_COLUMNS: Final[dict[str, frozenset[str]]] = {
     "identity_apikey": frozenset({"last_used_on"}),
     "identity_user": frozenset({"last_login", "opens_first", "single_key_shortcuts"}),  # a person's own, and grant nothing
     "orchestration_agentcredential": frozenset({"last_used_on"}),
+    "portal_subscription": frozenset({"told", "told_at", "due_at"}),  # how far a person is told, as followers' places
     "approvals_approvalrequest": frozenset({"next_at"}),  # when the sweep looks again
     # when a worker looks at a run again, who has it in hand, and how many have had it since it last moved
     "orchestration_run": frozenset({"wake", "due_at", "seen", "lease_until", "lease_by", "fence", "claims_since_commit"}),

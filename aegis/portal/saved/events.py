@@ -1,4 +1,5 @@
-"""What is on record of saved views: only what others see of them. The name is what somebody typed, so it is a payload."""
+"""What is on record of saved views: what others see of them, and what leaves by mail. Names and filters are what somebody
+typed, so they are payloads."""
 
 from __future__ import annotations
 
@@ -11,7 +12,23 @@ _SENTENCES = {
     "view.deleted": "{actor} deleted a saved view of {data.page} that {data.group} saw",
 }
 
-TYPES = tuple(
-    EventType(name, sentence, "access", ("view", "page", "group"), payloads={"name": "personal"})
-    for name, sentence in _SENTENCES.items()
+TYPES = (
+    *(
+        EventType(name, sentence, "access", ("view", "page", "group"), payloads={"name": "personal"})
+        for name, sentence in _SENTENCES.items()
+    ),
+    EventType(
+        "view.subscribed",
+        "{actor} asked to be told by mail of new events in a saved view of {data.page}",
+        "access",
+        ("view", "page"),
+        payloads={"name": "personal", "query": "personal"},
+    ),
+    EventType(
+        "view.unsubscribed",
+        "{actor} ended mail about new events in a saved view of {data.page}",
+        "access",
+        ("view", "page", "people"),
+        payloads={"name": "personal"},
+    ),
 )

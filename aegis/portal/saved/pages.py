@@ -63,6 +63,7 @@ PAGES: Final[Mapping[str, Page]] = {
             "gate",
             "risk",
             "stream",
+            "object",
             "figure",
             "span",
             "from",

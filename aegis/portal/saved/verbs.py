@@ -15,9 +15,10 @@ from aegis.core.db import in_transaction
 from aegis.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from aegis.identity import people
 from aegis.identity.models import User
-from aegis.identity.principals import require_live
 from aegis.identity.recorder import Entry, recorder
 from aegis.portal.models import SavedView
+from aegis.portal.saved import subscriptions
+from aegis.portal.saved.acting import locked
 from aegis.portal.saved.pages import PAGES
 
 MAX_VIEWS: Final = 50  # of one person, over all lists
@@ -48,7 +49,7 @@ def save(page: str, name: str, query: str, *, actor: Actor) -> SavedView:
     name, query = _name(name), _query(page, query)
 
     def work() -> SavedView:
-        person = _locked(actor)
+        person = locked(actor)
         if SavedView.objects.filter(owner=person).count() >= MAX_VIEWS:
             raise Conflict(f"You have {MAX_VIEWS} views; delete one first")
         _require_free(person, page, name)
@@ -69,7 +70,7 @@ def change(view_id: UUID, *, name: str, group: str, actor: Actor) -> SavedView:
     name = _name(name)
 
     def work() -> SavedView:
-        person = _locked(actor)
+        person = locked(actor)
         view = _changeable(person, view_id)
         wanted = _group(person, group)
         if name != view.name:
@@ -89,16 +90,17 @@ def change(view_id: UUID, *, name: str, group: str, actor: Actor) -> SavedView:
 
 
 def delete(view_id: UUID, *, actor: Actor) -> SavedView:
-    """Gone, for everybody whom it was shared with.
+    """Gone, for everybody whom it was shared with or who was told of it.
 
     Raises:
         NotFound, NotYours.
     """
 
     def work() -> SavedView:
-        view = _changeable(_locked(actor), view_id)
+        view = _changeable(locked(actor), view_id)
         if view.group is not None:
             _record("view.deleted", view, view.group, actor)
+        subscriptions.end_all(view, actor)
         SavedView.objects.filter(pk=view.pk).delete()
         return view
 
@@ -113,7 +115,7 @@ def open_first(view_id: UUID, *, is_first: bool, actor: Actor) -> SavedView:
     """
 
     def work() -> SavedView:
-        person = _locked(actor)
+        person = locked(actor)
         view = SavedView.objects.get_visible(person, pk=view_id)
         others = {page: chosen for page, chosen in person.opens_first.items() if page != view.page}
         person.opens_first = {**others, view.page: str(view.pk)} if is_first else others
@@ -121,12 +123,6 @@ def open_first(view_id: UUID, *, is_first: bool, actor: Actor) -> SavedView:
         return view
 
     return in_transaction(work)
-
-
-def _locked(actor: Actor) -> User:
-    """The person, locked: two saves at once must not pass the bound or take one name together."""
-    person = require_live(actor)
-    return User.objects.select_for_update().get(pk=person.pk)
 
 
 def _changeable(person: User, view_id: UUID) -> SavedView:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
@@ -15,7 +16,7 @@ from aegis.core.actors import Actor, user_actor
 from aegis.core.errors import AegisError, Conflict, Invalid
 from aegis.core.visibility import one_look
 from aegis.identity.models import User
-from aegis.portal.saved import listing, verbs
+from aegis.portal.saved import listing, subscriptions, verbs
 from aegis.portal.saved.pages import PAGES
 
 
@@ -29,6 +30,12 @@ def list_page(request: HttpRequest) -> HttpResponse:
 def open_first(request: HttpRequest, page: str) -> HttpResponse:
     """What the sidebar leads to where a person chose a view: its list, with that view."""
     return redirect(listing.first_address(cast(User, request.user), page))
+
+
+@require_safe
+def view(request: HttpRequest, view_id: UUID) -> HttpResponse:
+    """What a mail leads to: the list, as this view narrows it. A mail holds no filter."""
+    return redirect(listing.address_of(cast(User, request.user), view_id))
 
 
 @require_POST
@@ -70,12 +77,36 @@ def first(request: HttpRequest, view_id: UUID) -> HttpResponse:
     return _done(request, work, {})
 
 
+@require_POST
+def subscribe(request: HttpRequest, view_id: UUID) -> HttpResponse:
+    def work(actor: Actor) -> str:
+        view = subscriptions.subscribe(view_id, actor=actor)
+        return f"You are told of “{view.name}” by mail {subscriptions.when(cast(User, request.user))}."
+
+    return _done(request, work, {})
+
+
+@require_POST
+def unsubscribe(request: HttpRequest, view_id: UUID) -> HttpResponse:
+    return _done(
+        request, lambda actor: f"You are told of “{subscriptions.unsubscribe(view_id, actor=actor).name}” no more.", {}
+    )
+
+
+#: Where a form that stands elsewhere leads back to.
+_BACK: Final = {"audit": "audit:list", "notices": "approvals:notices"}
+
+
 def _done(request: HttpRequest, work: Callable[[Actor], str], typed: Mapping[str, str]) -> HttpResponse:
     try:
         messages.success(request, work(_actor(request)))
     except (Invalid, Conflict) as error:
         return _page(request, error=error, typed=typed)
-    return redirect("portal:views")
+    back = request.POST.get("back", "")
+    if back not in _BACK:
+        return redirect("portal:views")
+    query = PAGES["audit"].query_of(QueryDict(request.POST.get("query", ""))) if back == "audit" else ""
+    return redirect(PAGES["audit"].address(query) if back == "audit" else _BACK[back])
 
 
 def _page(request: HttpRequest, *, error: AegisError | None = None, typed: Mapping[str, str] | None = None) -> HttpResponse:
@@ -89,6 +120,8 @@ def _page(request: HttpRequest, *, error: AegisError | None = None, typed: Mappi
         "error": error,
         "typed": typed or {},
         "most": verbs.MAX_VIEWS,
+        "by_mail": settings.TELLS_BY_MAIL,
+        "when": subscriptions.when(user) if any(line.can_be_told for line in found) else "",
     }
     return render(request, "saved/list.html", context, status=error.http_status if error else 200)
 
