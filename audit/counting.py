@@ -1,8 +1,8 @@
 """The numbers beside the filters and the histogram over the list: of what the reader may see, and never by counting a table.
 
-Without filters, or with one, they are sums of hourly and daily counts (`Tally`), which are exact. With more, or with a text,
-they are counted from the newest `CAP` rows that fit; if there are more than that, `is_capped` says so and numbers read "at
-least".
+Without filters, or with one, they are sums of counts by hour, day and month (`Tally`), which are exact. With more, or with a
+text, they are counted from the newest `CAP` rows that fit; if there are more than that, `is_capped` says so and numbers read
+"at least".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from audit.asking import FACETS, Search
 from audit.index import store
 from audit.index.content import DIMENSIONS
 from audit.index.models import Hour, IndexedQuerySet, Tally, TallyQuerySet
-from audit.index.projection import day_of, hour_of
+from audit.index.projection import day_of, hour_of, month_of
 from audit.scopes import Reach
 
 CAP: Final = 10_000
@@ -36,6 +36,9 @@ _WIDTHS: Final = (
     28 * _DAY, 91 * _DAY, 364 * _DAY, 3640 * _DAY, 100_000 * _DAY,
 )
 # fmt: on
+#: Grain of a tally -> where the one of a moment starts; how long one takes at most.
+_STARTS: Final = {"h": hour_of, "d": day_of, "m": month_of}
+_LONGEST: Final = {"h": _HOUR, "d": _DAY, "m": 31 * _DAY}
 _MONDAY: Final = datetime(1, 1, 1, tzinfo=UTC)
 #: What is counted one by one from rows, and what the histogram is drawn from.
 _COUNTED: Final = (*DIMENSIONS, "scope", "scope_id")
@@ -84,10 +87,10 @@ def count(search: Search, user: Viewer, seen: Reach) -> Counts:
     of_workflow: TallyQuerySet | None = None
     if is_whole and not (search.text or search.figure or search.is_one_thing):
         own = Q(scope="workflow", scope_id__in=search.workflow) if search.workflow else Q()
-        tallied = Tally.objects.within(seen).filter(_pieces(since, until))
+        tallied = Tally.objects.within(seen).filter(_pieces(since, until, "mdh"))
         of_workflow = tallied.filter(own)
         if len(by_value) <= 1:
-            drawn = _pieces(since, until, is_narrow=_is_narrow(found.bars))
+            drawn = _pieces(since, until, "h" if _is_narrow(found.bars) else "dh")
             _count_whole(found, Tally.objects.within(seen).filter(own & drawn), search, by_value)
     if of_workflow is not None and not by_value:
         found.values = _tallied_values(of_workflow, FACETS)
@@ -225,21 +228,25 @@ def _is_narrow(bars: Sequence[Bar]) -> bool:
     return bool(bars) and bars[len(bars) // 2].end - bars[len(bars) // 2].start < _DAY
 
 
-def _pieces(since: datetime | None, until: datetime | None, *, is_narrow: bool = False) -> Q:
-    """The tallies of a time of whole hours: whole days by the day, the rest by the hour; `is_narrow`: all by the hour."""
-    if is_narrow:
-        condition = Q(grain="h", start__gte=since) if since else Q(grain="h")
-        return condition & Q(start__lt=until) if until else condition
-    first = None if since is None else since if since == day_of(since) else day_of(since) + _DAY
-    last = None if until is None else day_of(until)
+def _pieces(since: datetime | None, until: datetime | None, grains: str) -> Q:
+    """The tallies of a time of whole hours, each in the coarsest of these grains that fits into it, coarsest first."""
+    grain, finer = grains[0], grains[1:]
+    first, last = (since, until) if not finer else (since and _first_from(grain, since), until and _STARTS[grain](until))
     if first is not None and last is not None and first >= last:
-        return Q(grain="h", start__gte=since, start__lt=until)
-    days = Q(grain="d")
-    hours = Q(pk__in=[])
+        return _pieces(since, until, finer) if finer else Q(pk__in=[])
+    condition = Q(grain=grain)
     if first is not None:
-        days &= Q(start__gte=first)
-        hours |= Q(grain="h", start__gte=since, start__lt=first)
+        condition &= Q(start__gte=first)
     if last is not None:
-        days &= Q(start__lt=last)
-        hours |= Q(grain="h", start__gte=last, start__lt=until)
-    return days | hours
+        condition &= Q(start__lt=last)
+    if finer and since != first:
+        condition |= _pieces(since, first, finer)
+    if finer and until != last:
+        condition |= _pieces(last, until, finer)
+    return condition
+
+
+def _first_from(grain: str, moment: datetime) -> datetime:
+    """The first month, day or hour that begins then or later."""
+    start = _STARTS[grain](moment)
+    return start if start == moment else _STARTS[grain](start + _LONGEST[grain])

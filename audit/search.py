@@ -173,7 +173,7 @@ def _called(dimension: str, values: tuple[str, ...]) -> list[str]:
         if Indexed.objects.filter(**{dimension: value, f"{dimension}__gt": ""}).exists():
             found.add(value)
         else:
-            counted = Tally.objects.filter(grain="d", dimension=dimension, value__icontains=value)
+            counted = Tally.objects.filter(grain="m", dimension=dimension, value__icontains=value)
             found.update(counted.values_list("value", flat=True).distinct()[:200])
     return sorted(found)
 

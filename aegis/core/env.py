@@ -110,6 +110,10 @@ def database(url: str, *, data_dir: Path) -> dict[str, object]:
             # The engine repeats few statements very often: prepared, they cost server and client a fifth less (docs/adr/0013).
             # By default PostgreSQL plans for disks that turn, and walks through a hundred thousand rows of the journal rather
             # than fetch the ten thousand that an index names: four to eight times as long on a solid disk (docs/adr/0055).
-            "OPTIONS": {"server_side_binding": True, "prepare_threshold": 5, "options": "-c random_page_cost=1.1"},
+            "OPTIONS": {
+                "server_side_binding": True,
+                "prepare_threshold": 5,
+                "options": "-c random_page_cost=1.1 -c work_mem=16MB",
+            },
         }
     raise ImproperlyConfigured(f"AEGIS_DATABASE_URL: unknown scheme {parts.scheme!r}; use sqlite:/// or postgresql://")

@@ -80,7 +80,8 @@ class TallyQuerySet(models.QuerySet["Tally"]):
 
 
 class Tally(models.Model):
-    """How many events of an hour ("h") or day ("d") carry a value, for each scope apart. The rail and the histogram read it."""
+    """How many events of an hour ("h"), day ("d") or month ("m") carry a value, for each scope apart. The rail and the
+    histogram read it."""
 
     grain = models.CharField(max_length=1)
     start = models.DateTimeField()

@@ -87,7 +87,7 @@ def tally(entries: Iterable[Entry]) -> Counts:
     found: Counts = defaultdict(lambda: [0, 0])
     for one in entries:
         values = [("all", ""), *((name, value) for name in DIMENSIONS if (value := getattr(one, name)))]
-        for grain, start in (("h", hour_of(one.at)), ("d", day_of(one.at))):
+        for grain, start in (("h", hour_of(one.at)), ("d", day_of(one.at)), ("m", month_of(one.at))):
             for dimension, value in values:
                 counted = found[(grain, start, one.scope, one.scope_id, dimension, value)]
                 counted[0] += 1
@@ -101,6 +101,10 @@ def hour_of(at: datetime) -> datetime:
 
 def day_of(at: datetime) -> datetime:
     return hour_of(at).replace(hour=0)
+
+
+def month_of(at: datetime) -> datetime:
+    return day_of(at).replace(day=1)
 
 
 def _hours(entries: Iterable[Entry]) -> list[tuple[datetime, int, int]]:

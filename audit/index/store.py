@@ -5,11 +5,13 @@ SQLite: FTS5 gives the rows of a text newest first by itself, whatever the words
 PostgreSQL: a GIN index gives all hits of a text before the newest can be picked, which for words in every twentieth event of
 five million is a million comparisons for one page (`docs/speed.md`). So, by what its statistics expect: few hits: GIN, then
 sort. Many: walk from the newest row back and look into each; if the hits on the way turn out too thin to fill a page within
-`WALK_MOST` rows, GIN after all, for the rest.
+`WALK_MOST` rows, GIN for as many blocks of positions as should fill it, then for twice as many, at last for the rest. The index
+knows the block of each row (`tables.BLOCK`), so it passes over what is older or newer.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,17 +20,20 @@ import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import F, FloatField, Func, Q, TextField, Value
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import OrderBy, RawSQL
 from django.db.models.fields import BooleanField
 
 from audit.index.models import IndexedQuerySet
+from audit.index.tables import BLOCK
 from audit.index.words import Term, as_match, as_tsquery
 
 #: With fewer hits expected the index is asked first: so many rows are fetched and sorted within a few milliseconds.
 FEW: Final = 500
 WALK_FIRST: Final = 10_000
 WALK_MOST: Final = 100_000
-
+BLOCKS_MOST: Final = 128  # asked for at once: of more, GIN is no faster than of all
+#: From so many wanted rows on it is worth that GIN reads all that begins as somebody typed.
+MANY: Final = 1_000
 
 Row = tuple[Any, ...]
 
@@ -46,6 +51,16 @@ class FitsSeen(Func):
 
     output_field = BooleanField()
     function = "ts_match_vq"
+
+
+class InBlocks(Func):
+    """Is a row in one of these blocks of positions? In the words of the index (`tables.CREATE`)."""
+
+    output_field = BooleanField()
+    template = "ARRAY[position / %(block)s] && %(expressions)s::bigint[]"
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(Value(list(range(first, last + 1))), block=BLOCK)
 
 
 class TsQuery(Func):
@@ -126,7 +141,7 @@ def _sqlite_newest(
 
 def _pg_newest(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int) -> list[Row]:
     asked = as_tsquery(terms)
-    if _expected(asked) <= FEW:
+    if (expected := _expected(asked)) <= FEW:
         return _by_index(rows, asked, closed, columns, limit)
     found: list[Row] = []
     top = rows.order_by("-position").values_list("position", flat=True).first()
@@ -139,14 +154,43 @@ def _pg_newest(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, c
         if len(found) >= limit or bottom < 0:
             return found
         if walked * limit > WALK_MOST * max(len(found), 1):  # at this rate the page is not full within WALK_MOST rows
-            return found + _by_index(rows.filter(position__lte=bottom), asked, closed, columns, limit - len(found))
+            wanted = limit - len(found)
+            blocks = math.ceil(1.3 * wanted / expected * (top // BLOCK + 1)) if expected else BLOCKS_MOST
+            return found + _by_blocks(rows.filter(position__lte=bottom), bottom, max(blocks, 2), terms, closed, columns, wanted)
         top, span = bottom, min(span * 2, WALK_MOST)
     return found
 
 
+def _by_blocks(
+    rows: IndexedQuerySet, top: int, count: int, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int
+) -> list[Row]:
+    """Of rows at `top` and before, `count` blocks at first. For a beginning GIN reads all that begins so, wherever it stands:
+    where a word is asked for too and few rows are wanted, the beginning is left to the rows that hold the word."""
+    asked = as_tsquery(terms)
+    words = as_tsquery([one for one in terms if not one.prefixes])
+    text = _text(Fits, asked, closed)
+    if words and limit < MANY:
+        text = Q(Fits(F("whole"), TsQuery(Value(words)))) & _text(FitsSeen, asked, closed)
+    found: list[Row] = []
+    last = top // BLOCK
+    while last >= 0 and len(found) < limit:
+        if count > BLOCKS_MOST:
+            return found + _by_index(rows.filter(position__lt=(last + 1) * BLOCK), asked, closed, columns, limit - len(found))
+        first = max(last - count + 1, 0)
+        part = rows.filter(text, InBlocks(first, last))
+        found += _read(part.order_by(_by_value()), columns, limit - len(found))
+        last, count = first - 1, count * 2
+    return found
+
+
+def _by_value() -> OrderBy:
+    """Newest first by a value, not by the key: else the key's index looks like a short way to the newest, and is a walk through
+    all."""
+    return (F("position") + 0).desc()
+
+
 def _by_index(rows: IndexedQuerySet, asked: str, closed: Q | None, columns: Sequence[str], limit: int) -> list[Row]:
-    # Sorted by a value, not by the key: else the key's index looks like a short way to the newest, and is a walk through all.
-    return _read(rows.filter(_text(Fits, asked, closed)).order_by((F("position") + 0).desc()), columns, limit)
+    return _read(rows.filter(_text(Fits, asked, closed)).order_by(_by_value()), columns, limit)
 
 
 def _text(how: type[Func], asked: str, closed: Q | None) -> Q:

@@ -16,6 +16,9 @@ from audit.triggers import Feeding
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+#: Positions of one block; the GIN index knows the block of each row beside its words (store._by_blocks).
+BLOCK: Final = 16_384
+
 _DELETE = "INSERT INTO audit_words (audit_words, rowid, open, whole) VALUES ('delete', old.position, old.open, old.whole);"
 _INSERT = "INSERT INTO audit_words (rowid, open, whole) VALUES (new.position, new.open, new.whole);"
 
@@ -36,7 +39,7 @@ FEEDING: Final = Feeding(
 CREATE: Final = {
     "postgresql": (
         # Over the words of the payloads too: who may search the line only is held to `open` row by row (store._text).
-        "CREATE INDEX indexed_whole ON audit_indexed USING gin (whole)",
+        f"CREATE INDEX indexed_whole ON audit_indexed USING gin (whole, (ARRAY[position / {BLOCK}]))",
         # How frequent a word is decides which way a search goes (store.newest); the default knows a hundred words.
         "ALTER TABLE audit_indexed ALTER COLUMN open SET STATISTICS 500, ALTER COLUMN whole SET STATISTICS 500",
     ),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import pairwise
+from random import Random
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import F, Value
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -69,7 +72,7 @@ def moves(draw: Any) -> list[dict[str, Any]]:
             "agent": st.sampled_from(("", "clerk", "writer")),
             "outcome": st.sampled_from(("", "done", "denied")),
             "risk": st.sampled_from(("", "high")),
-            "hours": st.integers(0, 100),
+            "hours": st.one_of(st.integers(0, 100), st.integers(0, 2_000)),
         }
     )
     return draw(st.lists(one, min_size=1, max_size=12))
@@ -78,7 +81,9 @@ def moves(draw: Any) -> list[dict[str, Any]]:
 @st.composite
 def asked(draw: Any) -> Search:
     some = lambda *values: st.one_of(st.just(()), st.lists(st.sampled_from(values), unique=True, max_size=2).map(tuple))  # noqa: E731
-    since = draw(st.sampled_from((None, NOW - timedelta(hours=50), hour_of(NOW - timedelta(hours=70)))))
+    since = draw(
+        st.sampled_from((None, NOW - timedelta(hours=50), *(hour_of(NOW - timedelta(hours=ago)) for ago in (70, 1_700))))
+    )
     until = draw(st.sampled_from((None, NOW - timedelta(hours=5), hour_of(NOW - timedelta(hours=20)))))
     return Search(
         text=draw(st.lists(st.sampled_from((*WORDS, "cred", "moved", "secret", "%")), max_size=2).map(" ".join)),
@@ -221,6 +226,44 @@ def test_made_again_from_zero_it_is_the_same(crates: Callable[..., None]) -> Non
     assert tables() == before
 
 
+def _tallies(moments: Iterable[datetime]) -> list[Tally]:
+    starts = {"h": hour_of, "d": projection.day_of, "m": projection.month_of}
+    counted = Counter((grain, start_of(at)) for at in moments for grain, start_of in starts.items())
+    return [
+        Tally(grain=grain, start=start, scope="workflow", scope_id=HERE, dimension=dimension, value=value, count=n, bad=0)
+        for (grain, start), n in counted.items()
+        for dimension, value in (("all", ""), ("outcome", "done"))
+    ]
+
+
+def test_a_time_is_summed_from_months_days_and_hours_and_every_hour_once(quinn: User) -> None:
+    moments = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=7 * number) for number in range(600)]  # to the end of June
+    Tally.objects.bulk_create(_tallies(moments))
+    dice = Random(3)
+    edges = [moments[0] + timedelta(hours=dice.randint(-100, 4_300)) for _ in range(60)]
+    edges += [datetime(2026, month, 1, hour, tzinfo=UTC) for month in (1, 2, 3, 4) for hour in (0, 1, 23)]
+    for since, until in [(dice.choice((*edges, None)), dice.choice((*edges, None))) for _ in range(300)]:
+        expected = sum((since is None or at >= since) and (until is None or at < until) for at in moments)
+        with mock.patch.object(clock, "now", return_value=datetime(2026, 7, 1, tzinfo=UTC)):
+            span = "" if since or until else "all"
+            counts = counting.count(Search(since=since, until=until, span=span), quinn, scopes.Reach({"workflow": None}))
+        found = (sum(counts.values["outcome"].values()), counts.total, sum(bar.count for bar in counts.bars))
+        assert found == (expected, expected, expected), (since, until)
+
+
+def test_months_are_counted_once_more_from_the_days(crates: Callable[..., None]) -> None:
+    """What the migration does to an index that knew days only."""
+    for hours in (1, 500, 900, 1_700):
+        crates(2, hours=hours)
+    before = tables()
+    migration = import_module("audit.migrations.0015_blocks_and_months")
+    editor = connection.SchemaEditorClass(connection)  # entered, SQLite would want to be outside the test's transaction
+    migration.forget_months(None, editor)
+    assert not Tally.objects.filter(grain="m").exists()
+    migration.count_months(None, editor)
+    assert tables() == before
+
+
 def test_an_erased_payload_is_neither_searched_nor_kept_and_a_rebuild_agrees(crates: Callable[..., None], quinn: User) -> None:
     crates(1, note="zoe berlin")
     event = Event.objects.filter(type="crate.moved").latest("id")
@@ -298,8 +341,8 @@ def test_words_of_a_payload_find_nothing_for_whom_it_is_masked_and_words_of_the_
 @pytest.mark.postgres
 def test_postgresql_plans_for_disks_that_do_not_turn(db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SHOW random_page_cost")
-        assert cursor.fetchone() == ("1.1",)
+        cursor.execute("SELECT current_setting('random_page_cost'), current_setting('work_mem')")
+        assert cursor.fetchone() == ("1.1", "16MB")
 
 
 @pytest.fixture
@@ -310,21 +353,43 @@ def walking(monkeypatch: Any) -> None:
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("most", [3, 1_000])
-def test_a_walk_and_the_index_find_the_same(
-    crates: Callable[..., None], quinn: User, walking: None, monkeypatch: Any, most: int
+@pytest.mark.parametrize("most", [0, 3, 1_000])  # never walk on, sometimes, always
+@pytest.mark.parametrize("blocks", [1, 4, 100])
+@pytest.mark.parametrize("text", ["credit no", "no", "credit note of"])
+def test_a_walk_and_the_blocks_and_the_index_find_the_same(
+    crates: Callable[..., None], quinn: User, walking: None, monkeypatch: Any, most: int, blocks: int, text: str
 ) -> None:
     """On PostgreSQL; SQLite knows one way only."""
     monkeypatch.setattr(store, "WALK_MOST", most)
+    monkeypatch.setattr(store, "BLOCK", 3)
+    monkeypatch.setattr(store, "BLOCKS_MOST", blocks)
+    monkeypatch.setattr(store, "MANY", 5)
     seen = scopes.Reach({"workflow": None})
-    for number in range(12):
-        crates(1, note="credit note" if number % 4 == 0 else "nothing")
-    ask = Search(text="credit no")
+    for number in range(24):
+        crates(1, note=("credit note", "a note", "credit note of a crate", "credit")[number // 2 % 4])
+    ask = Search(text=text)
 
-    found = [hit.position for hit in search.find(ask, quinn, seen=seen, limit=2).hits]
-    monkeypatch.setattr(store, "FEW", 10**9)
-    assert found == [hit.position for hit in search.find(ask, quinn, seen=seen, limit=2).hits]
-    assert len(found) == 2
+    for limit in (1, 2, 5, 50):
+        found = [hit.position for hit in search.find(ask, quinn, seen=seen, limit=limit).hits]
+        with mock.patch.object(store, "FEW", 10**9):
+            assert found == [hit.position for hit in search.find(ask, quinn, seen=seen, limit=limit).hits]
+        assert len(found) == min(limit, {"credit no": 12, "no": 18, "credit note of": 6}[text])
+
+
+@pytest.mark.postgres
+def test_the_index_of_words_answers_for_blocks_alone(crates: Callable[..., None], quinn: User) -> None:
+    """Else each step back would be a walk through all."""
+    crates(3, note="credit note")
+    rows = Indexed.objects.filter(store.Fits(F("whole"), store.TsQuery(Value("'credit'"))), store.InBlocks(2, 4))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        sql, params = rows.values("position").query.sql_with_params()
+        cursor.execute(f"EXPLAIN {sql}", params)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    index = next(line for line in plan.split("\n") if "Index Cond" in line)
+    assert "indexed_whole" in plan
+    assert "'credit'" in index
+    assert "'{2,3,4}'" in index
 
 
 def test_times_are_drawn_in_bars_that_touch_and_cover(db: None) -> None:
