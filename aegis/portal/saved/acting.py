@@ -8,6 +8,7 @@ from aegis.identity.principals import require_live
 
 
 def locked(actor: Actor) -> User:
-    """The person, locked: two acts at once must not pass a bound, or take one name, together."""
+    """The person, locked: two acts at once must not pass a bound, or take one name, together. Not against references: a worker
+    that tells him of a view holds the subscription, and its notice names him (`saved.telling`)."""
     person = require_live(actor)
-    return User.objects.select_for_update().get(pk=person.pk)
+    return User.objects.select_for_update(no_key=True).get(pk=person.pk)
