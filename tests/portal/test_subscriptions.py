@@ -25,7 +25,7 @@ from aegis.identity import grants, people
 from aegis.identity.models import Area, User
 from aegis.portal.models import SavedView, Subscription, Telling
 from aegis.portal.saved import subscriptions, telling, verbs
-from approvals.notices import followed, outbox, posting
+from approvals.notices import audience, followed, outbox, posting
 from approvals.notices.models import Delivery, Notice, NoticePreference
 from audit import catalogue, following, journal, masking
 from audit.catalogue import EventType
@@ -257,8 +257,22 @@ def test_who_may_not_see_it_by_then_is_told_nothing(lost: Any, when: str, quinn:
         assert Delivery.objects.filter(person=tess).exists()
     lost(view, quinn, tess)
     assert told() == []
+    assert Notice.objects.exists() == (when != "before it is written")
+    if lost is not blinded:  # there he sees the view, and nothing in it, which is known when it is read
+        assert Delivery.objects.exists() == (when == "before it is sent")
     lose("another")
     assert [to for to, _ in at_the_hour_told()] == []
+
+
+def test_a_notice_is_its_readers_alone(quinn: User, tess: User) -> None:
+    follow(tess, view_of(quinn, is_shared=True))
+    lose("a")
+    at_the_hour()
+    followed.write_due()
+    notice = Notice.objects.get()
+    assert [audience.sees(one, notice) for one in (tess, quinn)] == [True, False]
+    assert notice.telling is not None
+    assert [followed.told(notice.telling, one) is not None for one in (tess, quinn)] == [True, False]
 
 
 def test_who_sees_a_view_again_is_not_told_of_the_time_between(quinn: User, tess: User) -> None:
@@ -320,6 +334,7 @@ def test_as_each_chose_to_hear(quinn: User, tess: User) -> None:
     NoticePreference.objects.create(person=tess, mode="never")
     lose("a")
     assert [to for to, _ in at_the_hour_told()] == ["quinn"]
+    assert not Notice.objects.filter(person=tess).exists(), "nothing is written that nobody wants"
     NoticePreference.objects.update(mode="each")
     assert at_the_hour_told() == [], "what passed meanwhile is not told later"
 
