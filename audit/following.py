@@ -82,6 +82,10 @@ def register_exporter(name: str) -> None:
     _exporters.add(name)
 
 
+def exporters() -> list[str]:
+    return sorted(_exporters)
+
+
 def names() -> list[str]:
     return sorted({*_followers, *_exporters})
 
@@ -162,10 +166,16 @@ def rebuild(name: str, clear: Clear | None = None) -> None:
         Follower.objects.bulk_create([Follower(name=name)], ignore_conflicts=True)
         follower = Follower.objects.select_for_update().get(name=name)
         empty()
-        follower.position, follower.moved_at = 0, clock.db_now()
-        follower.save(update_fields=["position", "moved_at"])
+        follower.position, follower.moved_at, follower.generation = 0, clock.db_now(), follower.generation + 1
+        follower.save(update_fields=["position", "moved_at", "generation"])
 
     in_transaction(work)
+
+
+def generation(name: str) -> int:
+    """How often what this follower wrote was emptied and made again. Two readings with one generation between them, and the
+    place of the follower asked in between, were not taken of something half made."""
+    return Follower.objects.filter(name=name).values_list("generation", flat=True).first() or 0
 
 
 def lag(name: str) -> Lag:

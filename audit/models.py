@@ -132,6 +132,11 @@ class Follower(models.Model):
     position = models.BigIntegerField(default=0)  # the next leaf it has not handled
     moved_at = models.DateTimeField(null=True)
     held_until = models.DateTimeField(null=True)  # an exporter is sending, or waits before it tries again (audit.exporters)
+    generation = models.BigIntegerField(default=0, db_default=0)  # raised by each rebuild
+    refused = models.BigIntegerField(
+        default=0, db_default=0
+    )  # what an exporter left out, since the other side refuses it for good
+    refusal = models.CharField(max_length=300, blank=True, default="", db_default="")  # the last of these, and why
 
     class Meta:
         default_permissions = ()

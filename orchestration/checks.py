@@ -20,7 +20,7 @@ from django.db import DatabaseError
 
 from aegis.core.bodies import MAX_BATCH_BYTES
 from orchestration.engine import pressure, space, verbs
-from orchestration.engine.traces import exporter
+from orchestration.engine.traces import exporter, otlp
 
 
 @register()
@@ -61,7 +61,7 @@ def limits_make_sense(**_: Any) -> list[CheckMessage]:
 @register()
 def spans_can_be_sent(**_: Any) -> list[CheckMessage]:
     """E034."""
-    if not exporter.is_wanted() or exporter.is_installed():
+    if not exporter.is_wanted() or otlp.is_installed():
         return []
     return [
         Error(

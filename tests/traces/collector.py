@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,6 +17,8 @@ class Collector:
     port: int = 0
     status: int = 200
     loses_answers: bool = False  # takes the spans, and hangs up before it says so
+    refuses: Callable[[list[Span]], int] = lambda spans: 0  # the status for a request with these spans; 0: as `status` says
+    asked: list[int] = field(default_factory=list)  # how many spans each request brought
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
@@ -29,14 +31,17 @@ class Collector:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 assert self.path == "/v1/traces"
-                if collector.status == 200:
+                spans = list(_spans_of(body))
+                collector.asked.append(len(spans))
+                status = collector.refuses(spans) or collector.status
+                if status == 200:
                     collector.bodies.append(body)
                     collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                 if collector.loses_answers:
                     self.connection.close()
                     return
                 answer = ExportTraceServiceResponse().SerializeToString()
-                self.send_response(collector.status)
+                self.send_response(status)
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()
@@ -58,14 +63,14 @@ class Collector:
     @property
     def spans(self) -> list[Span]:
         """Everything that came, repetitions too."""
-        return list(self._spans())
-
-    def _spans(self) -> Iterator[Span]:
-        for body in self.bodies:
-            for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                for of_scope in of_resource.scope_spans:
-                    yield from of_scope.spans
+        return [span for body in self.bodies for span in _spans_of(body)]
 
     @property
     def by_id(self) -> dict[str, Span]:
         return {span.span_id.hex(): span for span in self.spans}
+
+
+def _spans_of(body: bytes) -> Iterator[Span]:
+    for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+        for of_scope in of_resource.scope_spans:
+            yield from of_scope.spans

@@ -16,7 +16,7 @@ from orchestration import checks
 from orchestration.agents.protocol import Done
 from orchestration.engine import verbs
 from orchestration.engine.models import Run
-from orchestration.engine.traces import exporter, spans
+from orchestration.engine.traces import exporter, otlp, spans
 from tests.agents.asking import SECRET
 from tests.children import house as blocks
 from tests.effects.conftest import asked, documents, heard, says
@@ -33,7 +33,7 @@ TYPED = "nobody-but-the-customer-knows"
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     made = Collector()
     made.live()
-    monkeypatch.setattr(exporter, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(otlp, "SEND_SECONDS", 0.5)
     restarted()
     with override_settings(
         OTLP_ENDPOINT=f"http://127.0.0.1:{made.port}", OTLP_HEADERS={"x-token": SECRET.hex()}, OTLP_SERVICE="desk"
@@ -55,7 +55,8 @@ def quiet() -> Iterator[None]:
 def restarted() -> None:
     """What a process that dies forgets."""
     exporter._lives.clear()
-    exporter._client.cache_clear()
+    exporter._under_way = exporter._UnderWay()
+    otlp._client.cache_clear()
 
 
 def begun() -> None:
@@ -68,6 +69,10 @@ def sent() -> int:
     sealer.seal()
     Follower.objects.filter(name=exporter.NAME).update(held_until=None)  # a pause after a fault is over
     return exporter.look()
+
+
+def exporters_tell(count: int) -> bool:
+    return Follower.objects.get(name=exporter.NAME).refused == count
 
 
 def names(collector: Collector) -> list[str]:
@@ -186,7 +191,7 @@ def test_what_a_dead_collector_missed_reaches_it_when_it_lives_again(zoe, collec
 def test_a_refusal_leaves_the_place_where_it_was(zoe, collector):
     begun()
     house.drive(submitted(zoe, HEADER))
-    collector.status = 400
+    collector.status = 400  # whatever comes, nothing at all too: it is the port that is wrong, and no span
     with pytest.raises(exporter.NotSent):
         sent()
     collector.status = 200
@@ -194,6 +199,7 @@ def test_a_refusal_leaves_the_place_where_it_was(zoe, collector):
     sent()
 
     assert len(collector.spans) == len(collector.by_id) == 5
+    assert exporters_tell(0)
 
 
 def test_an_answer_that_was_lost_brings_the_same_spans_again(zoe, collector):
@@ -335,7 +341,7 @@ def test_an_endpoint_without_the_packages_is_refused_at_start(monkeypatch):
     with override_settings(OTLP_ENDPOINT="http://127.0.0.1:1"):
         assert checks.spans_can_be_sent() == []
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
-        monkeypatch.setattr(exporter, "find_spec", lambda name: None)
+        monkeypatch.setattr(otlp, "find_spec", lambda name: None)
         assert [message.id for message in checks.spans_can_be_sent()] == ["aegis.E034"]
     with override_settings(OTLP_ENDPOINT=""):
         assert checks.spans_can_be_sent() == []

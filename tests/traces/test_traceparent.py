@@ -9,12 +9,16 @@ from collections.abc import Iterator
 import pytest
 
 from aegis.core import tracing
+from approvals.models import ApprovalRequest
+from approvals.notices import outbox
 from audit import chain
 from audit.models import Event
 from orchestration.agents.protocol import AgentRequest, Done
 from orchestration.agents.protocol import _registry as agents
+from orchestration.engine import webhook
 from orchestration.engine.models import Run
 from tests.agents.asking import SECRET_NAME, SECRET_TEXT, Asked, ScriptedAgent, serving
+from tests.approvals.house import ask, policy_document, store_policy
 from tests.children import house as blocks
 from tests.effects.conftest import asked, documents, heard, says
 from tests.engine import house
@@ -181,3 +185,27 @@ def test_a_branch_belongs_to_the_trace_of_the_run_that_forked_it(person, ada, mo
     assert len(children) == 2
     assert {first_line(child)["trace"] for child in children} == {TRACE}
     assert {told[str(child.pk)].split("-")[1] for child in children} == {TRACE}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_webhook_hears_the_span_of_the_gate_and_of_what_is_about_no_run_none(person, ada, sam, settings, monkeypatch):
+    monkeypatch.setenv(webhook.KEPT_UNDER, SECRET_TEXT)
+    house.answers["write"] = Done({"note": house.NOTE}, confidence=0.9)
+    house.bootstrap(house.documents(effect="gate"))
+    settings.TELLS_BY_WEBHOOK = True
+    with serving(ScriptedAgent()) as listener:
+        listener.answer = lambda _: (204, {}, b"")
+        origin = f"http://127.0.0.1:{listener.port}"
+        settings.WEBHOOK_URL, settings.WEBHOOK_HOSTS = f"{origin}/hook", [origin]
+        run = submitted(person("zoe", "Support leads"), HEADER)
+        house.drive(run)
+        outbox.look()
+        person("lea", "Leads")
+        ask(store_policy(policy_document("apart")))
+        outbox.look()
+
+    of_run, of_none = listener.asked
+    request = ApprovalRequest.objects.get(run_id=run.pk)
+    gate = tracing.span_of_gate(run.pk.hex, str(request.pk))
+    assert of_run.headers["traceparent"] == tracing.traceparent(TRACE, gate)
+    assert "traceparent" not in of_none.headers

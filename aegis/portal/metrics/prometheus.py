@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from aegis.core import clock
-from audit import checkpoints, following, sealer
+from audit import checkpoints, exporters, following, sealer
 from audit.metrics import measures
 from audit.metrics.measures import Measure
 from audit.metrics.models import Series
@@ -96,7 +96,10 @@ def _health() -> Iterator[Metric]:
         events.add_metric([lag.name], lag.events)
     waiting, newest, now = sealer.unsealed(), checkpoints.latest(), clock.now()
     oldest = (now - waiting.oldest_at).total_seconds() if waiting.oldest_at else 0.0
-    yield from (seconds, events)
+    refused = CounterMetricFamily("aegis_exporter_refused", "Left out, since the other side refuses it", labels=["follower"])
+    for one in exporters.refusals():
+        refused.add_metric([one.name], one.count)
+    yield from (seconds, events, refused)
     yield GaugeMetricFamily("aegis_journal_sealed_events", "Events that have their place in the tree", value=sealer.size())
     yield GaugeMetricFamily("aegis_journal_unsealed_events", "Events that wait for the sealer", value=waiting.events)
     yield GaugeMetricFamily("aegis_journal_unsealed_age_seconds", "Age of the oldest of them", value=max(oldest, 0.0))
