@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,9 +112,14 @@ def payload(stream: str, seq: int, name: str) -> bytes | None:
     return None if row is None else row.encode()
 
 
-def payloads(stream: str) -> dict[tuple[int, str], bytes]:
-    """(seq, name) -> bytes of every payload of a stream that was not erased. One query."""
-    rows = Payload.objects.filter(stream=stream, erased_at__isnull=True).values_list("seq", "name", "body")
+def payloads(stream: str, places: Collection[int] | None = None) -> dict[tuple[int, str], bytes]:
+    """(seq, name) -> bytes of every payload of a stream that was not erased. One query.
+
+    Args:
+        places: of these events alone, by seq; None for all.
+    """
+    asked = Payload.objects.filter(stream=stream, erased_at__isnull=True)
+    rows = (asked if places is None else asked.filter(seq__in=places)).values_list("seq", "name", "body")
     return {(seq, name): body.encode() for seq, name, body in rows}
 
 

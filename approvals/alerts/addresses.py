@@ -11,6 +11,7 @@ from uuid import UUID
 from audit.alerts.evaluation import Finding
 from audit.alerts.rules import Absence, Rule, figures_of
 from audit.metrics import figures
+from audit.metrics.measures import NONE
 
 PAGES: Final = "/alerts/"
 _AUDIT: Final = "/audit/"
@@ -21,9 +22,9 @@ def episode(pk: UUID) -> str:
     return f"{PAGES}{pk}/"
 
 
-def of_rule(name: str) -> str:
-    """The list of a rule's episodes."""
-    return f"{PAGES}?{urlencode({'rule': name})}"
+def of_rule(name: str, *, is_all: bool = False) -> str:
+    """The list of a rule's episodes: of those that are open, or of all."""
+    return f"{PAGES}?{urlencode({'rule': name} | ({'status': 'all'} if is_all else {}))}"
 
 
 def behind(rule: Rule, finding: Finding, workflow: str = "") -> str:
@@ -46,10 +47,10 @@ def hour(number: int) -> datetime:
 
 
 def _values(values: Sequence[str], by: Sequence[int], group: Sequence[str]) -> list[str]:
-    """The figure's own values, and those of the group in their places."""
+    """The figure's own values, and those of the group in their places: the empty one is none, never any."""
     found = list(values) + [""] * (max(by, default=-1) + 1 - len(values))
     for place, value in zip(by, group, strict=True):
-        found[place] = value
+        found[place] = value or NONE
     return found
 
 

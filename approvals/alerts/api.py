@@ -89,20 +89,28 @@ class AlertsView(APIView):
 
 
 class AlertView(APIView):
-    """One episode, with everything that happened to it."""
+    """One episode, with what happened to it, in order: the last steps, or those before a place."""
 
     @extend_schema(
         operation_id="alerts_read",
-        parameters=[_EPISODE_ID],
-        responses=inline_serializer("AlertDetail", {"alert": EpisodeSerializer(), "history": _STEP}),
+        parameters=[
+            _EPISODE_ID,
+            OpenApiParameter("before", str, description="`next` of the answer before: the steps before those it had"),
+            OpenApiParameter("limit", int, description=f"steps; at most {MAX_PAGE}"),
+        ],
+        responses=inline_serializer(
+            "AlertDetail", {"alert": EpisodeSerializer(), "history": _STEP, "next": serializers.CharField()}
+        ),
     )
     def get(self, request: Request, episode_id: UUID) -> Response:
         row = Episode.objects.select_related("acknowledged_by").get_visible(request.user, pk=episode_id)
+        asked = request.query_params
+        story = reading.history(row, before=asked.get("before", ""), limit=_limit(asked.get("limit", "")))
         history = [
             {"seq": one.event.seq, "at": one.event.at, "event": one.event.type, "actor": _who(one), "text": one.text}
-            for one in reading.history(row)
+            for one in story.steps
         ]
-        return Response({"alert": EpisodeSerializer(row).data, "history": history})
+        return Response({"alert": EpisodeSerializer(row).data, "history": history, "next": story.older})
 
 
 class AcknowledgeView(APIView):

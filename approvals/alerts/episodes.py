@@ -41,6 +41,10 @@ class Found:
     scope: str
     scope_id: str = ""
 
+    @property
+    def key(self) -> str:
+        return findings.key_of(self.group, self.scope, self.scope_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -71,7 +75,7 @@ class Writing:
 
     def take(self, judgement: Judgement) -> None:
         """Windows come in their order."""
-        found = {findings.key_of(one.group, one.scope, one.scope_id): one for one in judgement.found}
+        found = {one.key: one for one in judgement.found}
         for key, one in found.items():
             if key in self.live:
                 self._continue(self.live[key], one.told)

@@ -49,14 +49,18 @@ def summary(rows: Sequence[Episode], notice: Notice) -> str:
 
 def group_words(row: Episode) -> str:
     """ "agent clerk, answer failed"."""
-    return ", ".join(f"{name} {value}" for name, value in pairs_of(row.group))
+    return ", ".join(f"{name} {value or '(none)'}" for name, value in pairs_of(row.group))
 
 
-def path_to(notice: Notice) -> str:
-    """The page of the episode, or of the rule's episodes where there are several."""
+def path_to(notice: Notice, person: Viewer | None) -> str:
+    """The page of the episode that this person may see, or of the rule's episodes where he may see several: no word of others.
+
+    Args:
+        person: None if nobody knows who reads it: then it is the list, however many there are.
+    """
     assert notice.alert is not None
-    found = list(_of(notice).values_list("pk", flat=True)[:2])
-    return addresses.episode(found[0]) if len(found) == 1 else addresses.of_rule(notice.alert.name)
+    found = list(_of(notice).visible_to(person).values_list("pk", flat=True)[:2]) if person is not None else []
+    return addresses.episode(found[0]) if len(found) == 1 else addresses.of_rule(notice.alert.name, is_all=True)
 
 
 def webhook_body(notice: Notice, link: str) -> dict[str, Json]:

@@ -61,6 +61,14 @@ class Step:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Steps of an episode in their order; `older` is the `before` of those before them, "" if there are none."""
+
+    steps: list[Step]
+    older: str
+
+
 def episodes(user: Viewer, *, show: str = "open", rule: str = "") -> QuerySet[Episode]:
     """
     Raises:
@@ -136,10 +144,19 @@ def reasons(rows: Sequence[Silence]) -> dict[UUID, str]:
     return {row.pk: told[row.place] for row in rows if row.place in told}
 
 
-def history(episode: Episode) -> list[Step]:
-    """Everything that happened to an episode the reader was shown, in order. Two queries."""
-    kept = journal.payloads(episode.stream)
-    return [Step(event, _text(kept, event)) for event in journal.read(episode.stream)]
+def history(episode: Episode, *, before: str = "", limit: int = PAGE) -> Story:
+    """What happened last to an episode the reader was shown, or before a place in its stream. Two queries.
+
+    Raises:
+        Invalid: `before` is no place.
+    """
+    if before and not (before.isascii() and before.isdigit() and len(before) < 10):
+        raise Invalid("`before` is no page", faults=[Fault("before", "use `next` of the page before")])
+    rows = Event.objects.filter(stream=episode.stream, **({"seq__lt": int(before)} if before else {}))
+    found = list(rows.order_by("-seq")[: limit + 1])
+    shown = found[:limit][::-1]
+    kept = journal.payloads(episode.stream, [event.seq for event in shown])
+    return Story([Step(event, _text(kept, event)) for event in shown], str(shown[0].seq) if len(found) > limit else "")
 
 
 def _text(kept: Mapping[tuple[int, str], bytes], event: Event) -> str:

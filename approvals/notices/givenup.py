@@ -120,11 +120,11 @@ def _of_notice(row: Notice) -> Lost:
 
 def _about(notice: Notice) -> tuple[str, str]:
     if notice.request is not None:
-        return notice.request.label, path_to(notice)
+        return notice.request.label, path_to(notice, None)
     if notice.taken_right is not None:
-        return f"“{notice.taken_right.verb}” on {notice.taken_right.area.title}", path_to(notice)
+        return f"“{notice.taken_right.verb}” on {notice.taken_right.area.title}", path_to(notice, None)
     if notice.telling is not None:
-        return "A saved view", path_to(notice)
+        return "A saved view", path_to(notice, None)
     if notice.alert is not None:
         return f"Alert {notices.title_of(notice.alert)}", addresses.of_rule(notice.alert.name)
     return "Delegation", ""  # the page of delegations shows everybody his own

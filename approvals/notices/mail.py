@@ -71,7 +71,7 @@ def _lines(person: User, rows: Sequence[Notice]) -> list[Line]:
 
 
 def _line(notice: Notice, titles: Mapping[UUID, str], person: User) -> Line | None:
-    what, link = str(notice.get_kind_display()), link_to(notice)
+    what, link = str(notice.get_kind_display()), link_to(notice, person)
     if notice.delegation is not None:
         row = notice.delegation
         title = f"{row.delegate.display_name} in the place of {row.delegator.display_name}"
@@ -109,17 +109,21 @@ def _emergency(row: TakenRight, what: str, link: str) -> Line:
     return Line(what, f"taken by {row.person.display_name}", label, about, link)
 
 
-def link_to(notice: Notice) -> str:
-    return _whole(path_to(notice))
+def link_to(notice: Notice, person: User | None) -> str:
+    """
+    Args:
+        person: who reads it; None if nobody knows.
+    """
+    return _whole(path_to(notice, person))
 
 
 def _whole(path: str) -> str:
     return f"{settings.PUBLIC_URL}{path}" if settings.PUBLIC_URL else ""
 
 
-def path_to(notice: Notice) -> str:
+def path_to(notice: Notice, person: User | None) -> str:
     if notice.alert is not None:
-        return notices.path_to(notice)
+        return notices.path_to(notice, person)
     if notice.telling is not None:
         return reverse("portal:views")
     if notice.request_id:

@@ -14,6 +14,7 @@ from django.db.models import Min, Q, Sum
 from audit.alerts.evaluation import BESIDE, Cell, History
 from audit.alerts.rules import HOURS_OF_A_WEEK, Figure, Percentile, Rule, figures_of, weeks_of
 from audit.metrics import slots
+from audit.metrics.measures import NONE
 from audit.metrics.models import Bucket, Series
 from audit.metrics.projection import hour_number
 
@@ -81,7 +82,8 @@ def _counted(buckets: Any, *, by_slot: bool) -> Iterable[Cell]:
 def _of(figures: Iterable[Figure], path: str) -> Q:
     wanted = Q(pk__in=[])
     for figure in figures:
-        named = {f"{path}{column}": value for column, value in zip(_COLUMNS, figure.values, strict=False) if value}
+        asked = zip(_COLUMNS, figure.values, strict=False)
+        named = {f"{path}{column}": "" if value == NONE else value for column, value in asked if value}
         wanted |= Q(**{f"{path}metric": figure.metric}, **named)
     return wanted
 

@@ -24,6 +24,7 @@ from audit.alerts.rules import (
     Threshold,
 )
 from audit.metrics import slots
+from audit.metrics.measures import NONE
 
 #: Windows beside the same one: with few weeks of past, one window a week would say little of what is usual.
 BESIDE: Final = (-2, -1, 0, 1, 2)
@@ -88,11 +89,12 @@ _NOTHING = _Counted()
 
 
 class History:
-    """Counts of the metrics, arranged for judging. Later cells may be added; what is judged reads closed windows alone."""
+    """Counts of the metrics, arranged for judging. What was measured of a group is kept: each window is a past one of many."""
 
     def __init__(self, cells: Iterable[Cell] = ()) -> None:
         self._cells: dict[str, list[Cell]] = {}
         self._found: dict[tuple[Figure, tuple[int, ...]], dict[Group, _Counted]] = {}
+        self._watched: dict[tuple[Measured, tuple[int, ...]], list[tuple[Group, _Watched]]] = {}
         for cell in cells:
             if cell.count > 0:
                 self._cells.setdefault(cell.metric, []).append(cell)
@@ -102,6 +104,12 @@ class History:
         if key not in self._found:
             self._found[key] = self._grouped(figure, by)
         return self._found[key]
+
+    def watched(self, measured: Measured, by: tuple[int, ...]) -> list[tuple[Group, _Watched]]:
+        key = (measured, by)
+        if key not in self._watched:
+            self._watched[key] = _watched(measured, self, by)
+        return self._watched[key]
 
     def _grouped(self, figure: Figure, by: tuple[int, ...]) -> dict[Group, _Counted]:
         found: dict[Group, _Counted] = {}
@@ -162,7 +170,7 @@ def _findings(rule: Rule, history: History, start: int) -> Iterator[Finding]:
 
 
 def _beyond(rule: Rule, condition: Threshold, history: History, start: int) -> Iterator[Finding]:
-    for group, one in _watched(condition.measured, history, rule.by):
+    for group, one in history.watched(condition.measured, rule.by):
         if one.first >= start + rule.hours or (condition.below is not None and one.first > start):
             continue  # too little in a window that it was not there for from the beginning says nothing; too much does
         value, rests_on = one.at(start, rule.hours)
@@ -176,7 +184,7 @@ def _beyond(rule: Rule, condition: Threshold, history: History, start: int) -> I
 
 
 def _unlike(rule: Rule, condition: Anomaly, history: History, start: int) -> Iterator[Finding]:
-    for group, one in _watched(condition.measured, history, rule.by):
+    for group, one in history.watched(condition.measured, rule.by):
         value, rests_on = one.at(start, rule.hours)
         past = one.past(start, rule.hours, condition.weeks, condition.least)
         if value is None or len(past) < condition.samples:
@@ -195,7 +203,7 @@ def _unlike(rule: Rule, condition: Anomaly, history: History, start: int) -> Ite
 
 
 def _absent(rule: Rule, condition: Absence, history: History, start: int) -> Iterator[Finding]:
-    for group, one in _watched(Count(condition.figure), history, rule.by):
+    for group, one in history.watched(Count(condition.figure), rule.by):
         value, _ = one.at(start, rule.hours)
         past = one.past(start, rule.hours, condition.weeks, 0)
         if value != 0 or len(past) < condition.samples:
@@ -224,9 +232,15 @@ class _Watched:
     part: _Counted
     whole: _Counted
     first: int
+    known: dict[tuple[int, int], tuple[float | None, int]] = field(default_factory=dict)
 
     def at(self, start: int, hours: int) -> tuple[float | None, int]:
         """The value in a window, and the events it rests on; None if there is no value without events."""
+        if (start, hours) not in self.known:
+            self.known[start, hours] = self._measure(start, hours)
+        return self.known[start, hours]
+
+    def _measure(self, start: int, hours: int) -> tuple[float | None, int]:
         match self.measured:
             case Count():
                 count = self.whole.count(start, hours)
@@ -277,7 +291,7 @@ def _noise(measured: Measured, center: float, rests_on: int) -> float:
 
 def _is_of(figure: Figure, cell: Cell) -> bool:
     pairs: Sequence[tuple[str, str]] = list(zip(figure.values, cell.values, strict=False))
-    if any(wanted and wanted != value for wanted, value in pairs):
+    if any(wanted and wanted != (value or NONE) for wanted, value in pairs):
         return False
     return figure.within is None or (cell.slot != slots.NONE and cell.slot <= _slot(figure.within))
 
@@ -305,7 +319,7 @@ def measured(rule: Rule, history: History, starts: Iterable[int]) -> list[Window
     """
     condition = rule.condition
     figure = condition.measured if isinstance(condition, Threshold | Anomaly) else Count(condition.figure)
-    watched = _watched(figure, history, ())
+    watched = history.watched(figure, ())
     if not watched:
         return []
     ((_, one),) = watched
@@ -328,7 +342,7 @@ def alone(rule: Rule, group: Group) -> Rule:
     def of(figure: Figure) -> Figure:
         values = list(figure.values) + [""] * (max(rule.by, default=-1) + 1 - len(figure.values))
         for place, value in zip(rule.by, group, strict=True):
-            values[place] = value
+            values[place] = value or NONE
         return replace(figure, values=tuple(values))
 
     condition = rule.condition

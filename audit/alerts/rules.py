@@ -19,7 +19,7 @@ Direction = Literal["up", "down", "both"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is counted: a measure with its first values ("" stands for any).
+    """What is counted: a measure with its first values ("" stands for any, `measures.NONE` for the empty one).
 
     Attributes:
         within: only events whose amount is at most this (milliseconds, or units) count, to the width of a slot; None for all.

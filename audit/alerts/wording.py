@@ -88,7 +88,8 @@ def measured_words(measured: Measured) -> str:
 
 def figure_words(figure: Figure) -> str:
     names = _dimensions(figure)
-    asked = [f"{name} is {value}" for name, value in zip(names, figure.values, strict=False) if value]
+    given = zip(names, figure.values, strict=False)
+    asked = [f"{name} is {'(none)' if value == measures.NONE else value}" for name, value in given if value]
     if figure.within is not None:
         asked.append(f"it took at most {figure.within:,} ms")
     return f"{figure.metric} where {' and '.join(asked)}" if asked else figure.metric

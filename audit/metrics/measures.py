@@ -18,6 +18,9 @@ from aegis.core.canonical import Json
 MAX_DIMENSIONS: Final = 4
 #: Takes the place of values beyond the cap.
 OTHER: Final = "(other)"
+#: Where values are asked for "" stands for any; this for the empty one, which an event without that value has. None can be it,
+#: for what is counted holds printable characters alone.
+NONE: Final = "\0"
 #: Distinct values of one measure, of one scope and id, that first appear in one month. An agent may make up any number.
 CAP: Final = 300
 

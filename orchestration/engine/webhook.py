@@ -86,7 +86,7 @@ def _body(delivery: Delivery) -> dict[str, object]:
     if notice.taken_right is not None:
         return _emergency(notice, notice.taken_right)
     if notice.alert is not None:
-        return notices.webhook_body(notice, link_to(notice))
+        return notices.webhook_body(notice, link_to(notice, None))
     if request is None:
         assert row is not None  # a constraint of the table
         return {
@@ -98,7 +98,7 @@ def _body(delivery: Delivery) -> dict[str, object]:
                 "capability": row.capability,
                 "starts": clock_text.render(row.starts_at),
                 "ends": clock_text.render(row.ends_at),
-                "link": link_to(notice),
+                "link": link_to(notice, None),
             },
         }
     return {
@@ -114,7 +114,7 @@ def _body(delivery: Delivery) -> dict[str, object]:
             "risk": request.risk,
             "stage": request.stage + 1,
             "deadline": clock_text.render(request.deadline),
-            "link": link_to(notice),
+            "link": link_to(notice, None),
         },
     }
 
@@ -131,6 +131,6 @@ def _emergency(notice: Notice, row: TakenRight) -> dict[str, object]:
             "from": clock_text.render(row.taken_at),
             "until": clock_text.render(row.ended_at or row.ends_at),
             "verdict": row.verdict,
-            "link": link_to(notice),
+            "link": link_to(notice, None),
         },
     }

@@ -114,7 +114,6 @@ def housekeep() -> None:
         freezing.keep,
         waking.tidy,
         retention.keep,
-        judging.watch,
         *_MEETINGS,
     ):
         try:
@@ -137,6 +136,8 @@ def start() -> None:
     threading.Thread(target=_keep_record, name="aegis-record", daemon=True).start()
     # A thread of its own: a mail server or a webhook that does not answer keeps no deadline waiting.
     threading.Thread(target=_keep_telling, name="aegis-notices", daemon=True).start()
+    # A thread of its own: rules that catch up after a weekend keep no deadline waiting.
+    threading.Thread(target=_keep_watch, name="aegis-alerts", daemon=True).start()
     if exporter.is_wanted():  # and a collector neither
         threading.Thread(target=_keep_traces, name="aegis-traces", daemon=True).start()
 
@@ -162,23 +163,29 @@ def _attend() -> None:
 
 
 def _keep_house() -> None:
-    while not _stop.wait(settings.SWEEP_SECONDS):
-        _guarded(housekeep)
+    _again_and_again(housekeep)
 
 
 def _keep_record() -> None:
-    while not _stop.wait(settings.SWEEP_SECONDS):
-        _guarded(keeping.keep)
+    _again_and_again(keeping.keep)
 
 
 def _keep_telling() -> None:
-    while not _stop.wait(max(settings.SWEEP_SECONDS, 2)):
-        _guarded(outbox.look)
+    _again_and_again(outbox.look, least=2)
+
+
+def _keep_watch() -> None:
+    _again_and_again(lambda: judging.watch(_stop.is_set))
 
 
 def _keep_traces() -> None:
-    while not _stop.wait(settings.SWEEP_SECONDS):
-        _guarded(exporter.look)
+    _again_and_again(exporter.look)
+
+
+def _again_and_again(work: Callable[[], object], *, least: float = 0) -> None:
+    while not _stop.wait(max(settings.SWEEP_SECONDS, least)):
+        _guarded(work)
+    connections.close_all()
 
 
 def _guarded(work: Callable[[], object]) -> None:

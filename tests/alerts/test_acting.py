@@ -19,8 +19,8 @@ from aegis.core.errors import Forbidden, Invalid, NotFound
 from aegis.identity import grants
 from aegis.identity.areas import area
 from aegis.identity.models import User
-from approvals.alerts import episodes, judging, reading, verbs
-from approvals.alerts.episodes import Judgement
+from approvals.alerts import episodes, judging, notices, reading, verbs
+from approvals.alerts.episodes import Found, Judgement
 from approvals.alerts.models import Alert, Episode, Silence
 from approvals.notices import outbox
 from approvals.notices.models import Delivery, Notice
@@ -28,7 +28,7 @@ from audit import journal
 from audit.models import Event
 from orchestration.engine import webhook
 from tests.alerts.changing import apply, document
-from tests.alerts.found import fire
+from tests.alerts.found import fire, told
 from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ class TestTakingOn:
 
         taken = Episode.objects.get()
         assert (taken.status, taken.acknowledged_by) == ("acknowledged", nils)
-        steps = reading.history(taken)
+        steps = reading.history(taken).steps
         assert [(one.event.type, one.text) for one in steps][1:] == [("alert.acknowledged", "I restart it")]
         assert steps[1].event.actor_ref == str(nils.pk)
 
@@ -98,7 +98,7 @@ class TestTakingOn:
         end(rule)
         verbs.note(row.pk, actor=actor(nils), text="it was the disk")
 
-        assert [one.text for one in reading.history(Episode.objects.get())][-1] == "it was the disk"
+        assert [one.text for one in reading.history(Episode.objects.get()).steps][-1] == "it was the disk"
 
     @pytest.mark.parametrize("verb", ["acknowledge", "note", "silence_episode", "silence_rule"])
     def test_seeing_is_not_acting(self, row: Episode, quinn: User, root: User, verb: str) -> None:
@@ -208,6 +208,40 @@ class TestTelling:
         assert "and 3 more" in str(message.body)
         assert "https://aegis.example.org/alerts/?rule=many" in str(message.body)
 
+    def test_the_link_leads_to_what_its_reader_may_see_and_tells_of_no_other(
+        self, rule: Alert, row: Episode, quinn: User, nils: User
+    ) -> None:
+        """One of the two that began is of a queue, the other of everything; each reader has his own mail."""
+        Notice.objects.all().delete()
+        grants.revoke(Group.objects.get(name="Site reliability"), area("agents"), "view", actor=SYSTEM, reason="test")
+        writing = episodes.of_rule(rule, clock.db_now(), is_state=True)
+        seen = Found((("agent", "tea"),), told(clock.now()), "system")
+        writing.take(Judgement(clock.now(), [again(row), again(row, "other"), seen]))
+        writing.write()
+        notice = Notice.objects.get()
+        (mine,) = notices.told(notice, nils)
+        outbox.look()
+
+        (message,) = mail.outbox
+        assert f"https://aegis.example.org/alerts/{mine.pk}/" in str(message.body)
+        assert "?rule=" not in str(message.body)
+        assert notices.path_to(notice, quinn) == "/alerts/?rule=many&status=all"
+        assert notices.path_to(notice, None) == "/alerts/?rule=many&status=all"
+
+    def test_the_link_to_several_shows_them_when_they_are_over(
+        self, rule: Alert, row: Episode, nils: User, browser_of: Any
+    ) -> None:
+        Notice.objects.all().delete()
+        writing = episodes.of_rule(rule, clock.db_now(), is_state=True)
+        writing.take(Judgement(clock.now(), [again(row), again(row, "other")]))
+        writing.write()
+        end(rule)
+        notice = Notice.objects.get(kind=Notice.Kind.RESOLVED)
+
+        page = browser_of(nils).get(notices.path_to(notice, nils)).content.decode()
+
+        assert "other" in page
+
     def test_nobody_is_told_what_he_may_not_see(self, rule: Alert, row: Episode) -> None:
         group = Group.objects.get(name="Site reliability")
         grants.revoke(group, area("queues"), "view", actor=SYSTEM, reason="test")
@@ -234,15 +268,12 @@ class TestTelling:
         (body,) = heard
         assert body["type"] == "alert.fired"
         assert body["data"] == {
-            "alert": "many", "link": f"https://aegis.example.org/alerts/{row.pk}/",
+            "alert": "many", "link": "https://aegis.example.org/alerts/?rule=many&status=all",
         }  # fmt: skip
         assert "clerk" not in json.dumps(body)
 
 
 def again(row: Episode, name: str = "clerk") -> Any:
-    from approvals.alerts.episodes import Found
-    from tests.alerts.found import told
-
     return Found((("agent", name),), told(clock.now()), row.scope, row.scope_id)
 
 
@@ -326,7 +357,22 @@ class TestCommand:
 def test_the_worker_judges(rule: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestration.engine import worker
 
+    class Once:
+        """Stands in for the end of the process: it comes after one look."""
+
+        looks = 0
+
+        def wait(self, seconds: float) -> bool:
+            self.looks += 1
+            return self.looks > 1
+
+        def is_set(self) -> bool:
+            return False
+
     monkeypatch.setattr(judging, "_watch", judging.Watch())
-    worker.housekeep()
+    monkeypatch.setattr(worker, "_stop", Once())
+    monkeypatch.setattr(worker.connections, "close_all", lambda: None)
+
+    worker._keep_watch()
 
     assert Alert.objects.get().judged.digest == rule.basis

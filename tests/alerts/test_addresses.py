@@ -25,6 +25,8 @@ def test_an_episode_and_the_episodes_of_a_rule_have_their_pages() -> None:
         (Threshold(Count(Figure("runs", ("failed",))), above=1), (), "figure=runs%2Ffailed&from=2026-11-02T08%3A00Z"),
         (Threshold(Count(Figure("runs", ("", ""))), above=1), ("a/b",), "figure=runs%2F%2Fa%252Fb&from=2026-11-02T08%3A00Z"),
         (Absence(Figure("runs")), (), "figure=runs&from=2026-10-26T08%3A00Z"),
+        (Threshold(Count(Figure("runs", ("", ""))), above=1), ("",), "figure=runs%2F%2F%21&from=2026-11-02T08%3A00Z"),
+        (Threshold(Count(Figure("runs", ("", ""))), above=1), ("!",), "figure=runs%2F%2F%2521&from=2026-11-02T08%3A00Z"),
         (NewValue(Figure("runs", ("", ""))), ("no",), "figure=runs%2F%2Fno&from=2026-11-02T08%3A00Z"),
     ],
 )

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit.alerts import counted
-from audit.alerts.evaluation import Finding, evaluate
+from audit.alerts import counted, wording
+from audit.alerts.evaluation import Finding, alone, evaluate, measured
 from audit.alerts.rules import (
     HOURS_OF_A_WEEK,
     Absence,
@@ -99,3 +99,19 @@ def test_three_queries_read_it_all(poured: None, rules: Any) -> None:
         counted.history(rules, first=NOW - 24, until=NOW)
 
     assert len(asked) <= 3
+
+
+def test_the_group_of_what_has_no_value_is_that_and_not_any(poured: None) -> None:
+    """The graph of one group, as the database and as the rules read it."""
+    at = datetime.fromtimestamp((NOW - 400) * 3600, UTC)
+    series = Series.objects.create(metric="cups", scope="system", a="", b="green", first_at=at, month=f"{at:%Y-%m}")
+    Bucket.objects.create(series=series, hour=NOW - 1, slot=slots.slot_of(100), count=77, total=0)
+    rule = Rule("many", Threshold(Count(CUPS), above=0), by=(0,))
+    one = alone(rule, ("",))
+    whole = counted.history([rule], first=NOW - 3, until=NOW)
+    narrow = counted.history([one], first=NOW - 3, until=NOW)
+
+    shown = [[window.value for window in measured(one, history, range(NOW - 3, NOW))] for history in (whole, narrow)]
+
+    assert shown == [[0, 0, 77], [0, 0, 77]]
+    assert wording.measured_words(one.condition.measured) == "the number of cups where kitchen is (none)"  # type: ignore[union-attr]

@@ -17,6 +17,7 @@ from aegis.identity.models import User
 from approvals.alerts import episodes, judging, reading, verbs
 from approvals.alerts.models import Alert, Episode, Judged, Silence
 from audit import following, journal, sealer, verify
+from audit.alerts import states
 from audit.drafts import Context, Draft
 from audit.metrics import projection
 from tests.alerts.changing import apply, document, remove
@@ -254,6 +255,85 @@ def test_another_rule_or_none_ends_what_the_former_found(rule: Alert, ada: User)
     assert events_of(gone) == ["alert.fired", "alert.resolved", "alert.resolved"]
 
 
+def test_what_the_former_rule_left_unjudged_is_judged_by_the_new_one(rule: Alert, ada: User) -> None:
+    counted({4: 9, 3: 9, 2: 6, 1: 9})
+    judged_until(rule, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "counted_until", lambda: now_hour() - 3)
+        judging.judge()
+
+    apply(ada, document("many", by=["kitchen"], threshold={"count": {"measure": "pots"}, "above": 7}))
+    sealed()
+    judging.judge()  # it begins
+    judging.judge()
+
+    rows = Episode.objects.order_by("started_at")
+    assert [(row.started_at.timestamp() / 3600 - now_hour(), row.windows, row.ended_because) for row in rows] == [
+        (-4, 1, "changed"), (-3, 1, "over"), (-1, 1, ""),
+    ]  # fmt: skip
+    assert Judged.objects.get().until == now_hour()
+
+
+def test_a_rule_with_wider_windows_begins_with_the_one_in_which_the_former_was_judged_last(rule: Alert, ada: User) -> None:
+    judging.judge()
+    Judged.objects.update(until=(now_hour() // 24 - 1) * 24 + 5)
+
+    apply(ada, document("many", hours=6, **BOILS))
+    judging.judge()
+
+    assert Judged.objects.get().until == (now_hour() // 24 - 1) * 24
+
+
+def test_what_was_read_of_metrics_that_were_made_again_meanwhile_is_not_written(
+    rule: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emptied and counted again between two looks at how far they are: both say all is counted."""
+    counted({2: 9, 1: 9})
+    judged_until(rule, 2)
+    real, asked = judging.counted.history, []
+
+    def half(rules: Any, **named: Any) -> Any:
+        asked.append(rules)
+        following.rebuild(projection.NAME)
+        found = real(rules, **named)
+        following.catch_up(projection.NAME)
+        counted({2: 9, 1: 9})
+        return found
+
+    monkeypatch.setattr(judging.counted, "history", half)
+    assert (judging.judge(), len(asked)) == (0, 1)
+    assert Judged.objects.get().until == now_hour() - 2
+    monkeypatch.setattr(judging.counted, "history", real)
+
+    judging.judge()
+
+    assert (only().windows, Judged.objects.get().until) == (2, now_hour())
+
+
+def test_a_process_that_ends_leaves_what_is_not_written_to_the_next(rule: Alert) -> None:
+    counted({3: 9, 2: 9, 1: 9})
+    judged_until(rule, 3)
+    looks = iter([False, False, True])
+
+    assert judging.judge(lambda: next(looks, True)) == 0
+    assert (Episode.objects.count(), Judged.objects.get().until) == (0, now_hour() - 3)
+    assert judging.judge() == 1
+
+
+def test_one_thread_of_a_process_judges_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, inner = judging.Watch(), []
+
+    def judge(is_over: Any) -> int:
+        watch._at = float("-inf")  # it takes longer than the pause
+        inner.append(watch.look(is_over))
+        return 1
+
+    monkeypatch.setattr(judging, "judge", judge)
+
+    assert (watch.look(lambda: False), inner) == (1, [0])
+    assert watch.look(lambda: False) == 1
+
+
 class TestStates:
     @pytest.fixture
     def state(self, ada: User) -> Alert:
@@ -294,6 +374,25 @@ class TestStates:
 
         assert [dict(one.group) for one in Episode.objects.all()] == [{"pot": "south"}]
 
+    def test_what_fires_stays_in_while_it_stands_though_others_get_worse(
+        self, state: Alert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(states, "MOST", 3)
+        cold.update({f"pot-{number}": 10 for number in range(6)})  # told in the order of their names
+        judging.judge()
+        judged_until(state, 0)
+        cold.update({"a-new-one": 90, "b-new-one": 80})
+        judging.judge()
+        assert {row.group[0][1]: row.status for row in Episode.objects.all()} == dict.fromkeys(
+            ("pot-0", "pot-1", "pot-2"), "firing"
+        )
+
+        judged_until(state, 0)
+        del cold["pot-1"]
+        judging.judge()
+        found = {row.group[0][1]: row.status for row in Episode.objects.all()}
+        assert found == {"pot-0": "firing", "pot-1": "resolved", "pot-2": "firing", "a-new-one": "firing"}
+
     def test_a_look_that_comes_late_takes_nothing_back(self, state: Alert) -> None:
         """One worker saw the pot cold; before it wrote that, another saw it warm and said so."""
         cold["north"] = 20
@@ -317,8 +416,6 @@ class TestStates:
 
 
 def _standing() -> Any:
-    from audit.alerts import states
-
     state = states.get("pot_cold")
     assert state is not None
     return state.look(clock.now(), timedelta())

@@ -9,16 +9,20 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from aegis.core import canonical, clock
 from aegis.core.actors import SYSTEM
 from aegis.core.errors import Invalid
 from aegis.identity import grants
 from aegis.identity.areas import area
 from aegis.identity.models import User
-from approvals.alerts import reading
+from approvals.alerts import episodes, reading
 from approvals.alerts.findings import Told, key_of
 from approvals.alerts.models import Alert, Episode
 from tests.alerts.changing import apply, document
+from tests.support.api import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +104,65 @@ def test_pages_follow_each_other_and_none_is_left_out(rule: Alert, quinn: User) 
 def test_what_is_no_page_is_refused(rule: Alert, quinn: User, before: str) -> None:
     with pytest.raises(Invalid):
         reading.page(reading.episodes(quinn), before=before)
+
+
+@transaction.atomic
+def lived(rule: Alert, steps: int) -> Episode:
+    row = episode(rule)
+    for number in range(steps):
+        episodes.say(row, "alert.noted", SYSTEM, clock.db_now(), note=canonical.dump(f"note {number}"))
+    row.save(update_fields=["seq", "head"])
+    return row
+
+
+def test_the_story_of_an_episode_comes_in_pages_and_none_of_it_is_left_out(rule: Alert) -> None:
+    row = lived(rule, 7)
+    found: list[str] = []
+    before, pages = "", 0
+    while pages < 9:
+        story = reading.history(row, before=before, limit=3)
+        found = [step.text for step in story.steps] + found
+        before, pages = story.older, pages + 1
+        if not before:
+            break
+
+    assert (pages, found) == (3, [f"note {number}" for number in range(7)])
+    assert reading.history(row, limit=7).older == ""
+
+
+def test_a_page_of_the_story_reads_no_more_than_it_shows(rule: Alert) -> None:
+    row = lived(rule, 40)
+    with CaptureQueriesContext(connection) as asked:
+        assert len(reading.history(row, limit=5).steps) == 5
+
+    assert len(asked) == 2
+    assert "LIMIT 6" in asked[0]["sql"]
+    assert '"seq" IN (36, 37, 38, 39, 40)' in asked[1]["sql"]
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "1.5", "\x00", "9" * 12, "\u0661"])
+def test_what_is_no_place_of_a_story_is_refused(rule: Alert, before: str) -> None:
+    with pytest.raises(Invalid):
+        reading.history(episode(rule), before=before)
+
+
+def test_the_story_is_paged_by_the_interface_and_the_page(rule: Alert, quinn: User, browser_of: Callable[..., Any]) -> None:
+    row = lived(rule, reading.PAGE + 2)
+    api = client_of(quinn)
+    last = api.get(f"/api/v1/alerts/{row.pk}").json()
+    first = api.get(f"/api/v1/alerts/{row.pk}", {"before": last["next"]}).json()
+    few = api.get(f"/api/v1/alerts/{row.pk}", {"limit": "1"}).json()
+
+    assert [one["text"] for one in first["history"]] == ["note 0", "note 1"]
+    assert (first["next"], len(last["history"]), len(few["history"])) == ("", reading.PAGE, 1)
+    assert api.get(f"/api/v1/alerts/{row.pk}", {"before": "x"}).status_code == 422
+
+    browser = browser_of(quinn)
+    newest = browser.get(f"/alerts/{row.pk}/").content.decode()
+    older = browser.get(f"/alerts/{row.pk}/?before={last['next']}").content.decode()
+    assert f"?before={last['next']}#al-story" in newest
+    assert ("note 0<" in newest, "note 0<" in older, "Newest" in older) == (False, True, True)
+    assert browser.get(f"/alerts/{row.pk}/?before=x").status_code == 422
 
 
 def test_an_unknown_list_is_refused(quinn: User) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from audit.alerts import robust
+from audit.alerts import evaluation, robust
 from audit.alerts.evaluation import Cell, History, evaluate
 from audit.alerts.rules import Absence, Anomaly, Condition, Count, Figure, NewValue, Percentile, Rule, Share, Threshold
 from audit.metrics import slots
@@ -62,6 +64,26 @@ def test_a_window_of_hours_is_judged_as_one() -> None:
 
     assert fires(above, [cell(start + 3, 3), cell(start, 3)], hours=4, start=start)
     assert not fires(above, [cell(start + 4, 3), cell(start, 3)], hours=4, start=start)
+
+
+def test_what_was_measured_of_a_group_in_a_window_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each window is a past one of fifteen others: a rule that catches up would measure the same again and again."""
+    measured: Counter[tuple[int, int]] = Counter()
+    real = evaluation._Watched._measure
+
+    def counting(one: Any, start: int, hours: int) -> Any:
+        measured[id(one.whole), start] += 1
+        return real(one, start, hours)
+
+    monkeypatch.setattr(evaluation._Watched, "_measure", counting)
+    history = History([*steady(20), *(cell(hour, 20, agent="other") for hour in range(NOW))])
+    rule = Rule("rule", Anomaly(Count(ANSWERS), weeks=3), by=(0,))
+
+    for start in range(NOW - 48, NOW):
+        evaluate(rule, history, start)
+
+    assert set(measured.values()) == {1}
+    assert len(measured) == 2 * (48 + 3 * 52)
 
 
 def test_no_window_begins_inside_another() -> None:

@@ -253,13 +253,16 @@ def test_hostile_values_are_one_line_of_bounded_length(db: None) -> None:
     assert len(value) == 120
 
 
-@pytest.mark.parametrize("figure", ["parcels", "parcels/rome", "parcels//done", "parcels/rome/done", "parcels/a%2Fb"])
+@pytest.mark.parametrize(
+    "figure", ["parcels", "parcels/rome", "parcels//done", "parcels/rome/done", "parcels/a%2Fb", "parcels/!"]
+)
 def test_the_list_behind_a_figure_has_the_events_that_were_counted(db: None, figure: str) -> None:
     post("parcel:a", "parcel.posted", "rome")
     for to, outcome, scope_id in (
         ("rome", "done", HERE),
         ("rome", "failed", HERE),
         ("a/b", "done", HERE),
+        ("", "done", HERE),
         ("rome", "done", THERE),
     ):
         post("parcel:a", "parcel.lost", to, outcome=outcome, scope_id=scope_id)

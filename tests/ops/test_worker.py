@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from aegis.core import wake
 from orchestration.engine import worker
@@ -133,6 +134,67 @@ def test_a_stop_wakes_a_drive_that_waits_and_ends_the_thread(drives: list[Drive]
 
     resident.join(PATIENCE)
     assert not resident.is_alive()
+
+
+class TestAlerts:
+    """Rules are judged in a thread of their own."""
+
+    @pytest.fixture
+    def housekeeping(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+        """A worker process that keeps house many times a second; released each time it does."""
+        settings.SWEEP_SECONDS = 0.02
+        done = threading.Semaphore(0)
+        monkeypatch.setattr(worker, "housekeep", done.release)
+        for room, name in ((worker.keeping, "keep"), (worker.outbox, "look")):
+            monkeypatch.setattr(room, name, lambda: None)
+        monkeypatch.setattr(worker, "drive", lambda: None)
+        yield done
+        worker.stop()
+        worker._resident = None
+        for thread in threading.enumerate():
+            if thread.name.startswith("aegis-"):
+                thread.join(PATIENCE)
+        worker._stop.clear()
+
+    def test_a_judgement_that_takes_long_keeps_no_deadline_waiting_and_hears_the_stop(
+        self, housekeeping: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, closed = threading.Event(), []
+
+        def long(is_over: Any) -> int:
+            begun.set()
+            while not is_over():
+                threading.Event().wait(0.01)
+            return 0
+
+        monkeypatch.setattr(worker.judging, "watch", long)
+        monkeypatch.setattr(worker.connections, "close_all", lambda: closed.append(threading.current_thread().name))
+        worker.start()
+        assert begun.wait(PATIENCE)
+
+        for _ in range(5):
+            assert housekeeping.acquire(timeout=PATIENCE), "housekeeping waits for the judgement"
+        (thread,) = [one for one in threading.enumerate() if one.name == "aegis-alerts"]
+        worker.stop()
+        thread.join(PATIENCE)
+
+        assert not thread.is_alive()
+        assert "aegis-alerts" in closed
+
+    def test_a_database_that_is_away_ends_no_thread(
+        self, housekeeping: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks = threading.Semaphore(0)
+
+        def away(is_over: Any) -> int:
+            looks.release()
+            raise OperationalError("the server closed the connection")
+
+        monkeypatch.setattr(worker.judging, "watch", away)
+        worker.start()
+
+        for _ in range(3):
+            assert looks.acquire(timeout=PATIENCE)
 
 
 def test_elsewhere_a_ring_drives_until_idle(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

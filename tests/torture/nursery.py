@@ -133,7 +133,7 @@ def _become_own(env: Mapping[str, str], log: str) -> None:
     faults.arm(os.environ.get(faults.CRASH_AT_VARIABLE, ""))
     lease.INCARNATION = f"{os.getpid()}-{uuid.uuid4().hex}"  # the pid tells the harness who holds what
     if os.environ.get("AEGIS_TEST_HOUSEKEEPING") == "off":
-        worker._keep_house = lambda: None
+        worker._keep_house = worker._keep_watch = lambda: None
     random.seed()
     plants.plant(os.environ.get(plants.VARIABLE, ""))
 

@@ -50,6 +50,7 @@ class Page:
     Attributes:
         why: one sentence; `facts` are the numbers of the statistic in it.
         behind: address of the list behind the first odd window; `worst` and `last` of the others.
+        steps: the newest first; `older` is the place before which others are, `is_past` if newer ones are left out.
         is_of_now: the rule still reads as it did when this was found.
     """
 
@@ -63,6 +64,8 @@ class Page:
     graph: Graph | None
     around: Around
     steps: list[Step]
+    older: str
+    is_past: bool
     silences: list[tuple[Silence, str]]
     may_act: bool
     is_of_now: bool
@@ -76,12 +79,19 @@ class Page:
         return self.may_act and self.episode.alert_id is not None and self.episode.is_open
 
 
-def read(episode: Episode, viewer: Viewer) -> Page:
-    """Everything of an episode the reader was shown. A fixed number of queries, whatever happened meanwhile."""
+def read(episode: Episode, viewer: Viewer, before: str = "") -> Page:
+    """Everything of an episode the reader was shown. A fixed number of queries, whatever happened meanwhile.
+
+    Args:
+        before: place in its stream; "" for the newest steps.
+
+    Raises:
+        Invalid: `before` is no place.
+    """
     first = Told.of(episode.first)
     rule = _rule_of(episode)
-    history = reading.history(episode)
-    told = telling.tell([step.event for step in history], viewer)
+    story = reading.history(episode, before=before)
+    told = telling.tell([step.event for step in story.steps], viewer)
     silences = reading.silences_of(viewer, episode) if episode.alert_id else []
     reasons = reading.reasons(silences)
     return Page(
@@ -94,7 +104,9 @@ def read(episode: Episode, viewer: Viewer) -> Page:
         behind=first.address,
         graph=_graph(rule, episode),
         around=around.of(episode, viewer),
-        steps=[Step(one, step.text) for one, step in zip(told, history, strict=True)][::-1],
+        steps=[Step(one, step.text) for one, step in zip(told, story.steps, strict=True)][::-1],
+        older=story.older,
+        is_past=bool(before),
         silences=[(one, reasons.get(one.pk, "")) for one in silences],
         may_act=seeing.may_act(viewer),
         is_of_now=episode.alert is not None and episode.alert.digest == episode.digest,

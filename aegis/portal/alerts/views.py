@@ -42,7 +42,7 @@ def list_page(request: HttpRequest) -> HttpResponse:
 @one_look()
 def episode(request: HttpRequest, episode_id: UUID) -> HttpResponse:
     row = Episode.objects.select_related("alert", "acknowledged_by").get_visible(request.user, pk=episode_id)
-    page = episode_page.read(row, request.user)
+    page = episode_page.read(row, request.user, request.GET.get("before", ""))
     context = {"title": page.title, "page": page, "silences": episode_page.SILENCES, "here": request.get_full_path()}
     return render(request, "alerts/episode.html", context)
 

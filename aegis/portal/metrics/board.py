@@ -14,6 +14,7 @@ from aegis.portal.metrics.charts import Lines, Part, Stack
 from approvals.pages.words import duration
 from audit import catalogue
 from audit.metrics import reading
+from audit.metrics.measures import NONE
 from audit.metrics.reading import Found, Row, Sums
 from audit.scopes import Reach
 
@@ -279,18 +280,18 @@ def _agents(found: Found, asked: Asked) -> tuple[Agent, ...]:
     used = {metric: found.by(metric, lambda row: row.values[0]) for metric in ("tokens", "cost")}
     for name, sums in found.by("answers", lambda row: row.values[0]).items():
         counts = {value: _count(answers, (name, value)) for value, _, _ in ANSWERS}
-        wrong = counts["failed"]
+        wrong, asked_for = counts["failed"], name or NONE
         rows.append(
             Agent(
                 name=name,
-                answers=Cell(f"{sums.count:,}", asked.url("answers", name)),
+                answers=Cell(f"{sums.count:,}", asked.url("answers", asked_for)),
                 pieces=_pieces([(label, tone, counts[value]) for value, label, tone in ANSWERS], sums.count),
-                errors=_cell(wrong, asked.url("answers", name, "failed")),
+                errors=_cell(wrong, asked.url("answers", asked_for, "failed")),
                 error_share=round(100 * wrong / sums.count),
                 p50=_took(sums, 0.5),
                 p95=_took(sums, 0.95),
-                tokens=_total(used["tokens"].get(name), asked.url("tokens", name)),
-                cost=_total(used["cost"].get(name), asked.url("cost", name)),
+                tokens=_total(used["tokens"].get(name), asked.url("tokens", asked_for)),
+                cost=_total(used["cost"].get(name), asked.url("cost", asked_for)),
             )
         )
     return tuple(rows)
@@ -312,7 +313,7 @@ def _failures(found: Found, asked: Asked, begun: dict[reading.Values, datetime])
                 version=version,
                 step=step,
                 code=code,
-                count=Cell(f"{sums.count:,}", asked.url("failures", *values)),
+                count=Cell(f"{sums.count:,}", asked.url("failures", *(value or NONE for value in values))),
                 spark=charts.spark(counts),
                 since=since,
                 is_new_time=since >= asked.start(0),
@@ -332,7 +333,7 @@ def _pairs(found: Found, asked: Asked, metric: str, first: int, second: int) -> 
     rows = []
     for pair, sums in list(found.by(metric, lambda row: (row.values[first], row.values[second])).items())[:ROWS_SHOWN]:
         values = [""] * (second + 1)
-        values[first], values[second] = pair
+        values[first], values[second] = (value or NONE for value in pair)
         rows.append((pair[0], pair[1], Cell(f"{sums.count:,}", asked.url(metric, *values))))
     return tuple(rows)
 
