@@ -44,6 +44,32 @@ def test_a_view_lives_by_the_keyboard(house: House) -> None:
     assert faults_in(page, scenes()) == ""
 
 
+def test_being_told_of_a_view_of_the_audit_is_a_few_keys_away(house: House) -> None:
+    page = house.page_of("quinn")
+    name = f"Access {house.tag}"
+    page.goto("/audit/?lane=access")
+    open_menu(page)
+    page.locator("#sv-name-audit").fill(name)
+    page.keyboard.press("Enter")
+    expect(page.locator(".sv-menu summary")).to_contain_text(name)
+    open_menu(page)
+    tell = page.get_by_role("button", name=f"Tell me by mail of {name}")
+    for _ in range(20):  # past the views that are saved already
+        page.keyboard.press("Tab")
+        if tell.evaluate("one => one === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"You will be told of “{name}” by mail")).to_be_visible()
+    open_menu(page)
+    expect(page.get_by_role("button", name=f"Stop telling me of {name}")).to_be_visible()
+    told = [
+        Scene("audit-views", "/audit/?lane=access", open_menu, looks=DIAGONAL),
+        Scene("views-told", "/views/"),
+        Scene("notifications-told", "/approvals/notifications/", looks=DIAGONAL),
+    ]
+    assert faults_in(page, told) == ""
+
+
 def scenes() -> list[Scene]:
     return [
         Scene("inbox-views", "/approvals/?risk=low", open_menu, is_fixed=True, looks=DIAGONAL),

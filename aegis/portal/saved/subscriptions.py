@@ -110,7 +110,7 @@ def unfit(view: SavedView, now: datetime) -> str:
 
 
 def when(person: User) -> str:
-    """How a person is told, as things stand: for the page, after "you are told"."""
+    """When mail about views comes to a person, as things stand: for the page, after "by mail"."""
     choice = modes.chosen([person.pk])[person.pk]
     if not settings.TELLS_BY_MAIL:
         return "once this AEGIS sends mail, which whoever runs it has not set up"

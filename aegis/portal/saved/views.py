@@ -81,7 +81,7 @@ def first(request: HttpRequest, view_id: UUID) -> HttpResponse:
 def subscribe(request: HttpRequest, view_id: UUID) -> HttpResponse:
     def work(actor: Actor) -> str:
         view = subscriptions.subscribe(view_id, actor=actor)
-        return f"You are told of “{view.name}” by mail {subscriptions.when(cast(User, request.user))}."
+        return f"You will be told of “{view.name}” by mail {subscriptions.when(cast(User, request.user))}."
 
     return _done(request, work, {})
 
