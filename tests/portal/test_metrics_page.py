@@ -98,7 +98,7 @@ def test_every_figure_is_as_long_as_the_list_it_opens(
 ) -> None:
     may(olivia, busy[0], "view")
     query = f"workflow={busy[0].pk}" if query == "workflow" else query
-    journal.run(busy[0].pk, clock.now() - timedelta(hours=3), agent="", code="timeout")  # what has no name is not everything
+    journal.run(busy[0].pk, clock.now() - timedelta(hours=3), version="", code="timeout")  # none is not any
     counted()
 
     for person in (quinn, olivia):

@@ -280,18 +280,18 @@ def _agents(found: Found, asked: Asked) -> tuple[Agent, ...]:
     used = {metric: found.by(metric, lambda row: row.values[0]) for metric in ("tokens", "cost")}
     for name, sums in found.by("answers", lambda row: row.values[0]).items():
         counts = {value: _count(answers, (name, value)) for value, _, _ in ANSWERS}
-        wrong, asked_for = counts["failed"], name or NONE
+        wrong = counts["failed"]
         rows.append(
             Agent(
                 name=name,
-                answers=Cell(f"{sums.count:,}", asked.url("answers", asked_for)),
+                answers=Cell(f"{sums.count:,}", asked.url("answers", name)),
                 pieces=_pieces([(label, tone, counts[value]) for value, label, tone in ANSWERS], sums.count),
-                errors=_cell(wrong, asked.url("answers", asked_for, "failed")),
+                errors=_cell(wrong, asked.url("answers", name, "failed")),
                 error_share=round(100 * wrong / sums.count),
                 p50=_took(sums, 0.5),
                 p95=_took(sums, 0.95),
-                tokens=_total(used["tokens"].get(name), asked.url("tokens", asked_for)),
-                cost=_total(used["cost"].get(name), asked.url("cost", asked_for)),
+                tokens=_total(used["tokens"].get(name), asked.url("tokens", name)),
+                cost=_total(used["cost"].get(name), asked.url("cost", name)),
             )
         )
     return tuple(rows)
