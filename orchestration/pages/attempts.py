@@ -82,6 +82,20 @@ def of_visit(group: Sequence[Raw], payloads: Mapping[tuple[str, int], Sequence[S
     return result
 
 
+def due(last: Raw, pending: Mapping[str, Json] | None) -> datetime | None:
+    """When the retry after this outcome is due, if one is."""
+    if not pending or last.event.type not in _OUTCOMES or last.data.get("attempt", 1) != pending["attempt"]:
+        return None
+    if (pending["step"], pending["visit"]) != (last.event.step, last.data.get("visit")):
+        return None
+    return clock_text.parse(str(pending["until"]))
+
+
+def in_words(newest: Attempt, limit: int) -> str:
+    """ "attempt 3 of 5"; how it stands is told by the row."""
+    return f"attempt {newest.number} of {max(limit, newest.number)}" if limit else f"attempt {newest.number}"
+
+
 def with_planned(told: list[Attempt], last: Raw, pending: Mapping[str, Json] | None, now: datetime) -> list[Attempt]:
     """With the retry that is due, if it is one of this visit."""
     if not pending or (pending["step"], pending["visit"]) != (last.event.step, last.data.get("visit")):

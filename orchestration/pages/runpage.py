@@ -17,6 +17,7 @@ from aegis.core.visibility import groups_with
 from aegis.identity.models import User
 from approvals.models import ApprovalRequest
 from approvals.pages import standing as requests
+from approvals.pages import words
 from approvals.pages.words import Mark
 from audit import masking
 from audit.models import Event, Hold, Payload
@@ -30,7 +31,7 @@ from orchestration.pages.family import Family
 from orchestration.pages.standing import Now, Queued, Situation, Waiting
 from orchestration.pages.timeline import Entry, Names, Raw, Stored
 from orchestration.workflows import parse
-from orchestration.workflows.definition import Definition
+from orchestration.workflows.definition import ActStep, AgentStep, Definition
 from orchestration.workflows.drawing import Drawing, draw
 from orchestration.workflows.flowmap import layout
 from orchestration.workflows.models import Workflow
@@ -57,6 +58,8 @@ class RunPage:
     entries: Sequence[Entry]
     shown: Sequence[Entry]
     lanes: Mapping[str, int]
+    agents: Mapping[str, int]
+    lasts: str
     is_cut: bool
     visible_items: frozenset[str]
     may_operate: bool
@@ -90,7 +93,7 @@ def visible_run(user: User, run_id: UUID) -> Run:
     return rows.get_visible(user, pk=run_id)
 
 
-def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
+def gather(user: User, run: Run, lanes: Sequence[str] = (), agent: str = "") -> RunPage:
     """Read the journal and whatever waits, and say it.
 
     Args:
@@ -111,7 +114,9 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         started=run.submitted_at,
         ended=run.ended_at,
         pending=_pending(state),
+        limits=_limits(definition),
     )
+    shown = [entry for entry in entries if (not lanes or entry.lane in lanes) and agent in ("", entry.agent)]
     operators = ", ".join(groups_with(run.workflow, "operate"))
     situation = Situation(
         state=state,
@@ -136,10 +141,12 @@ def gather(user: User, run: Run, lanes: Sequence[str] = ()) -> RunPage:
         sentence=standing.sentence(situation),
         changes=standing.changes_sentence(situation),
         now=standing.pinned(situation),
-        drawing=_drawing(situation, raws, entries, _inside(user, run, definition)),
+        drawing=_drawing(situation, raws, entries, shown, _inside(user, run, definition)),
         entries=entries,
-        shown=[entry for entry in entries if not lanes or entry.lane in lanes],
+        shown=shown,
         lanes=timeline.lane_counts(entries),
+        agents=timeline.agent_counts(entries),
+        lasts=words.duration(int(((run.ended_at or now) - run.submitted_at).total_seconds() * 1000)),
         is_cut=len(events) > MAX_EVENTS,
         visible_items=_visible_items(user, run, entries),
         may_operate=may_operate,
@@ -283,11 +290,22 @@ def _inside(user: User, run: Run, definition: Definition | None) -> Mapping[str,
     return family.inner_marks(user, run) if has_blocks else {}
 
 
-def _drawing(about: Situation, raws: Sequence[Raw], entries: Sequence[Entry], inside: Mapping[str, Mark]) -> Drawing | None:
-    """The graph, each node a link to the newest event of its step."""
+def _limits(definition: Definition | None) -> dict[str, int]:
+    """How many attempts each step has."""
+    steps = definition.steps if definition else ()
+    return {step.common.id: step.retry.attempts for step in steps if isinstance(step, AgentStep | ActStep)}
+
+
+def _drawing(
+    about: Situation, raws: Sequence[Raw], entries: Sequence[Entry], shown: Sequence[Entry], inside: Mapping[str, Mark]
+) -> Drawing | None:
+    """The graph, each node a link to the newest event of its step; past the filter, where that hides it."""
     if about.definition is None:
         return None
-    hrefs = {entry.step: f"#{entry.anchor}" for entry in entries if entry.step}
+    here, seen = reverse("runs:run", args=[raws[0].event.run_id]) if raws else "", {entry.anchor for entry in shown}
+    hrefs = {
+        entry.step: f"#{entry.anchor}" if entry.anchor in seen else f"{here}#{entry.anchor}" for entry in entries if entry.step
+    }
     taken = {(raw.event.step, str(raw.data["next"])) for raw in raws if raw.event.step and raw.data.get("next")}
     if about.queued:
         taken.add((about.state.step, f"queue:{about.queued.name}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -47,13 +48,13 @@ def run_page(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """One run; with `part=live` what the page polls, answered 304 while the run stands still."""
     user = person_of(request)
     run = runpage.visible_run(user, run_id)
-    lanes = _lanes(request)
+    lanes, agent = _lanes(request), request.GET.get("agent", "")[:200]
     if request.GET.get("part") != "live":
-        return render(request, "runs/run.html", _context(request, user, run, lanes))
-    etag = etag_of(*runpage.etag_parts(run, user), lanes)
+        return render(request, "runs/run.html", _context(request, user, run, lanes, agent))
+    etag = etag_of(*runpage.etag_parts(run, user), lanes, agent)
     if response := not_modified(request, etag):
         return response
-    return partial(request, "runs/_live.html", _context(request, user, run, lanes), etag=etag)
+    return partial(request, "runs/_live.html", _context(request, user, run, lanes, agent), etag=etag)
 
 
 @require_safe
@@ -126,8 +127,8 @@ def _tell(request: HttpRequest, run_id: UUID, name: str, verb: Verb, said: str) 
     return redirect("runs:run", run_id)
 
 
-def _context(request: HttpRequest, user: User, run: Run, lanes: tuple[str, ...]) -> dict[str, Any]:
-    shown = runpage.gather(user, run, lanes)
+def _context(request: HttpRequest, user: User, run: Run, lanes: tuple[str, ...], agent: str = "") -> dict[str, Any]:
+    shown = runpage.gather(user, run, lanes, agent)
     here = reverse("runs:run", args=[run.pk])
     chips = [
         {
@@ -135,19 +136,29 @@ def _context(request: HttpRequest, user: User, run: Run, lanes: tuple[str, ...])
             "icon": marks.LANES.get(lane, "info"),
             "count": count,
             "is_on": lane in lanes,
-            "url": f"{here}{_lane_query(lanes, lane)}#timeline",
+            "url": f"{here}{_query(_toggled(lanes, lane), agent)}#timeline",
         }
         for lane, count in shown.lanes.items()
+    ]
+    agents = [
+        {
+            "agent": name,
+            "count": count,
+            "is_on": name == agent,
+            "url": f"{here}{_query(lanes, '' if name == agent else name)}#timeline",
+        }
+        for name, count in shown.agents.items()
     ]
     return {
         "page": shown,
         "run": run,
         "title": f"{run.business_key or '(erased)'}, {run.label}",
         "chips": chips,
-        "lanes": lanes,
+        "agents": agents,
+        "is_filtered": bool(lanes or agent),
         "here": here,
         "link": request.build_absolute_uri(here),
-        "live_url": f"{here}?part=live{'&lane=' + ','.join(lanes) if lanes else ''}",
+        "live_url": here + _query(lanes, agent, part="live"),
         "open_form": "",
         "typed_reason": "",
     }
@@ -158,10 +169,16 @@ def _lanes(request: HttpRequest) -> tuple[str, ...]:
     return tuple(lane for lane in marks.LANES if lane in asked)
 
 
-def _lane_query(lanes: tuple[str, ...], toggled: str) -> str:
-    """The address with one lane switched on or off."""
-    chosen = [lane for lane in marks.LANES if (lane in lanes) != (lane == toggled)]
-    return f"?lane={','.join(chosen)}" if chosen else ""
+def _toggled(lanes: tuple[str, ...], toggled: str) -> tuple[str, ...]:
+    """The lanes with one switched on or off."""
+    return tuple(lane for lane in marks.LANES if (lane in lanes) != (lane == toggled))
+
+
+def _query(lanes: tuple[str, ...], agent: str, **rest: str) -> str:
+    """The filter as an address has it."""
+    chosen = {**rest, "lane": ",".join(lanes), "agent": agent}
+    query = urlencode({name: value for name, value in chosen.items() if value}, safe=",")
+    return f"?{query}" if query else ""
 
 
 def _part_url(request: HttpRequest, part: str) -> str:

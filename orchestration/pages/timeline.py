@@ -75,6 +75,8 @@ class Entry:
     request: str
     item: str
     origins: Origins = ()  # of a verdict, and of the effect that rests on it
+    fold: str = ""  # of its attempts: "attempt 3 of 5"
+    next_at: datetime | None = None  # when the next attempt is due
     satisfied_by: str = ""  # label of the request whose approval this verdict's gate was passed with
 
     @property
@@ -96,10 +98,12 @@ def build(
     started: datetime,
     ended: datetime | None,
     pending: Mapping[str, Json] | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> list[Entry]:
-    """Rows in the order the events were given.
+    """Rows in the order the events were given. What the run is at now lasts until now.
 
     Args:
+        limits: step -> how many attempts it has.
         pending: the retry that is due, if one is: {"step", "visit", "attempt", "until"}.
     """
     by_place: dict[tuple[str, int], list[Stored]] = {}
@@ -117,15 +121,29 @@ def build(
         entry = replace(_entry(raw, by_place, names, run_stream, started, length), origins=origins.get(raw.place, ()))
         if approval := approvals.get(raw.place):
             entry = replace(entry, request=approval, satisfied_by=label("request", approval))
-        if len(group) > 1:
+        due = attempts.due(raw, pending)
+        if len(group) > 1 or due:
             told = attempts.of_visit(group, by_place, run_stream)
             entry = replace(
                 entry,
                 attempts=tuple(attempts.with_planned(told, raw, pending, now)),
+                fold=attempts.in_words(told[-1], (limits or {}).get(raw.event.step, 0)),
+                next_at=due,
                 anchors=tuple(anchor_of(other, run_stream) for other in group[:-1]),
             )
         entries.append(entry)
-    return entries
+    return entries if ended else _up_to_now(entries, run_stream, now, length)
+
+
+def _up_to_now(entries: list[Entry], run_stream: str, now: datetime, length: float) -> list[Entry]:
+    """With the bar of what the run is at, which has no duration yet, drawn until now."""
+    at = max((at for at, entry in enumerate(entries) if entry.stream == run_stream), default=-1)
+    if at < 0 or entries[at].duration:
+        return entries
+    lasts = max((now - entries[at].at).total_seconds(), 0.0)
+    width = round(min(max(lasts / length * 100, 0.9), 100.0), 2)
+    bar = Bar(round(100 - width, 2), width, is_open=True)
+    return [*entries[:at], replace(entries[at], bar=bar, duration=words.span(now - entries[at].at)), *entries[at + 1 :]]
 
 
 def lane_counts(entries: Iterable[Entry]) -> dict[str, int]:
@@ -134,6 +152,12 @@ def lane_counts(entries: Iterable[Entry]) -> dict[str, int]:
     for entry in entries:
         counts[entry.lane] = counts.get(entry.lane, 0) + 1
     return {lane: count for lane, count in counts.items() if count}
+
+
+def agent_counts(entries: Iterable[Entry]) -> dict[str, int]:
+    """Rows per agent, by name."""
+    names = sorted({entry.agent for entry in entries if entry.agent})
+    return {name: sum(entry.agent == name for entry in entries) for name in names}
 
 
 def _approvals(raws: Sequence[Raw]) -> dict[tuple[str, int], str]:
@@ -240,4 +264,4 @@ def _diff(stored: Sequence[Stored]) -> Diff | None:
     return diff(sides["before"], after)
 
 
-__all__ = ["Entry", "Names", "Raw", "Stored", "build", "in_order", "lane_counts", "parse", "sentence"]
+__all__ = ["Entry", "Names", "Raw", "Stored", "agent_counts", "build", "in_order", "lane_counts", "parse", "sentence"]

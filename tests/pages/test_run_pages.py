@@ -83,6 +83,20 @@ def test_lanes_are_filtered_in_the_address(run, sam, at_desk):
     assert len(response.context["page"].lanes) > 1
 
 
+def test_the_agent_is_filtered_in_the_address_and_the_graph_leads_past_the_filter(run, sam, at_desk):
+    response = at_desk(sam).get(url_of(run), {"lane": "agents", "agent": "clerk"})
+    nobody = at_desk(sam).get(url_of(run), {"agent": "nobody"})
+
+    assert {entry.agent for entry in response.context["page"].shown} == {"clerk"}
+    assert "?part=live&amp;lane=agents&amp;agent=clerk" in response.content.decode()
+    assert [(one["agent"], one["is_on"], one["url"]) for one in response.context["agents"]] == [
+        ("clerk", True, f"{url_of(run)}?lane=agents#timeline")
+    ]
+    boxes = {box.id: box.href for box in response.context["page"].drawing.boxes}
+    assert boxes["keep"].startswith(f"{url_of(run)}#e")
+    assert "Show everything" in text_of(nobody)
+
+
 def test_an_event_shows_its_payload_and_an_effect_its_difference(run, waiting, sam, at_desk):
     gates.decide(waiting.pk, person=sam, auth="test", verdict="approve", reason="good", seen_digest=waiting.digest)
     house.drive(run)
@@ -115,6 +129,7 @@ def test_attempts_fold_under_their_step(furnish, zoe, sam, at_desk):
 
     assert "write is being retried: attempt 1 of 3 failed" in page
     assert "attempt 2 of 3." in page
+    assert "attempt 1 of 3, next <time" in page
     assert "Nobody has to." in page
 
 

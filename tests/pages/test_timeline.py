@@ -63,6 +63,40 @@ def test_a_planned_attempt_says_when():
     assert (folded[-1].number, folded[-1].mark.word, folded[-1].detail) == (3, "planned", "in 42 s")
 
 
+def test_a_fold_says_in_words_which_attempt_of_how_many_and_when_the_next_is():
+    pending = {"step": "draft", "visit": 1, "attempt": 2, "until": "2026-11-23T08:01:42.000000Z"}
+
+    folded = rows(failing_twice(), pending=pending, limits={"draft": 5})[-1]
+
+    assert (folded.fold, folded.next_at) == ("attempt 2 of 5", START + timedelta(seconds=102))
+    assert rows(failing_twice(), limits={"draft": 5})[-1].next_at is None
+
+
+def test_a_first_attempt_that_failed_folds_too_once_the_next_is_due():
+    pending = {"step": "draft", "visit": 1, "attempt": 1, "until": "2026-11-23T08:01:42.000000Z"}
+
+    started, failed = rows(failing_twice()[:2], pending=pending, limits={"draft": 3})
+
+    assert (started.fold, started.next_at) == ("", None)
+    assert (failed.fold, [one.number for one in failed.attempts]) == ("attempt 1 of 3", [1, 2])
+
+
+def test_what_the_run_is_at_lasts_until_now_and_nothing_does_once_it_ended():
+    opened = event(5, "gate.opened", second=30)
+
+    *_, waits = rows([*failing_twice(), opened])
+    other = rows([*failing_twice()[:2], event(5, "step.completed", duration_ms=900)])[-1]
+
+    assert (waits.bar.is_open, waits.bar.x, waits.bar.width, waits.duration) == (True, 50.0, 50.0, "30 s")
+    assert not other.bar.is_open
+
+
+def test_rows_are_counted_by_agent():
+    journal = [event(1, "step.started", data=attempt(1, timeout_ms=1)), event(2, "run.completed", agent="")]
+
+    assert timeline.agent_counts(rows(journal)) == {"writer": 1}
+
+
 def test_an_attempt_says_why_it_failed():
     stored = Stored(RUN, 4, "detail", 30, '{"detail": "503 busy"}')
 

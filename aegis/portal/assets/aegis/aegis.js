@@ -21,18 +21,31 @@
   const keysOn = () => document.body.dataset.singleKeys === "on";
 
   let toastTimer = 0;
-  function toast(text) {
+  function toast(text, ms) {
     const t = $(".ag-toast");
     if (!t) return;
     t.textContent = text; t.hidden = false;
     clearTimeout(toastTimer);
-    toastTimer = setTimeout(() => { t.hidden = true; }, 4000);
+    toastTimer = setTimeout(() => { t.hidden = true; }, ms || 4000);
   }
   async function copy(text, what) {
-    try {
-      await navigator.clipboard.writeText(text);
-      toast("Copied: " + (what || text));
-    } catch (e) { toast("Your browser does not allow copying here"); }
+    let done = false;
+    try { await navigator.clipboard.writeText(text); done = true; } catch (e) { done = copyBySelection(text); }
+    if (done) toast("Copied: " + (what || text));
+    else toast("Your browser does not allow copying here" + (text.length <= 300 ? ": " + text : "; select it and copy it by hand"), 30000);
+  }
+  /* The clipboard is refused where the portal is not served over TLS; a selection may still be copied. */
+  function copyBySelection(text) {
+    const held = document.activeElement;
+    const area = document.createElement("textarea");
+    area.value = text; area.readOnly = true; area.className = "ag-vh"; area.setAttribute("aria-hidden", "true");
+    ((held && held.closest("dialog[open]")) || document.body).append(area);
+    area.focus({ preventScroll: true }); area.select();
+    let done = false;
+    try { done = document.execCommand("copy"); } catch (e) { /* refused as well */ }
+    area.remove();
+    if (held) held.focus({ preventScroll: true });
+    return done;
   }
 
   /* ---- sidebar: open or closed when wide, off canvas when narrow ---- */
@@ -100,6 +113,7 @@
     const at = new Date(el.dateTime);
     if (Number.isNaN(at.getTime())) return;
     const seconds = (now - at) / 1000;
+    if (el.dataset.ago === "span") { el.textContent = span(seconds); return; }
     el.textContent = Math.abs(seconds) < 5 ? "now" : seconds > 0 ? span(seconds) + " ago" : "in " + span(seconds);
   }
   /* What scrolls sideways must be reachable without a mouse; what does not scroll must be no tab stop. */
@@ -121,7 +135,9 @@
   }
   refresh(document);
   setInterval(() => { const now = new Date(); $$("time[data-ago]").forEach((el) => ago(el, now)); }, 15000);
-  setInterval(() => {
+  setInterval(() => { // what is about to happen is told by the second
+    const now = new Date();
+    $$("time[data-ago]").filter((el) => { const left = new Date(el.dateTime) - now; return left > -6000 && left < 120000; }).forEach((el) => ago(el, now));
     $$("[data-countdown]").forEach((el) => {
       const left = Math.max(0, Number(el.dataset.countdown) - 1);
       el.dataset.countdown = left;

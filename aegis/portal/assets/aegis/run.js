@@ -1,17 +1,24 @@
-/* Run page: the linked event opens, "Now" stays in sight, the polled part brings its tags and actions along. */
+/* Run page: the linked event opens, "Now" stays in sight, the polled part brings its tags and actions along. What the run is
+   at is said aloud once, when its sentence has changed. */
 (function () {
   "use strict";
   const { $, $$, refresh } = window.Aegis;
   const part = $("#run-live");
   if (!part) return;
 
+  const filter = new URLSearchParams(location.search);
   function reveal(scroll) {
     const id = decodeURIComponent(location.hash.slice(1));
     let at = id && document.getElementById(id);
+    $$(".rn-ev.is-here", part).forEach((e) => { if (e !== at) e.classList.remove("is-here"); });
+    if (!at && scroll && /^(e|[a-z]+-[0-9a-f]{8}-)\d+$/.test(id) && (filter.has("lane") || filter.has("agent"))) {
+      location.replace(location.pathname + "#" + id); // the filter hides it; the link to an event is worth more
+      return;
+    }
     if (at && at.classList.contains("rn-anchor")) at = at.closest(".rn-ev");
     if (!at || !at.classList.contains("rn-ev")) return;
-    $("details", at).open = true;
-    if (scroll) { at.scrollIntoView({ block: "start" }); $("summary", at).focus({ preventScroll: true }); }
+    at.classList.add("is-here");
+    if (scroll) { $("details", at).open = true; at.scrollIntoView({ block: "start" }); $("summary", at).focus({ preventScroll: true }); }
   }
   let watch = null;
   function pin() {
@@ -26,7 +33,11 @@
     $$("template[data-mirror]", part).forEach((source) => {
       const target = $("[data-mirrored='" + source.dataset.mirror + "']");
       if (!target || target.contains(document.activeElement) || $("details[open]", target)) return; // never under somebody's hands
-      target.replaceChildren(source.content.cloneNode(true));
+      const typed = $$("textarea[id]", target).filter((f) => f.value);
+      const next = source.content.cloneNode(true);
+      if (typed.some((f) => !$("#" + f.id, next))) return; // the form is gone: what was typed stays until it is sent or emptied
+      typed.forEach((f) => { $("#" + f.id, next).value = f.value; });
+      target.replaceChildren(next);
       refresh(target);
     });
   }
@@ -42,7 +53,15 @@
     all = !all; fold();
     $$(".rn-ev details", part).forEach((d) => { d.open = all; });
   });
-  part.addEventListener("aegis:live", () => { mirror(); pin(); fold(); });
+  let said = ($("[data-said]", part) || {}).textContent;
+  function tell() {
+    const now = ($("[data-said]", part) || {}).textContent;
+    const aloud = document.getElementById("ag-live-status");
+    if (aloud && now !== said) aloud.textContent = now;
+    said = now;
+  }
+  part.addEventListener("aegis:live", () => { mirror(); pin(); fold(); reveal(false); tell(); });
+  $$("[data-mirrored]").forEach((target) => target.addEventListener("focusout", () => setTimeout(mirror, 200))); // what waited for the hands
   addEventListener("hashchange", () => reveal(true));
   pin(); reveal(true);
 }());
