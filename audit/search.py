@@ -94,7 +94,10 @@ def read_newest(
     if not asked:
         return []  # signs only: no event holds a word of it
     # Masked fields are searched only with the right to see them: else the hits of a guess would tell what is masked.
-    return store.newest(rows, asked, masking.masker().unsearchable(user), columns=columns, limit=limit)
+    closed = masking.masker().unsearchable(user)
+    return store.newest(
+        rows, asked, closed, columns=columns, limit=limit, floor=_first_since(search.times(clock.now())[0]) or 0
+    )
 
 
 def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQuerySet:
@@ -143,12 +146,20 @@ def _times(search: Search) -> Q:
     since, until = search.times(clock.now())
     condition = Q()
     if since is not None:
-        first = Hour.objects.filter(start__gte=hour_of(since)).aggregate(first=Min("first"))["first"]
+        first = _first_since(since)
         condition &= Q(at__gte=since, position__gte=first) if first is not None else Q(pk__in=[])
     if until is not None:
         last = Hour.objects.filter(start__lt=until).aggregate(last=Max("last"))["last"]
         condition &= Q(at__lt=until, position__lte=last) if last is not None else Q(pk__in=[])
     return condition
+
+
+def _first_since(since: datetime | None) -> int | None:
+    """No event of that time or later lies before this position; None if there is no such event."""
+    if since is None:
+        return 0
+    first: int | None = Hour.objects.filter(start__gte=hour_of(since)).aggregate(first=Min("first"))["first"]
+    return first
 
 
 def _actors(values: tuple[str, ...]) -> list[str]:

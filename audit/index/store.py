@@ -59,8 +59,8 @@ class InBlocks(Func):
     output_field = BooleanField()
     template = "ARRAY[position / %(block)s] && %(expressions)s::bigint[]"
 
-    def __init__(self, first: int, last: int) -> None:
-        super().__init__(Value(list(range(first, last + 1))), block=BLOCK)
+    def __init__(self, blocks: range) -> None:
+        super().__init__(Value(list(blocks)), block=BLOCK)
 
 
 class TsQuery(Func):
@@ -75,7 +75,13 @@ class Epoch(Func):
 
 
 def newest(
-    rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, *, limit: int, columns: Sequence[str] = ("position",)
+    rows: IndexedQuerySet,
+    terms: Sequence[Term],
+    closed: Q | None,
+    *,
+    limit: int,
+    columns: Sequence[str] = ("position",),
+    floor: int = 0,
 ) -> list[Row]:
     """Columns of the newest rows that fit, at most `limit`, newest first. They are as the driver brings them, for ten
     thousand are counted for one page: a moment is one of `as_read`.
@@ -83,11 +89,12 @@ def newest(
     Args:
         rows: narrowed by everything but the text.
         closed: rows of which the reader may search the line only; None if there are none.
+        floor: no row lies before this position.
     """
     if not terms:
         return _read(rows.order_by("-position"), columns, limit)
     if connection.vendor == "postgresql":
-        return _pg_newest(rows, terms, closed, columns, limit)
+        return _pg_newest(rows, terms, closed, columns, limit, floor)
     return _sqlite_newest(rows, terms, closed, columns, limit)
 
 
@@ -139,7 +146,9 @@ def _sqlite_newest(
     return found
 
 
-def _pg_newest(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int) -> list[Row]:
+def _pg_newest(
+    rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int, floor: int
+) -> list[Row]:
     asked = as_tsquery(terms)
     if (expected := _expected(asked)) <= FEW:
         return _by_index(rows, asked, closed, columns, limit)
@@ -151,35 +160,42 @@ def _pg_newest(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, c
         part = rows.filter(position__lte=top, position__gt=bottom).filter(_text(FitsSeen, asked, closed))
         found += _read(part.order_by("-position"), columns, limit - len(found))
         walked += span
-        if len(found) >= limit or bottom < 0:
+        if len(found) >= limit or bottom < floor:
             return found
         if walked * limit > WALK_MOST * max(len(found), 1):  # at this rate the page is not full within WALK_MOST rows
             wanted = limit - len(found)
-            blocks = math.ceil(1.3 * wanted / expected * (top // BLOCK + 1)) if expected else BLOCKS_MOST
-            return found + _by_blocks(rows.filter(position__lte=bottom), bottom, max(blocks, 2), terms, closed, columns, wanted)
+            share = max(len(found) / walked, expected / (top + 1), 1 / (BLOCKS_MOST * BLOCK))  # of the rows fits the text
+            blocks = range(floor // BLOCK, bottom // BLOCK + 1)
+            at_once = math.ceil(1.3 * wanted / share / BLOCK)
+            return found + _by_blocks(rows.filter(position__lte=bottom), terms, closed, columns, wanted, blocks, at_once)
         top, span = bottom, min(span * 2, WALK_MOST)
     return found
 
 
 def _by_blocks(
-    rows: IndexedQuerySet, top: int, count: int, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int
+    rows: IndexedQuerySet,
+    terms: Sequence[Term],
+    closed: Q | None,
+    columns: Sequence[str],
+    limit: int,
+    blocks: range,
+    at_once: int,
 ) -> list[Row]:
-    """Of rows at `top` and before, `count` blocks at first. For a beginning GIN reads all that begins so, wherever it stands:
-    where a word is asked for too and few rows are wanted, the beginning is left to the rows that hold the word."""
+    """Of rows that all lie in `blocks`. For a beginning GIN reads all that begins so, wherever it stands: where a word is asked
+    for too and few rows are wanted, the beginning is left to the rows that hold the word."""
     asked = as_tsquery(terms)
     words = as_tsquery([one for one in terms if not one.prefixes])
     text = _text(Fits, asked, closed)
     if words and limit < MANY:
         text = Q(Fits(F("whole"), TsQuery(Value(words)))) & _text(FitsSeen, asked, closed)
     found: list[Row] = []
-    last = top // BLOCK
-    while last >= 0 and len(found) < limit:
-        if count > BLOCKS_MOST:
-            return found + _by_index(rows.filter(position__lt=(last + 1) * BLOCK), asked, closed, columns, limit - len(found))
-        first = max(last - count + 1, 0)
-        part = rows.filter(text, InBlocks(first, last))
-        found += _read(part.order_by(_by_value()), columns, limit - len(found))
-        last, count = first - 1, count * 2
+    while blocks and len(found) < limit:
+        part = blocks[-at_once:]
+        if len(part) > BLOCKS_MOST:
+            older = rows.filter(position__lt=blocks.stop * BLOCK)
+            return found + _by_index(older, asked, closed, columns, limit - len(found))
+        found += _read(rows.filter(text, InBlocks(part)).order_by(_by_value()), columns, limit - len(found))
+        blocks, at_once = blocks[:-at_once], at_once * 2
     return found
 
 

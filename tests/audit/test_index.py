@@ -374,13 +374,19 @@ def test_a_walk_and_the_blocks_and_the_index_find_the_same(
         with mock.patch.object(store, "FEW", 10**9):
             assert found == [hit.position for hit in search.find(ask, quinn, seen=seen, limit=limit).hits]
         assert len(found) == min(limit, {"credit no": 12, "no": 18, "credit note of": 6}[text])
+    everything = found
+    terms = words.terms(text, lambda _: (), lambda _: ())
+    for floor in range(everything[-1], everything[0]):
+        rows = Indexed.objects.filter(position__gte=floor)
+        later = store.newest(rows, terms, None, limit=50, floor=floor)
+        assert [position for (position,) in later] == [position for position in everything if position >= floor]
 
 
 @pytest.mark.postgres
 def test_the_index_of_words_answers_for_blocks_alone(crates: Callable[..., None], quinn: User) -> None:
     """Else each step back would be a walk through all."""
     crates(3, note="credit note")
-    rows = Indexed.objects.filter(store.Fits(F("whole"), store.TsQuery(Value("'credit'"))), store.InBlocks(2, 4))
+    rows = Indexed.objects.filter(store.Fits(F("whole"), store.TsQuery(Value("'credit'"))), store.InBlocks(range(2, 5)))
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         sql, params = rows.values("position").query.sql_with_params()
