@@ -204,7 +204,7 @@ class Scene:
     def give_up(self, code: str, *, queue: str = "", contract: str = "", choices: Sequence[str] = (), cause: str = "") -> None:
         """End the step's own efforts: into a queue, to another step, or the run. Never silent (DESIGN promise 12)."""
         step = self.step
-        action = step.common.on_failure.get(code) or (None if queue else step.common.on_failure.get("*"))
+        action = step.common.given_up(code, queue)
         if self.state.ending:  # what cannot be undone is nobody's next step: a person looks, then the rest is undone
             self.hand_over(code, cause=cause)
             return
@@ -226,8 +226,7 @@ class Scene:
 
     def hand_over(self, code: str, *, cause: str = "") -> None:
         """Give up into a queue, whatever else the workflow says: what only a person can settle."""
-        actions = self.step.common.on_failure
-        action = actions.get(code) or actions.get("*")
+        action = self.step.common.given_up(code)
         queue = action.target if action and action.action == "queue" else ""
         self.review(code, queue or self.run.release.definition.fallback_queue, cause=cause)
 

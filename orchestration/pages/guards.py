@@ -23,13 +23,16 @@ from orchestration.pages.runs import actor_of, person_of
 @require_safe
 @one_look()
 def list_page(request: HttpRequest) -> HttpResponse:
-    """Halts, breakers and limits that stand; with `part=board` what the page polls."""
+    """Halts, breakers and limits that stand; with `part=board` what the page polls.
+
+    `target` ("workflow:notes") is what the form of a halt begins with.
+    """
     user = person_of(request)
     shown = guardboard.board(user)
     live_url = f"{reverse('guards:list')}?part=board"
     context = {"board": shown, "title": "Halts and breakers", "live_url": live_url, "here": reverse("guards:list")}
     if request.GET.get("part") != "board":
-        context["confirmation"] = haltpage.CONFIRMATION
+        context |= {"confirmation": haltpage.CONFIRMATION, "chosen": request.GET.get("target", "")}
         return render(request, "guards/list.html", {**context, "halts": haltpage.page(user, shown)})
     etag = etag_of(user.pk, *guardboard.etag_parts(shown))
     return not_modified(request, etag) or partial(request, "guards/_board.html", context, etag=etag)

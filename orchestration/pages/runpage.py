@@ -244,6 +244,7 @@ def _waiting(user: User, state: State, now: datetime) -> Waiting | None:
         deadline=request.deadline,
         may_decide=ApprovalRequest.objects.awaiting(user, now).filter(pk=request.pk).exists(),
         progress=stands.progress,
+        fallback_queue=stands.policy.fallback_queue,
     )
 
 

@@ -14,7 +14,7 @@ from approvals.pages import words
 from approvals.pages.words import Mark
 from orchestration.engine.state import State
 from orchestration.pages import marks
-from orchestration.workflows.definition import ActStep, AgentStep, Definition, Step
+from orchestration.workflows.definition import ActStep, AgentStep, Definition, OnFailure, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Waiting:
     deadline: datetime
     may_decide: bool
     progress: str
+    fallback_queue: str = ""  # of the policy: where an expired request goes unless the step says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,8 @@ def _open(about: Situation) -> Now:
             return Now(
                 "violet", "hourglass", f"{step} waits for a decision",
                 f"You, and others in {wait.groups}" if wait.may_decide else f"People in {wait.groups}",
-                wait.since, "At the deadline", wait.deadline, "it expires. It never approves by itself.",
+                wait.since, "At the deadline", wait.deadline,
+                f"it expires{_expired(about, wait)}. It never approves by itself.",
                 url=wait.url, action=f"{'Decide' if wait.may_decide else 'Open'} {wait.label}",
                 short=f"{step} waits for a decision, {wait.progress}",
             )  # fmt: skip
@@ -286,6 +288,31 @@ def _open(about: Situation) -> Now:
                 "blue", "clock", f"{step} is next", nobody, about.since, "Then", None, "a worker takes it.",
                 short=f"{step} is next",
             )  # fmt: skip
+
+
+def _expired(about: Situation, wait: Waiting) -> str:
+    """What an expired request leads to, as `Scene.give_up` does it."""
+    if about.definition is None or about.step is None or about.state.rollback:
+        return ""
+    if about.state.ending:
+        return ", and a person looks at it"
+    match about.step.common.given_up("expired", wait.fallback_queue):
+        case OnFailure(action="fail"):
+            return ", and the run fails"
+        case OnFailure(action="compensate"):
+            return ", what the run did is undone, and it fails"
+        case OnFailure(action="step", target=target):
+            return f", and the run goes on with {_title(about.definition, target)}"
+        case action:
+            queue = (action.target if action else "") or wait.fallback_queue or about.definition.fallback_queue
+            return f", and a person in the queue {queue} takes over"
+
+
+def _title(definition: Definition, step: str) -> str:
+    try:
+        return definition.step(step).common.title or step
+    except KeyError:
+        return step
 
 
 def _of_children(about: Situation) -> str:

@@ -74,6 +74,10 @@ class Common:
     deadline: timedelta | None = None  # of one visit, from its begin; failure code "deadline"
     skill: str = ""  # asked of who works on its review items; the queue says who has it
 
+    def given_up(self, code: str, queue: str = "") -> OnFailure | None:
+        """What is declared for a failure. `queue`: whoever asks names one already, which only the code itself outdoes."""
+        return self.on_failure.get(code) or (None if queue else self.on_failure.get("*"))
+
     @property
     def required_events(self) -> tuple[str, ...]:
         """Types of events that must be on record."""

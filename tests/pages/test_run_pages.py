@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -10,9 +11,10 @@ import pytest
 from aegis.core import clock
 from aegis.core.actors import SYSTEM
 from approvals import gates
+from approvals.models import ApprovalRequest
 from audit import verifications
 from orchestration.agents.protocol import Abstain, Done
-from orchestration.engine.models import InboxItem, Run
+from orchestration.engine.models import InboxItem, ReviewItem, Run
 from orchestration.pages import runlist
 from tests.engine import house
 from tests.pages.conftest import ask, ask_many, text_of
@@ -48,6 +50,52 @@ def test_the_page_says_what_it_waits_for_and_who_can_unblock_it(run, waiting, sa
     ):  # fmt: skip
         assert said in page
     assert f"Open {waiting.label}" in text_of(at_desk(zoe).get(url_of(run)))  # she started it, so she cannot decide
+
+
+@pytest.mark.parametrize(
+    ("declared", "policy_queue", "said", "code"),
+    [
+        ({}, "", "it expires, and a person in the queue people takes over.", "people"),
+        ({}, "late", "it expires, and a person in the queue late takes over.", "late"),
+        ({"*": "fail"}, "late", "it expires, and a person in the queue late takes over.", "late"),
+        ({"*": "fail"}, "", "it expires, and the run fails.", "failed"),
+        ({"*": {"queue": "late"}}, "", "it expires, and a person in the queue late takes over.", "late"),
+        ({"expired": {"step": "rest"}}, "late", "it expires, and the run goes on with Let it rest.", "completed"),
+    ],
+)  # fmt: skip
+def test_the_page_says_what_happens_at_the_deadline_and_that_happens(
+    furnish, zoe, sam, at_desk, declared, policy_queue, said, code
+):
+    queue = house.document("ReviewQueue", "late", {"groups": ["Support leads"], "service_time": "4h", "owner": "Support leads"})
+    keep = {"id": "keep", "act": "steps.write.output.note", **({"on_failure": declared} if declared else {})}
+    rest = {"id": "rest", "title": "Let it rest", "finish": "rested"}
+    write = {"id": "write", "agent": "clerk", "output": "anything@1"}
+    policy = {"fallback": {"queue": policy_queue}} if policy_queue else None
+    furnish(steps=[write, keep, rest], policy=policy, extra=[queue])
+    request = ask(zoe)
+    run = Run.objects.get(pk=request.run_id)
+
+    assert said in text_of(at_desk(sam).get(url_of(run)))
+
+    ApprovalRequest.objects.update(deadline=clock.now() - timedelta(seconds=1))
+    assert gates.expire_due() == 1
+    house.drive(run)
+    item = ReviewItem.objects.filter(run=run).select_related("queue").first()
+    assert (item.queue.name if item else run.status) == code
+
+
+def test_halting_its_workflow_is_one_step_away_for_who_may(run, sam, at_desk):
+    page = at_desk(sam).get(url_of(run)).content.decode()
+    address = "/guards/?target=workflow%3Anotes"
+
+    assert f'href="{address}#halt"' in page
+    assert page_of_halts(at_desk(sam), address) == "workflow:notes"
+    assert page_of_halts(at_desk(sam), "/guards/?target=workflow:nothing") == ""
+
+
+def page_of_halts(client, address):
+    """What the form of a halt begins with."""
+    return "".join(re.findall(r'<option value="([^"]+)" selected', client.get(address).content.decode()))
 
 
 def test_the_graph_colours_each_step_and_links_to_its_event(run, sam, at_desk):
@@ -145,6 +193,7 @@ def test_cancel_and_retry_are_offered_to_those_who_operate_only(run, sam, person
     assert "Cancel the run" in text_of(at_desk(sam).get(url_of(run)))
     page = text_of(theirs.get(url_of(run)))
     assert "Cancel the run" not in page
+    assert "Halt the workflow" not in page
     assert "Cancelling and retrying is for: Support leads" in page
     refused = theirs.post(url_of(run, "cancel/"), {"reason": "because"})
     assert refused.status_code == 403

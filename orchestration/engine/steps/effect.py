@@ -282,7 +282,7 @@ def _conflicted(scene: Scene) -> None:
 
 def _give_up_not_knowing(scene: Scene) -> None:
     """No attempt is left and the outcome is open. To undo what was done, a person must say first whether this was."""
-    action = scene.step.common.on_failure.get("effect_unknown") or scene.step.common.on_failure.get("*")
+    action = scene.step.common.given_up("effect_unknown")
     undoes = action is not None and action.action == "compensate"
     if undoes and isinstance(scene.step, ActStep) and scene.step.compensate:
         scene.hand_over("effect_unknown")
