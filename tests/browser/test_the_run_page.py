@@ -1,6 +1,8 @@
-"""The page of a run lives: what is open, typed or looked at outlasts its refresh. Links lead to their event, filters are addresses."""
+"""The page of a run: what is open, typed or looked at outlasts its refresh; links lead to an event, filters are links."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -21,7 +23,7 @@ def refreshed(page: Page) -> None:
         answer = route.fetch(headers=headers)
         route.fulfill(response=answer, body=answer.text().replace('<ol class="rn-evs">', f'<ol class="rn-evs">{NEW}'))
 
-    page.route("**/runs/*part=live*", changed)
+    page.route(re.compile(r"/runs/.*part=live"), changed)
     expect(page.get_by_text("new", exact=True)).to_have_count(3, timeout=15_000)
 
 
@@ -35,9 +37,11 @@ def page(house: House) -> Page:
 
 
 def test_a_refresh_closes_no_fold_and_moves_neither_focus_nor_what_is_read(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 500})
     row = page.locator(".rn-ev").nth(5)
     row.locator("summary").first.click()
-    row.scroll_into_view_if_needed()
+    row.evaluate("row => row.scrollIntoView({ block: 'center' })")
+    assert page.evaluate("document.querySelector('#run-live').getBoundingClientRect().top") < 0
     anchor = row.get_attribute("id")
     before = row.bounding_box()
 
@@ -71,7 +75,7 @@ def test_a_link_to_an_event_is_copied_and_leads_there_past_a_filter(page: Page) 
 
 
 def test_where_the_clipboard_is_refused_a_selection_is_copied(page: Page) -> None:
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('refused'))")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
     row = page.locator(".rn-ev").nth(3)
     row.locator("summary").first.click()
     button = row.get_by_role("button", name="Copy link").first
@@ -93,7 +97,7 @@ def test_lanes_and_agents_are_addresses(page: Page) -> None:
 
 
 def test_a_typed_reason_outlasts_the_refresh_of_its_form(house: House) -> None:
-    run = house.submit("olivia")
+    run = house.submit("olivia", id=house.named("TYPED"), text="my order came broken, please refund 30 dollars")
     page = house.page_of("olivia")
     page.goto(f"/runs/{run}/")
     page.locator("#act-cancel summary").click()
