@@ -144,7 +144,7 @@ def _context(request: HttpRequest, user: User, run: Run, lanes: tuple[str, ...],
         {
             "agent": name,
             "count": count,
-            "is_on": name == agent,
+            "is_chosen": name == agent,
             "url": f"{here}{_query(lanes, '' if name == agent else name)}#timeline",
         }
         for name, count in shown.agents.items()

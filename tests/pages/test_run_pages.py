@@ -137,7 +137,7 @@ def test_the_agent_is_filtered_in_the_address_and_the_graph_leads_past_the_filte
 
     assert {entry.agent for entry in response.context["page"].shown} == {"clerk"}
     assert "?part=live&amp;lane=agents&amp;agent=clerk" in response.content.decode()
-    assert [(one["agent"], one["is_on"], one["url"]) for one in response.context["agents"]] == [
+    assert [(one["agent"], one["is_chosen"], one["url"]) for one in response.context["agents"]] == [
         ("clerk", True, f"{url_of(run)}?lane=agents#timeline")
     ]
     boxes = {box.id: box.href for box in response.context["page"].drawing.boxes}
