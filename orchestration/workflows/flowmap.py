@@ -39,6 +39,7 @@ GUTTER: Final = 28
 LANE: Final = 10  # between two lines in one gutter
 TRACK: Final = 16  # between two ways back above the map
 CHARACTER: Final = 6.4  # width of one, in labels of edges
+LABEL_HEIGHT: Final = 13
 MAX_LABEL: Final = 22
 MARGIN: Final = 4
 PAD: Final = 10  # around the bodies inside a block
@@ -307,7 +308,7 @@ class _Layout:
         insides = [moved(self.insides[node.id], node.x, node.y) for node in nodes if node.id in self.insides]
         return Graph(
             nodes=nodes,
-            edges=tuple(sorted(edges, key=lambda edge: rank[(edge.source, edge.target, edge.kind)])),
+            edges=tuple(_labels_apart(sorted(edges, key=lambda edge: rank[(edge.source, edge.target, edge.kind)]))),
             width=width,
             height=height,
             inner=tuple(node for inside in insides for node in inside.inner),
@@ -388,6 +389,25 @@ class _Layout:
         yield into, track
         yield into, self._middle(target_row)
         yield self.lefts[target_column], self._middle(target_row)
+
+
+def _labels_apart(edges: Iterable[Edge]) -> Iterator[Edge]:
+    """No label over another: what two lines into one node have in common is written once, others move up."""
+    written: list[Edge] = []
+    for edge in edges:
+        said = edge
+        while said.label and (under := next((other for other in written if _is_over(said, other)), None)):
+            is_said = (said.target, said.label) == (under.target, under.label)
+            said = replace(said, label="") if is_said else replace(said, label_y=under.label_y - LABEL_HEIGHT)
+        if said.label:
+            written.append(said)
+        yield said
+
+
+def _is_over(label: Edge, other: Edge) -> bool:
+    left, right = sorted((label, other), key=lambda edge: edge.label_x)
+    is_beside = right.label_x >= left.label_x + len(left.label) * CHARACTER
+    return not is_beside and abs(label.label_y - other.label_y) < LABEL_HEIGHT
 
 
 def _node_of(link: Link) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from pathlib import Path
 
 from django.template.loader import render_to_string
 from hypothesis import given, settings
 
+from aegis.core import manifests
 from orchestration.workflows import parse
 from orchestration.workflows.drawing import draw, mermaid
 from orchestration.workflows.flowmap import layout
@@ -29,6 +31,9 @@ DONE, WAITS, NOT_STARTED = (
     Mark("violet", "hourglass", "waits"),
     Mark("grey", "dot", "not started"),
 )
+
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "examples" / "ops_incident" / "manifests"
 
 
 def invoice_graph():
@@ -93,6 +98,19 @@ def test_everything_lies_inside_the_picture_and_every_way_is_drawn(definition):
 @settings(max_examples=20, deadline=None)
 def test_the_same_definition_gives_the_same_picture(definition):
     assert layout(definition) == layout(definition)
+
+
+def test_what_two_ways_into_one_node_have_in_common_is_written_once():
+    [example] = manifests.read((MANIFESTS / "workflow.yaml").read_text(), "workflow.yaml")
+    graph = layout(parse.load(example.document))
+    written = [edge for edge in graph.edges if edge.label]
+
+    assert len([edge for edge in graph.edges if edge.labels == ("abstains",)]) > 1
+    assert len([edge for edge in written if edge.labels == ("abstains",)]) == 1
+    for one, other in combinations(written, 2):
+        left, right = sorted((one, other), key=lambda edge: edge.label_x)
+        beside = right.label_x >= left.label_x + 6 * len(left.label)
+        assert beside or abs(one.label_y - other.label_y) > 10, (one, other)
 
 
 def test_a_straight_workflow_is_one_row():
