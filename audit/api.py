@@ -12,9 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aegis.core.api import actor_of
+from aegis.core.api import actor_of, page_size
 from aegis.core.diffs import Part
-from aegis.core.errors import Fault, Invalid
 from audit import exporting, following, history, scopes, search, telling
 from audit.asking import FACETS, SPANS, from_params
 from audit.changed import Changed
@@ -72,7 +71,7 @@ class EventsView(APIView):
         ),
     )
     def get(self, request: Request) -> Response:
-        asked, limit = from_params(request.query_params), _limit(request)
+        asked, limit = from_params(request.query_params), page_size(request, default=search.PAGE, most=MAX_PAGE)
         found = search.find(asked, request.user, limit=limit, seen=scopes.reach(request.user))
         if asked.before is None and asked.narrows:
             search.record_search(asked, user_id=request.user.pk, auth=actor_of(request).auth)
@@ -96,15 +95,6 @@ def _fields(what: Changed | None) -> list[dict[str, str]] | None:
 
 def _text(parts: Iterable[Part]) -> str:
     return "".join(part.text for part in parts)
-
-
-def _limit(request: Request) -> int:
-    value = request.query_params.get("limit", "")
-    if not value:
-        return search.PAGE
-    if not (value.isascii() and value.isdigit() and len(value) < 5 and 1 <= int(value) <= MAX_PAGE):
-        raise Invalid("This is no size of a page", faults=[Fault("limit", f"a number from 1 to {MAX_PAGE}")])
-    return int(value)
 
 
 urlpatterns = [path("events", EventsView.as_view(), name="api-events")]

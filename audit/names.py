@@ -64,11 +64,11 @@ class Names:
 
 def load(people: set[str], things: set[tuple[str, str]], runs: set[UUID]) -> Names:
     """Look everything up: one query for people, one per scope that occurs, one for runs."""
-    ids = [ref for ref in people if _is_uuid(ref)]
+    ids = [ref for ref in people if is_uuid(ref)]
     found = User.objects.filter(pk__in=ids) if ids else ()
     titles: dict[tuple[str, str], str] = {}
     for scope in sorted({scope for scope, _ in things}):
-        wanted = sorted({ref for kind, ref in things if kind == scope and _is_uuid(ref)})
+        wanted = sorted({ref for kind, ref in things if kind == scope and is_uuid(ref)})
         titles.update({(scope, ref): title for ref, title in scopes.names_of(scope, wanted).items()})
     return Names(
         people={str(person.pk): person.display_name for person in found},
@@ -115,7 +115,7 @@ def url_of(stream: str) -> str:
         return ""
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
     try:
         UUID(text)
     except ValueError:

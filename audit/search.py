@@ -94,10 +94,7 @@ def read_newest(
     if not asked:
         return []  # signs only: no event holds a word of it
     # Masked fields are searched only with the right to see them: else the hits of a guess would tell what is masked.
-    closed = masking.masker().unsearchable(user)
-    return store.newest(
-        rows, asked, closed, columns=columns, limit=limit, floor=_first_since(search.times(clock.now())[0]) or 0
-    )
+    return store.newest(rows, asked, masking.masker().unsearchable(user), columns=columns, limit=limit)
 
 
 def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQuerySet:
@@ -106,7 +103,7 @@ def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQueryS
     Args:
         without: a filter to leave out: what its other values would give.
     """
-    condition = _times(search)
+    floor, condition = _times(search)
     for name in _COLUMNS:
         if name != without and (values := getattr(search, name)):
             # The second half says the same once more, in the words of the partial index.
@@ -130,7 +127,7 @@ def narrowed(search: Search, seen: Reach, *, without: str = "") -> IndexedQueryS
         condition &= things.condition(search.object)
     if search.figure:
         condition &= Q(position__in=figures.positions(search.figure))
-    return Indexed.objects.within(seen).filter(condition)
+    return Indexed.objects.within(seen).filter(condition).since(floor)
 
 
 def meant(search: Search, name: str) -> list[str]:
@@ -141,25 +138,17 @@ def meant(search: Search, name: str) -> list[str]:
     return _called(name, values) if name in _NAMED else list(values)
 
 
-def _times(search: Search) -> Q:
+def _times(search: Search) -> tuple[int, Q]:
     """The time, and the positions between which its events lie: so that nobody walks past the end of it."""
     since, until = search.times(clock.now())
-    condition = Q()
+    floor, condition = 0, Q()
     if since is not None:
-        first = _first_since(since)
-        condition &= Q(at__gte=since, position__gte=first) if first is not None else Q(pk__in=[])
+        first = Hour.objects.filter(start__gte=hour_of(since)).aggregate(first=Min("first"))["first"]
+        floor, condition = (first, Q(at__gte=since)) if first is not None else (0, Q(pk__in=[]))
     if until is not None:
         last = Hour.objects.filter(start__lt=until).aggregate(last=Max("last"))["last"]
         condition &= Q(at__lt=until, position__lte=last) if last is not None else Q(pk__in=[])
-    return condition
-
-
-def _first_since(since: datetime | None) -> int | None:
-    """No event of that time or later lies before this position; None if there is no such event."""
-    if since is None:
-        return 0
-    first: int | None = Hour.objects.filter(start__gte=hour_of(since)).aggregate(first=Min("first"))["first"]
-    return first
+    return floor, condition
 
 
 def _actors(values: tuple[str, ...]) -> list[str]:

@@ -82,7 +82,7 @@ def title(key: str, called: str = "") -> str:
     kind, _, ref = key.partition("/")
     if kind in ("Run", "Request", "Review"):
         prefix = kind.lower()
-        return names.label(prefix, ref) if _is_uuid(ref) else ref
+        return names.label(prefix, ref) if names.is_uuid(ref) else ref
     if kind == "Person":
         return called or f"Person {ref[:8]}"
     if kind == "Item":
@@ -127,11 +127,3 @@ def _reverse(name: str, *arguments: object) -> str:
         return reverse(name, args=arguments)
     except NoReverseMatch:  # a room that is not there, or an id that is none
         return ""
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -101,6 +101,20 @@ def body_of(request: Request, *, required: Mapping[str, Field], optional: Mappin
     return dict(request.data)
 
 
+def page_size(request: Request, *, default: int, most: int) -> int:
+    """How many of a list are asked for (`limit`).
+
+    Raises:
+        Invalid: it is no number from 1 to `most`.
+    """
+    text = request.query_params.get("limit", "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= most):
+        raise Invalid("This is no size of a page", faults=[Fault("limit", f"a number from 1 to {most}")])
+    return int(text)
+
+
 def field_faults(
     data: Any, where: str = "", *, required: Mapping[str, Field], optional: Mapping[str, Field] | None = None
 ) -> list[Fault]:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aegis.core.api import actor_of, body_of
+from aegis.core.api import actor_of, body_of, page_size
 from aegis.core.errors import Fault, Invalid
 from aegis.core.refusals import right_before_input
 from approvals.alerts import reading, verbs
@@ -84,7 +84,7 @@ class AlertsView(APIView):
     def get(self, request: Request) -> Response:
         asked = request.query_params
         rows = reading.episodes(request.user, show=asked.get("status", "open"), rule=asked.get("rule", ""))
-        page = reading.page(rows, before=asked.get("before", ""), limit=_limit(asked.get("limit", "")))
+        page = reading.page(rows, before=asked.get("before", ""), limit=page_size(request, default=reading.PAGE, most=MAX_PAGE))
         return Response({"alerts": EpisodeSerializer(page.episodes, many=True).data, "next": page.following})
 
 
@@ -104,8 +104,8 @@ class AlertView(APIView):
     )
     def get(self, request: Request, episode_id: UUID) -> Response:
         row = Episode.objects.select_related("acknowledged_by").get_visible(request.user, pk=episode_id)
-        asked = request.query_params
-        story = reading.history(row, before=asked.get("before", ""), limit=_limit(asked.get("limit", "")))
+        before, limit = request.query_params.get("before", ""), page_size(request, default=reading.PAGE, most=MAX_PAGE)
+        story = reading.history(row, before=before, limit=limit)
         history = [
             {"seq": one.event.seq, "at": one.event.at, "event": one.event.type, "actor": _who(one), "text": one.text}
             for one in story.steps
@@ -193,14 +193,6 @@ def _silence(request: Request) -> tuple[datetime, str]:
 def _who(step: reading.Step) -> str:
     event = step.event
     return f"{event.actor_kind}:{event.actor_ref}" if event.actor_ref else event.actor_kind
-
-
-def _limit(value: str) -> int:
-    if not value:
-        return reading.PAGE
-    if not (value.isascii() and value.isdigit() and len(value) < 5 and 1 <= int(value) <= MAX_PAGE):
-        raise Invalid("This is no size of a page", faults=[Fault("limit", f"a number from 1 to {MAX_PAGE}")])
-    return int(value)
 
 
 urlpatterns = [

@@ -26,7 +26,25 @@ class WordsField(models.TextField):  # type: ignore[type-arg]  # generic in the 
 
 
 class IndexedQuerySet(VisibleQuerySet["Indexed"]):
-    """The rule of `Event`, on the same two columns; what is shown is read through `Event.visible_to` once more."""
+    """The rule of `Event`, on the same two columns; what is shown is read through `Event.visible_to` once more.
+
+    Attributes:
+        floor: no row lies before this position (`since`); a search need not look there.
+    """
+
+    floor = 0
+
+    def since(self, position: int) -> Self:
+        if position <= 0:  # the first is 0
+            return self
+        rows = self.filter(position__gte=position)
+        rows.floor = max(self.floor, position)
+        return rows
+
+    def _clone(self) -> Self:
+        rows: Self = super()._clone()  # type: ignore[misc]  # Django's own hook for what a query set carries; not in the stubs
+        rows.floor = self.floor
+        return rows
 
     def visible_to(self, user: Viewer, action: str = "view") -> Self:
         return self.within(reach(user))

@@ -75,13 +75,7 @@ class Epoch(Func):
 
 
 def newest(
-    rows: IndexedQuerySet,
-    terms: Sequence[Term],
-    closed: Q | None,
-    *,
-    limit: int,
-    columns: Sequence[str] = ("position",),
-    floor: int = 0,
+    rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, *, limit: int, columns: Sequence[str] = ("position",)
 ) -> list[Row]:
     """Columns of the newest rows that fit, at most `limit`, newest first. They are as the driver brings them, for ten
     thousand are counted for one page: a moment is one of `as_read`.
@@ -89,12 +83,11 @@ def newest(
     Args:
         rows: narrowed by everything but the text.
         closed: rows of which the reader may search the line only; None if there are none.
-        floor: no row lies before this position.
     """
     if not terms:
         return _read(rows.order_by("-position"), columns, limit)
     if connection.vendor == "postgresql":
-        return _pg_newest(rows, terms, closed, columns, limit, floor)
+        return _pg_newest(rows, terms, closed, columns, limit)
     return _sqlite_newest(rows, terms, closed, columns, limit)
 
 
@@ -146,9 +139,7 @@ def _sqlite_newest(
     return found
 
 
-def _pg_newest(
-    rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int, floor: int
-) -> list[Row]:
+def _pg_newest(rows: IndexedQuerySet, terms: Sequence[Term], closed: Q | None, columns: Sequence[str], limit: int) -> list[Row]:
     asked = as_tsquery(terms)
     if (expected := _expected(asked)) <= FEW:
         return _by_index(rows, asked, closed, columns, limit)
@@ -160,12 +151,12 @@ def _pg_newest(
         part = rows.filter(position__lte=top, position__gt=bottom).filter(_text(FitsSeen, asked, closed))
         found += _read(part.order_by("-position"), columns, limit - len(found))
         walked += span
-        if len(found) >= limit or bottom < floor:
+        if len(found) >= limit or bottom < rows.floor:
             return found
         if walked * limit > WALK_MOST * max(len(found), 1):  # at this rate the page is not full within WALK_MOST rows
             wanted = limit - len(found)
             share = max(len(found) / walked, expected / (top + 1), 1 / (BLOCKS_MOST * BLOCK))  # of the rows fits the text
-            blocks = range(floor // BLOCK, bottom // BLOCK + 1)
+            blocks = range(rows.floor // BLOCK, bottom // BLOCK + 1)
             at_once = math.ceil(1.3 * wanted / share / BLOCK)
             return found + _by_blocks(rows.filter(position__lte=bottom), terms, closed, columns, wanted, blocks, at_once)
         top, span = bottom, min(span * 2, WALK_MOST)

@@ -377,8 +377,7 @@ def test_a_walk_and_the_blocks_and_the_index_find_the_same(
     everything = found
     terms = words.terms(text, lambda _: (), lambda _: ())
     for floor in range(everything[-1], everything[0]):
-        rows = Indexed.objects.filter(position__gte=floor)
-        later = store.newest(rows, terms, None, limit=50, floor=floor)
+        later = store.newest(Indexed.objects.since(floor), terms, None, limit=50)
         assert [position for (position,) in later] == [position for position in everything if position >= floor]
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
-
-from django.db import connections
 
 from aegis.core import canonical, clock
 from aegis.core.actors import Actor, user_actor
@@ -76,16 +73,3 @@ def person_(name: str) -> User:
 
 def lapsed() -> int:
     return lapsing.Watch().look()
-
-
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    def alone(work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except Exception as error:
-            return error
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return [one.result() for one in [pool.submit(alone, work) for work in works]]

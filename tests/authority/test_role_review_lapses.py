@@ -25,7 +25,6 @@ from tests.authority.role_reviewing import (
     PAY,
     Move,
     as_,
-    at_once,
     away,
     decide,
     events,
@@ -35,6 +34,7 @@ from tests.authority.role_reviewing import (
     settle,
     standing,
 )
+from tests.faults.hands import at_once
 from tests.support import configuration as config
 from tests.support.configuration import agent, grant, policy, role
 

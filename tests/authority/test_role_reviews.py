@@ -29,7 +29,6 @@ from tests.authority.role_reviewing import (
     PAY,
     Move,
     as_,
-    at_once,
     away,
     decide,
     events,
@@ -39,6 +38,7 @@ from tests.authority.role_reviewing import (
     settle,
     standing,
 )
+from tests.faults.hands import at_once
 from tests.support import configuration as config
 from tests.support.configuration import agent, grant, role
 

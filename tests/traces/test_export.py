@@ -43,15 +43,6 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     restarted()
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    for told in (heard, says, house.answers):
-        told.clear()
-    yield
-    for told in (heard, says, house.answers):
-        told.clear()
-
-
 def restarted() -> None:
     """What a process that dies forgets."""
     exporter._lives.clear()

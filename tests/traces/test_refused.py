@@ -19,7 +19,7 @@ from audit.models import Follower
 from orchestration.engine.models import Run
 from orchestration.engine.traces import exporter, spans
 from tests.engine import house
-from tests.traces.test_export import begun, collector, quiet, sent, submitted, zoe  # noqa: F401  fixtures
+from tests.traces.test_export import begun, collector, sent, submitted, zoe  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,7 +19,7 @@ from orchestration.engine.models import Run
 from tests.agents.asking import SECRET_NAME, SECRET_TEXT, Asked, ScriptedAgent, serving
 from tests.approvals.house import ask, policy_document, store_policy
 from tests.children import house as blocks
-from tests.effects.conftest import asked, documents, heard, says
+from tests.effects.conftest import asked, documents, heard
 from tests.engine import house
 from tests.support.api import client_of
 
@@ -57,15 +56,6 @@ def test_span_ids_are_computed_and_tell_apart():
     assert len(set(ids)) == len(ids)
     assert all(tracing.read(tracing.traceparent(TRACE, span)) == tracing.Parent(TRACE, span) for span in ids)
     assert tracing.span_of_run("r") == "492d0ebaa0293121"  # a golden value: headers of yesterday and spans of today must meet
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    for told in (heard, says, house.answers):
-        told.clear()
-    yield
-    for told in (heard, says, house.answers):
-        told.clear()
 
 
 def submitted(person, header: str | None, key: str = "k-1") -> Run:

@@ -128,7 +128,7 @@ def _places(view: SavedView, person: User, seen: Reach, after: int, through: int
         Invalid: the view cannot be read.
     """
     asked = subscriptions.asked_by(view)
-    rows = search.narrowed(asked, seen).filter(position__gt=after, position__lte=through)
+    rows = search.narrowed(asked, seen).since(after + 1).filter(position__lte=through)
     return search.newest(rows, asked, person, limit)
 
 
